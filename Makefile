@@ -1,0 +1,37 @@
+# `make test` and `make reproduce` set up what they need in .venv and nothing outside it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help test lint format reproduce bench clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polarstep needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reproduce,dev]'
+	@touch $@
+
+test: lint  ## check style and types, run all tests (figures, command line and README included)
+	$(BIN)/pytest -n 2
+
+lint: $(READY)  ## style and types only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+reproduce: $(READY)  ## run the paper's experiments, quick preset, and write results/report.html
+	$(BIN)/polarstep reproduce all --preset quick --out results
+
+bench: $(READY)  ## time an iteration of each method beside plain NumPy
+	$(BIN)/python benchmarks/iteration_cost.py
+
+clean:  ## remove the environment and the caches, not the results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,48 @@
+"""polarstep: optimise the length and the direction of weight vectors separately."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import design, losses, objectives, parameterization, solvers, steps, theory
+    from .design import Design
+    from .loop import Result, Status, Trace, minimize
+    from .losses import MarginLoss
+    from .moments import Moments
+    from .network import TanhNetwork
+    from .objectives import GaussianHalfspace, Halfspace, LeastSquares
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Design": "design",
+    "MarginLoss": "losses",
+    "Moments": "moments",
+    "LeastSquares": "objectives",
+    "Halfspace": "objectives",
+    "GaussianHalfspace": "objectives",
+    "TanhNetwork": "network",
+    "minimize": "loop",
+    "Result": "loop",
+    "Status": "loop",
+    "Trace": "loop",
+}
+_MODULES = {"design", "losses", "objectives", "parameterization", "solvers", "steps", "theory"}
+
+__all__ = [*_HOMES, *sorted(_MODULES), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used: `import polarstep` is instant."""
+    if name in _HOMES:
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    elif name in _MODULES:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,215 @@
+"""The first two moments that the theory runs on: u, S, and the geometry that S defines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.linalg as la
+
+from .design import Design
+from .validation import complaint, number, vector
+
+_LARGEST_DIMENSION = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """u = -E[y x] and S = E[x x^T] of centred data, with norms and solves in the metric S.
+
+    Parameters
+    ----------
+    u : array-like, shape (d,)
+        The mean of z = -y x. It must lie in the range of S.
+    S : array-like, shape (d, d)
+        The covariance of x: symmetric, positive semidefinite, not zero.
+    mean : ndarray, shape (d,), optional
+        The mean of x before centring; zeros by default.
+    n_samples : int, optional
+        How many samples the moments were taken from; None for a population.
+    y_squared : float
+        E[y^2]; 1 for labels -1 and +1.
+
+    Notes
+    -----
+    Rank and solves are taken in the correlation scale diag(S)^(-1/2) S diag(S)^(-1/2), so that
+    they do not depend on the units of the features. Where S is singular, `mu` is the smallest
+    non-zero eigenvalue and `solve` the pseudo-inverse; every statement of the theory then holds
+    on the range of S.
+
+    Source: Kohler et al., AISTATS 2019 (arXiv 1805.10694), section 2.
+    """
+
+    u: np.ndarray
+    S: np.ndarray
+    mean: np.ndarray = None  # type: ignore[assignment]
+    n_samples: int | None = None
+    y_squared: float = 1.0
+    n_passes: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        who = "Moments"
+        u = vector(self.u, who, "u")
+        d = len(u)
+        S = _covariance(self.S, d, who)
+        mean = np.zeros(d) if self.mean is None else vector(self.mean, who, "mean", length=d)
+        for name, value in (("u", u), ("S", S), ("mean", mean)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "y_squared", number(self.y_squared, who, "y_squared", at_least=0))
+        if np.linalg.norm(u - self.project(u)) > 1e-6 * np.linalg.norm(u):
+            advice = "Moments of real data always do; check that u and S belong together."
+            got = "a vector with a part outside it"
+            raise ValueError(complaint(who, "u", "lie in the range of S", got, advice))
+
+    @classmethod
+    def from_data(cls, X: Any, y: Any) -> Moments:
+        """Moments of data: X dense or sparse (n, d), y real or -1/+1 (n,). Centres X implicitly.
+
+        Costs three passes over X: the means, u, and the Gram matrix.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or y is not finite and real, the shapes do not match, every column is constant,
+            or d is so large that a d x d matrix is out of reach.
+        """
+        design = X if isinstance(X, Design) else Design(X, who="Moments.from_data")
+        n, d = design.shape
+        y = vector(y, "Moments.from_data", "y", length=n)
+        if d > _LARGEST_DIMENSION:
+            must = f"have at most {_LARGEST_DIMENSION:,} columns (S is a dense d x d matrix)"
+            advice = "Select or hash features first."
+            raise ValueError(complaint("Moments.from_data", "X", must, f"{d:,}", advice))
+        before = design.n_passes - 1  # the pass for the means belongs here
+        u = -design.rmatvec(y) / n
+        with np.errstate(over="ignore", invalid="ignore"):
+            S = design.gram()
+        if not np.isfinite(S).all():
+            advice = "Rescale the largest columns."
+            must = "have columns whose squares do not overflow"
+            raise ValueError(complaint("Moments.from_data", "X", must, "values that do", advice))
+        spread = np.diag(S)
+        noise = np.square(1e-14 * design.mean) if not design.is_sparse else 1e-14 * design.mean**2
+        constant = spread <= noise
+        if constant.all():
+            got = f"{n} identical rows" if n > 1 else "a single row"
+            advice = "There is nothing to learn from such a matrix."
+            must = "have a column that varies"
+            raise ValueError(complaint("Moments.from_data", "X", must, got, advice))
+        u[constant] = 0.0
+        S[constant] = 0.0
+        S[:, constant] = 0.0
+        y_squared = float(np.mean(np.square(y)))
+        return cls(u, S, design.mean, n, y_squared, design.n_passes - before)
+
+    # ------------------------------------------------------------------ the geometry of S
+
+    @cached_property
+    def _geometry(self) -> tuple[np.ndarray, np.ndarray]:
+        """(P, N): P^T v has 2-norm ||v||_{S^-1} for v in range(S); N is a basis of null(S)."""
+        scale = np.sqrt(np.diag(self.S))
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        values, vectors = la.eigh(self.S * np.outer(inverse, inverse))
+        d = len(scale)
+        if values[0] < -1e-8 * d:
+            got = f"a matrix with a negative eigenvalue ({values[0]:.2g} in correlation units)"
+            raise ValueError(complaint("Moments", "S", "be positive semidefinite", got))
+        kept = values > 64 * np.finfo(float).eps * d * values[-1]
+        P = (inverse[:, None] * vectors[:, kept]) / np.sqrt(values[kept])
+        if kept.all():
+            return P, np.zeros((d, 0))
+        # The null space of S is that of the correlation matrix divided by the scale, and the
+        # constant columns; where all of a vector is constant the division leaves zero.
+        flat = scale == 0
+        loose = np.where(flat[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
+        return P, la.orth(loose / np.linalg.norm(loose, axis=0))
+
+    def project(self, w: np.ndarray) -> np.ndarray:
+        """The part of w in the range of S; the rest never touches a margin."""
+        null = self._geometry[1]
+        return w - null @ (null.T @ w) if null.shape[1] else w
+
+    def solve(self, v: np.ndarray) -> np.ndarray:
+        """S^-1 v for v in the range of S; the pseudo-inverse where S is singular."""
+        P = self._geometry[0]
+        return self.project(P @ (P.T @ v))
+
+    def norm(self, w: np.ndarray) -> float:
+        """||w||_S = sqrt(w^T S w)."""
+        return float(np.sqrt(max(w @ (self.S @ w), 0.0)))
+
+    def dual_norm(self, v: np.ndarray) -> float:
+        """||v||_{S^-1} = sqrt(v^T S^-1 v) for v in the range of S."""
+        return float(np.linalg.norm(self._geometry[0].T @ v))
+
+    # ------------------------------------------------------------------ the spectrum
+
+    @property
+    def rank(self) -> int:
+        """The rank of S."""
+        return self._geometry[0].shape[1]
+
+    @cached_property
+    def eigen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of S, ascending and none below zero, and its eigenvectors as columns."""
+        values, vectors = la.eigh(self.S)
+        return np.maximum(values, 0.0), vectors
+
+    @property
+    def L(self) -> float:
+        """The largest eigenvalue of S."""
+        return float(self.eigen[0][-1])
+
+    @cached_property
+    def mu(self) -> float:
+        """The smallest non-zero eigenvalue of S."""
+        P, null = self._geometry
+        if null.shape[1]:
+            P = P - null @ (null.T @ P)
+        return float(1.0 / np.linalg.norm(P, 2) ** 2)
+
+    @property
+    def condition_number(self) -> float:
+        """kappa = L / mu."""
+        return max(self.L / self.mu, 1.0)
+
+    # ------------------------------------------------------------------ the Rayleigh quotient
+
+    def rho(self, w: np.ndarray) -> float:
+        """The Rayleigh quotient rho(w) = -(u^T w)^2 / ||w||_S^2."""
+        return -float((self.u @ w) ** 2 / (w @ (self.S @ w)))
+
+    @cached_property
+    def rho_star(self) -> float:
+        """Its minimum, -u^T S^-1 u, attained on the line S^-1 u."""
+        return -(self.dual_norm(self.u) ** 2)
+
+    def direction_gap(self, w: np.ndarray) -> float:
+        """rho(w) - rho*, without cancellation: ||u - S w (u^T w)/||w||_S^2||_{S^-1}^2."""
+        Sw = self.S @ w
+        squared = w @ Sw
+        if not squared > 0:
+            return -self.rho_star
+        return self.dual_norm(self.u - Sw * (self.u @ w / squared)) ** 2
+
+
+def _covariance(S: Any, d: int, who: str) -> np.ndarray:
+    """S as a symmetric float64 matrix that is not zero; `_geometry` checks its spectrum."""
+    S = np.asarray(S)
+    if S.dtype.kind not in "fiub" or S.shape != (d, d):
+        got = f"shape {S.shape}, dtype {S.dtype}"
+        raise ValueError(complaint(who, "S", f"be a real {d} x {d} matrix, as long as u", got))
+    S = S.astype(np.float64)
+    if not np.isfinite(S).all():
+        row, column = np.argwhere(~np.isfinite(S))[0]
+        got = f"{S[row, column]} in row {row}, column {column}"
+        raise ValueError(complaint(who, "S", "hold finite numbers only", got))
+    scale = np.sqrt(np.abs(np.diag(S)))
+    if not scale.any():
+        raise ValueError(complaint(who, "S", "not be zero", "a zero diagonal"))
+    slack = 1e-8 * np.outer(scale, scale) + 1e-14 * scale.max() ** 2
+    if (np.abs(S - S.T) > slack).any():
+        raise ValueError(complaint(who, "S", "be symmetric", "a matrix that is not"))
+    return (S + S.T) / 2

@@ -1,0 +1,113 @@
+"""Checks of what a user passes in, and the one form that every complaint takes.
+
+A message says who complains, which argument, what it must be, what it got and what to do:
+``who: `argument` must ...; got .... Advice.``
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def complaint(who: str, argument: str, must: str, got: object, advice: str = "") -> str:
+    """The text of an error about one argument."""
+    return f"{who}: `{argument}` must {must}; got {got}." + (f" {advice}" if advice else "")
+
+
+def look_up(name: str, table: Mapping[str, T], who: str, argument: str) -> T:
+    """``table[name]``, or a ValueError that lists the known names."""
+    try:
+        return table[name]
+    except (KeyError, TypeError):
+        raise ValueError(unknown(name, table, who, argument)) from None
+
+
+def unknown(name: object, known: Iterable[str], who: str, argument: str) -> str:
+    """The text of an error about a name that is not among the known ones."""
+    known = sorted(known)
+    close = get_close_matches(str(name), known, n=1)
+    advice = f"Did you mean {close[0]!r}?" if close else ""
+    listed = ", ".join(map(repr, known)) if known else "(nothing: there are none)"
+    return complaint(who, argument, f"be one of {listed}", repr(name), advice)
+
+
+def number(
+    value: Any,
+    who: str,
+    argument: str,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    finite: bool = True,
+) -> float:
+    """A real number within limits, as a float."""
+    limits = [f"> {above:g}"] if above > -math.inf else []
+    limits += [f">= {at_least:g}"] if at_least > -math.inf else []
+    must = " ".join(["be a finite number" if finite else "be a number", *limits])
+    if isinstance(value, (str, bytes)) or value is None:
+        raise TypeError(complaint(who, argument, must, repr(value)))
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(complaint(who, argument, must, f"a {type(value).__name__}")) from None
+    if math.isnan(result) or (finite and math.isinf(result)):
+        raise ValueError(complaint(who, argument, must, result))
+    if result <= above or result < at_least:
+        raise ValueError(complaint(who, argument, must, result))
+    return result
+
+
+def whole_number(value: Any, who: str, argument: str, *, at_least: int = 0) -> int:
+    """An integer within limits."""
+    must = f"be a whole number >= {at_least}"
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(complaint(who, argument, must, repr(value)))
+    if value < at_least:
+        raise ValueError(complaint(who, argument, must, value))
+    return int(value)
+
+
+def vector(value: Any, who: str, argument: str, *, length: int | None = None) -> np.ndarray:
+    """A finite one-dimensional float64 array of the given length."""
+    wanted = "a vector of real numbers" if length is None else f"a vector of {length} real numbers"
+    try:
+        result = np.asarray(value)
+        if result.dtype.kind == "c":
+            raise TypeError
+        result = result.astype(np.float64)
+    except (TypeError, ValueError):
+        got = f"a {type(value).__name__} that is not numeric"
+        raise TypeError(complaint(who, argument, f"be {wanted}", got)) from None
+    if result.ndim == 2 and 1 in result.shape:
+        result = result.ravel()
+    if result.ndim != 1 or (length is not None and len(result) != length):
+        raise ValueError(complaint(who, argument, f"be {wanted}", f"shape {np.shape(value)}"))
+    if not np.isfinite(result).all():
+        where = int(np.flatnonzero(~np.isfinite(result))[0])
+        got = f"{result[where]} at position {where}"
+        advice = "Remove or impute such values first."
+        raise ValueError(complaint(who, argument, "hold finite numbers only", got, advice))
+    return result
+
+
+def signs(y: Any, who: str, *, length: int | None = None) -> np.ndarray:
+    """Two-valued labels as -1.0 (the smaller value) and +1.0 (the larger)."""
+    labels = vector(y, who, "y", length=length)
+    values = np.unique(labels)
+    if len(values) == 1:
+        got = f"only {values[0]:g}"
+        advice = "A halfspace separates two classes: pass data that contain both."
+        raise ValueError(complaint(who, "y", "hold two classes", got, advice))
+    if len(values) > 2:
+        shown = ", ".join(f"{v:g}" for v in values[:4])
+        got = f"{len(values)} different values ({shown}, ...)"
+        advice = "For real-valued targets use LeastSquares."
+        raise ValueError(complaint(who, "y", "hold exactly two different values", got, advice))
+    return np.where(labels == values[1], 1.0, -1.0)
