@@ -130,7 +130,7 @@ class _UnitPopulationRay(Ray):
         fastest = max([abs(g * self.along), *(abs(h) * self.sd_b for _, h in unit.others)])
         # F grows off the real axis like a sum of tangents: l(F) has its first singularity where
         # sum |theta_j| tan(y) = pi, closer than that of l itself.
-        sharpness = 2.2 / np.arctan(np.pi / (abs(unit.theta) + sum(abs(t) for t, _ in unit.others)))
+        sharpness = 1.1 / np.arctan(np.pi / (abs(unit.theta) + sum(abs(t) for t, _ in unit.others)))
 
         def integrand(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
             a1 = self.overlap + self.along * x1 + self.across * x2
