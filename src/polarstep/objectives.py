@@ -334,10 +334,15 @@ class _GaussianRay(Ray):
         return float(self._mean(self.objective.loss.phi, g)) + 0.5 * lam * g * g * self.squared
 
     def slope(self, g: float) -> float:
-        # Stein: E[b phi'(g b)] = E[b] E phi' + g Var[b] E phi'' for b = z^T v.
-        first, second = self._derivatives(g)
-        lam = self.objective.length_penalty
-        return self.overlap * first + g * (self.sd**2 * second + lam * self.squared)
+        # E[b phi'(g b)] for b = z^T v. By Stein it is E[b] E phi' + g Var[b] E phi'', which is exact
+        # for the smallest overlap E[b], but whose terms cancel to 1/g^2 of their size at large g.
+        dphi, width = self.objective.loss.dphi, abs(g) * self.sd
+        if width <= 1:
+            first, second = self._derivatives(g)
+            slope = self.overlap * first + g * self.sd**2 * second
+        else:
+            slope = float(expectation(lambda b: b * dphi(g * b), self.overlap, self.sd, rate=width))
+        return slope + self.objective.length_penalty * g * self.squared
 
     def curvature(self, g: float) -> float:
         d2phi, lam = self.objective.loss.d2phi, self.objective.length_penalty

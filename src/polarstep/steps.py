@@ -18,7 +18,7 @@ from .objectives import Objective, Ray
 from .parameterization import Parameterization, batch_norm, plain
 from .validation import complaint, number, whole_number
 
-LARGEST_LENGTH = 2.0**20  # a root of the slope further out than this counts as none
+LARGEST_LENGTH = 2.0**16  # a root of the slope further out than this counts as none
 
 
 @dataclass(frozen=True)
