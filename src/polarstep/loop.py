@@ -14,7 +14,7 @@ import numpy as np
 from .moments import Moments
 from .objectives import Objective, Ray
 from .solvers import Method, find_method
-from .steps import Iterate, NoLengthRoot, OrthogonalStart, capped
+from .steps import Iterate, NoLengthRoot, NotANumber, OrthogonalStart, capped
 from .validation import complaint, number, vector, whole_number
 
 
@@ -243,6 +243,8 @@ def minimize(
         status = Status.orthogonal_start
     except NoLengthRoot:
         status = Status.no_length_root
+    except NotANumber:
+        status = Status.diverged
     except (KeyboardInterrupt, StopIteration):
         status = Status.interrupted
     if it is None:  # not even the start was reached

@@ -45,6 +45,10 @@ class NoLengthRoot(Exception):
     """The slope along a direction keeps its sign out to LARGEST_LENGTH."""
 
 
+class NotANumber(Exception):
+    """The slope along a direction is NaN, so that no search can go on."""
+
+
 DirectionRule = Callable[[Iterate], np.ndarray]
 LengthRule = Callable[[Iterate, Ray], float]
 
@@ -126,9 +130,10 @@ def theorem_step(
         if h == 0:
             return it.ray.v
         # s grad_w f does not depend on g; at g = 1 it is also defined where g = 0. The scale of w
-        # does not matter either: the iterate's v has ||v||_S = 1.
+        # does not matter either: the iterate's v has ||v||_S = 1, and |h| (w - s grad_w f) is finite
+        # for the smallest h.
         tangent, _ = parameterization.pull_back(moments, it.ray.v, 1.0, it.gradient)
-        w = it.ray.v + (eta / h) * tangent
+        w = abs(h) * it.ray.v + np.sign(h) * eta * tangent
         return w / np.abs(w).max()
 
     return rule
@@ -197,7 +202,7 @@ def length_search(
     def rule(it: Iterate, ray: Ray) -> float:
         if ray.stationary is not None:
             return capped(objective, ray, ray.stationary)
-        side = -np.sign(ray.slope(0.0))
+        side = -np.sign(_slope(ray, 0.0))
         if side == 0:
             return 0.0
         limit = objective.max_length / np.sqrt(ray.squared)
@@ -216,9 +221,11 @@ def bracket(
     ------
     NoLengthRoot
         If the slope keeps its sign out to LARGEST_LENGTH.
+    NotANumber
+        If the slope is NaN on the way.
     """
     low, high = 0.0, min(start, limit)
-    while side * ray.slope(side * high) <= 0:
+    while side * _slope(ray, side * high) <= 0:
         if high >= limit:
             return side * limit, side * limit
         if high >= LARGEST_LENGTH:
@@ -229,10 +236,10 @@ def bracket(
 
 def bisect(ray: Ray, a: float, b: float, halvings: int) -> float:
     """The middle of [a, b] after halving it around a root of the slope, `halvings` times."""
-    sign = np.sign(ray.slope(b))
+    sign = np.sign(_slope(ray, b))
     for _ in range(halvings):
         middle = 0.5 * (a + b)
-        a, b = (a, middle) if ray.slope(middle) * sign > 0 else (middle, b)
+        a, b = (a, middle) if _slope(ray, middle) * sign > 0 else (middle, b)
     return 0.5 * (a + b)
 
 
@@ -240,7 +247,15 @@ def brent(ray: Ray, a: float, b: float) -> float:
     """The root of the slope in [a, b], to rounding."""
     from scipy.optimize import brentq
 
-    return float(brentq(ray.slope, a, b, xtol=1e-13 * max(abs(a), abs(b)), rtol=1e-13))
+    xtol = 1e-13 * max(abs(a), abs(b))
+    return float(brentq(partial(_slope, ray), a, b, xtol=xtol, rtol=1e-13))
+
+
+def _slope(ray: Ray, g: float) -> float:
+    slope = ray.slope(g)
+    if np.isnan(slope):
+        raise NotANumber
+    return slope
 
 
 # --------------------------------------------------------------------------- the cap
