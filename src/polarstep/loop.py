@@ -15,7 +15,7 @@ from .moments import Moments
 from .objectives import Objective, Ray
 from .solvers import Method, find_method
 from .steps import Iterate, NoLengthRoot, NotANumber, OrthogonalStart, capped
-from .validation import complaint, number, vector, whole_number
+from .validation import check_callback, complaint, number, vector, whole_number
 
 
 class Status(Enum):
@@ -200,6 +200,7 @@ def minimize(
         raise TypeError(complaint("minimize", "objective", "be an objective", got, advice))
     max_iter = whole_number(max_iter, "minimize", "max_iter")
     tol = number(tol, "minimize", "tol", at_least=0)
+    check_callback(callback, "minimize")
     direction_rule, length_rule, length = chosen.rules(objective, options)
     w = _start(objective.moments, chosen, w0)
 
@@ -272,10 +273,14 @@ def _start(moments: Moments, method: Method, w0: Any) -> np.ndarray:
         # No feature is correlated with the label: wt = 0 is critical, and any direction will do.
         return moments.eigen[1][:, -1] if method.has_length else np.zeros_like(moments.u)
     w = moments.project(vector(w0, "minimize", "w0", length=len(moments.u)))
-    if method.has_length and not moments.norm(w) > 0:
-        got = "a vector of S-norm zero"
-        advice = f"{method.name} starts from a direction; leave w0 out for -u."
-        raise ValueError(complaint("minimize", "w0", "have a direction", got, advice))
+    if method.has_length:
+        with np.errstate(over="ignore"):
+            length = moments.norm(w)
+        if not 0 < length < np.inf:
+            must = "have a direction, and a square that is neither 0 nor infinite"
+            got = f"a vector of S-norm {length:g}"
+            advice = f"{method.name} starts from a direction; leave w0 out for -u."
+            raise ValueError(complaint("minimize", "w0", must, got, advice))
     return w
 
 

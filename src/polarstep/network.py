@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from .design import Design
 from .loop import Status, minimize
 from .losses import MarginLoss
 from .objectives import GaussianHalfspace, Halfspace, Objective
 from .units import UnitInPopulation, UnitOnData
-from .validation import complaint, number, whole_number
+from .validation import check_callback, complaint, matrix, number, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,12 @@ class NetworkResult:
 
     def decision_function(self, X: Any) -> np.ndarray:
         """F(x) for the rows of X, shape (n,); its sign is the predicted label."""
-        margins = np.asarray(X @ self.weights.T) - self.weights @ self.mean
+        who = "NetworkResult.decision_function"
+        X = Design(X, who=who).X
+        if X.shape[1] != len(self.mean):
+            must = f"have {len(self.mean)} columns, as in training"
+            raise ValueError(complaint(who, "X", must, X.shape[1]))
+        margins = X @ self.weights.T - self.weights @ self.mean
         return np.tanh(margins) @ self.output_weights
 
     def __repr__(self) -> str:
@@ -198,13 +204,12 @@ class TanhNetwork:
         """
         sweeps = whole_number(sweeps, "TanhNetwork.train", "sweeps", at_least=1)
         tol = number(tol, "TanhNetwork.train", "tol", at_least=0)
+        check_callback(callback, "TanhNetwork.train")
         shape = (self.n_units, len(self.moments.u))
-        starts = (
-            np.tile(-self.moments.u, (self.n_units, 1)) if w0 is None else np.asarray(w0, float)
-        )
-        if starts.shape != shape:
-            got = f"shape {starts.shape}"
-            raise ValueError(complaint("TanhNetwork.train", "w0", f"have shape {shape}", got))
+        if w0 is None:
+            starts = np.tile(-self.moments.u, (self.n_units, 1))
+        else:
+            starts = matrix(w0, "TanhNetwork.train", "w0", shape)
         options = {
             "max_iter": max_iter,
             "tol": tol,

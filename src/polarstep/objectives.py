@@ -334,8 +334,8 @@ class _GaussianRay(Ray):
         return float(self._mean(self.objective.loss.phi, g)) + 0.5 * lam * g * g * self.squared
 
     def slope(self, g: float) -> float:
-        # E[b phi'(g b)] for b = z^T v. By Stein it is E[b] E phi' + g Var[b] E phi'', which is exact
-        # for the smallest overlap E[b], but whose terms cancel to 1/g^2 of their size at large g.
+        # E[b phi'(g b)] for b = z^T v. By Stein it is E[b] E phi' + g Var[b] E phi'', which is
+        # exact for the smallest overlap E[b], but cancels to 1/g^2 of its terms at large g.
         dphi, width = self.objective.loss.dphi, abs(g) * self.sd
         if width <= 1:
             first, second = self._derivatives(g)

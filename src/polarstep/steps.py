@@ -130,8 +130,8 @@ def theorem_step(
         if h == 0:
             return it.ray.v
         # s grad_w f does not depend on g; at g = 1 it is also defined where g = 0. The scale of w
-        # does not matter either: the iterate's v has ||v||_S = 1, and |h| (w - s grad_w f) is finite
-        # for the smallest h.
+        # does not matter either: the iterate's v has ||v||_S = 1, and |h| (w - s grad_w f) is
+        # finite for the smallest h.
         tangent, _ = parameterization.pull_back(moments, it.ray.v, 1.0, it.gradient)
         w = abs(h) * it.ray.v + np.sign(h) * eta * tangent
         return w / np.abs(w).max()

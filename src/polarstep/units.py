@@ -59,7 +59,7 @@ class UnitOnData(Halfspace):
         margins = [(t, -network.labels * network.design.matvec(wt), wt) for t, wt in others]
         self.output = sum((t * np.tanh(a) for t, a, _ in margins), np.zeros(len(self.labels)))
         # dF_others/d(S^-1 u line), the part of c1 that comes from the units on that line.
-        separation = -self.moments.rho_star
+        separation = -self.moments.rho_star or 1.0  # where u is zero, so is what it scales
         self.drift = sum(
             (t * _sech2(a) * float(self.moments.u @ wt) for t, a, wt in margins),
             np.zeros(len(self.labels)),

@@ -74,27 +74,55 @@ def whole_number(value: Any, who: str, argument: str, *, at_least: int = 0) -> i
     return int(value)
 
 
+def check_callback(value: Any, who: str) -> None:
+    """A function, or None."""
+    if value is not None and not callable(value):
+        advice = "Pass a function of one argument."
+        got = f"a {type(value).__name__}"
+        raise TypeError(complaint(who, "callback", "be a function or None", got, advice))
+
+
 def vector(value: Any, who: str, argument: str, *, length: int | None = None) -> np.ndarray:
     """A finite one-dimensional float64 array of the given length."""
     wanted = "a vector of real numbers" if length is None else f"a vector of {length} real numbers"
-    try:
-        result = np.asarray(value)
-        if result.dtype.kind == "c":
-            raise TypeError
-        result = result.astype(np.float64)
-    except (TypeError, ValueError):
-        got = f"a {type(value).__name__} that is not numeric"
-        raise TypeError(complaint(who, argument, f"be {wanted}", got)) from None
+    result = _real(value, who, argument, wanted)
     if result.ndim == 2 and 1 in result.shape:
         result = result.ravel()
     if result.ndim != 1 or (length is not None and len(result) != length):
         raise ValueError(complaint(who, argument, f"be {wanted}", f"shape {np.shape(value)}"))
-    if not np.isfinite(result).all():
-        where = int(np.flatnonzero(~np.isfinite(result))[0])
-        got = f"{result[where]} at position {where}"
-        advice = "Remove or impute such values first."
-        raise ValueError(complaint(who, argument, "hold finite numbers only", got, advice))
+    _check_finite(result, who, argument)
     return result
+
+
+def matrix(value: Any, who: str, argument: str, shape: tuple[int, int]) -> np.ndarray:
+    """A finite float64 array of the given shape."""
+    wanted = f"a {shape[0]} x {shape[1]} matrix of real numbers"
+    result = _real(value, who, argument, wanted)
+    if result.shape != shape:
+        raise ValueError(complaint(who, argument, f"be {wanted}", f"shape {result.shape}"))
+    _check_finite(result, who, argument)
+    return result
+
+
+def _real(value: Any, who: str, argument: str, wanted: str) -> np.ndarray:
+    try:
+        result = np.asarray(value)
+        if result.dtype.kind not in "fiubO":  # not complex numbers, text or dates
+            raise TypeError
+        return result.astype(np.float64)
+    except (TypeError, ValueError):
+        got = f"a {type(value).__name__} that is not numeric"
+        raise TypeError(complaint(who, argument, f"be {wanted}", got)) from None
+
+
+def _check_finite(array: np.ndarray, who: str, argument: str) -> None:
+    if np.isfinite(array).all():
+        return
+    where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    position = f"position {where[0]}" if len(where) == 1 else f"row {where[0]}, column {where[1]}"
+    advice = "Remove or impute such values first."
+    got = f"{array[where]} at {position}"
+    raise ValueError(complaint(who, argument, "hold finite numbers only", got, advice))
 
 
 def signs(y: Any, who: str, *, length: int | None = None) -> np.ndarray:
