@@ -23,8 +23,9 @@ class Design:
     Parameters
     ----------
     X : array-like or scipy sparse, shape (n, d)
-        Real and finite. A C- or F-ordered float32 or float64 array, or a CSR matrix, is used where
-        it lies; anything else is converted once (other sparse formats to CSR, integers to float64).
+        Real and finite. A C- or F-ordered float32 or float64 array, or a CSR matrix in canonical
+        format, is used where it lies; anything else is converted once (other sparse formats to CSR,
+        integers to float64).
     who : str
         The name that error messages speak for.
 
@@ -78,22 +79,26 @@ class Design:
     def gram(self) -> np.ndarray:
         """The covariance (1/n) (X - 1 mean^T)^T (X - 1 mean^T), shape (d, d), float64. One pass.
 
-        A dense block is centred before it is multiplied, so that columns far from zero keep their
-        digits; a sparse matrix is centred after, which is exact to rounding for sparse columns.
+        Columns are centred before they are multiplied, so that those far from zero keep their
+        digits; but where a sparse column has zeros, which stay where they are, it is centred after.
         """
         self.n_passes += 1
         n, d = self.shape
+        before, after = self.mean, np.zeros(d)
+        if self.is_sparse:
+            full = np.bincount(self.X.indices, minlength=d) == n
+            before, after = np.where(full, self.mean, 0.0), np.where(full, 0.0, self.mean)
         total = np.zeros((d, d))
         for block in self._blocks:
             rows = _wide(block)
-            if self.is_sparse:
-                total += (rows.T @ rows).toarray()
-            else:
-                rows = rows - self.mean
-                total += rows.T @ rows
-        total /= n
-        if self.is_sparse:
-            total -= np.outer(self.mean, self.mean)
+            if not self.is_sparse:
+                rows = rows - before
+            elif before.any():
+                parts = (rows.data - before[rows.indices], rows.indices, rows.indptr)
+                rows = sp.csr_array(parts, shape=rows.shape)
+            product = rows.T @ rows
+            total += product.toarray() if self.is_sparse else product
+        total = total / n - np.outer(after, after)
         return (total + total.T) / 2
 
     def _row_blocks(self) -> Iterator[Any]:
@@ -157,6 +162,9 @@ def _as_matrix(X: Any, who: str) -> Any:
         raise TypeError(complaint(who, "X", "be real and numeric", f"dtype {X.dtype}"))
     if sp.issparse(X):
         X = X.tocsr()
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float32 if X.dtype == np.float16 else np.float64)
     if not sp.issparse(X) and not (X.flags.c_contiguous or X.flags.f_contiguous):

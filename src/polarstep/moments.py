@@ -58,10 +58,14 @@ class Moments:
         for name, value in (("u", u), ("S", S), ("mean", mean)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "y_squared", number(self.y_squared, who, "y_squared", at_least=0))
-        if np.linalg.norm(u - self.project(u)) > 1e-6 * np.linalg.norm(u):
+        inside = self.project(u)
+        # The u of data lies there but for rounding, which is all there is where no feature is
+        # correlated with the label.
+        if self.n_samples is None and np.linalg.norm(u - inside) > 1e-6 * np.linalg.norm(u):
             advice = "Moments of real data always do; check that u and S belong together."
             got = "a vector with a part outside it"
             raise ValueError(complaint(who, "u", "lie in the range of S", got, advice))
+        object.__setattr__(self, "u", inside)
 
     @classmethod
     def from_data(cls, X: Any, y: Any) -> Moments:
@@ -83,25 +87,26 @@ class Moments:
             advice = "Select or hash features first."
             raise ValueError(complaint("Moments.from_data", "X", must, f"{d:,}", advice))
         before = design.n_passes - 1  # the pass for the means belongs here
-        u = -design.rmatvec(y) / n
         with np.errstate(over="ignore", invalid="ignore"):
+            y_squared = float(np.mean(np.square(y)))
+            u = -design.rmatvec(y) / n
             S = design.gram()
-        if not np.isfinite(S).all():
-            advice = "Rescale the largest columns."
-            must = "have columns whose squares do not overflow"
-            raise ValueError(complaint("Moments.from_data", "X", must, "values that do", advice))
+        for argument, values in (("y", y_squared), ("X", u), ("X", S)):
+            if not np.isfinite(values).all():
+                must = "hold numbers whose squares and products do not overflow"
+                got, advice = "numbers that are too large", "Rescale the largest."
+                raise ValueError(complaint("Moments.from_data", argument, must, got, advice))
         spread = np.diag(S)
         noise = np.square(1e-14 * design.mean) if not design.is_sparse else 1e-14 * design.mean**2
         constant = spread <= noise
         if constant.all():
-            got = f"{n} identical rows" if n > 1 else "a single row"
-            advice = "There is nothing to learn from such a matrix."
+            got = f"{n} rows that are the same but for rounding" if n > 1 else "a single row"
+            advice = "There is nothing to learn from it. (Rescale values below 1e-150.)"
             must = "have a column that varies"
             raise ValueError(complaint("Moments.from_data", "X", must, got, advice))
         u[constant] = 0.0
         S[constant] = 0.0
         S[:, constant] = 0.0
-        y_squared = float(np.mean(np.square(y)))
         return cls(u, S, design.mean, n, y_squared, design.n_passes - before)
 
     # ------------------------------------------------------------------ the geometry of S
@@ -206,10 +211,16 @@ def _covariance(S: Any, d: int, who: str) -> np.ndarray:
         row, column = np.argwhere(~np.isfinite(S))[0]
         got = f"{S[row, column]} in row {row}, column {column}"
         raise ValueError(complaint(who, "S", "hold finite numbers only", got))
-    scale = np.sqrt(np.abs(np.diag(S)))
-    if not scale.any():
-        raise ValueError(complaint(who, "S", "not be zero", "a zero diagonal"))
-    slack = 1e-8 * np.outer(scale, scale) + 1e-14 * scale.max() ** 2
+    scale = np.sqrt(np.maximum(np.diag(S), 0.0))
+    products = np.outer(scale, scale)
+    slack = 1e-8 * products + 1e-14 * scale.max() ** 2
     if (np.abs(S - S.T) > slack).any():
         raise ValueError(complaint(who, "S", "be symmetric", "a matrix that is not"))
+    impossible = np.abs(S) > products + slack
+    if impossible.any():
+        row, column = (int(i) for i in np.argwhere(impossible)[0])
+        got = f"{S[row, column]:g} in row {row}, column {column}, which its diagonal rules out"
+        raise ValueError(complaint(who, "S", "be positive semidefinite", got))
+    if not scale.any():
+        raise ValueError(complaint(who, "S", "not be zero", "a matrix of zeros"))
     return (S + S.T) / 2
