@@ -152,10 +152,10 @@ class Assumptions:
     @property
     def guarantees(self) -> dict[str, str]:
         """In words, what is and is not guaranteed, by theorem."""
-        gamma = 1.0 - self.mu / self.L
-        digit = np.log(10.0) / (-2.0 * np.log(gamma)) if gamma > 0 else 1.0
+        gain = min(self.mu / self.L, 1.0)
+        digit = np.log(10.0) / (-2.0 * np.log1p(-gain)) if gain < 1 else 1.0
         rate = (
-            f"the direction gap shrinks at least by {gamma**2:.6g} a step at step 1/L "
+            f"the direction gap shrinks at least by {(1 - gain) ** 2:.6g} a step at step 1/L "
             f"({digit:,.0f} steps a digit)"
         )
         words = {"Theorem 1 (least squares)": f"guaranteed: {rate}."}
