@@ -1,0 +1,26 @@
+"""Shared set-up: one deterministic hypothesis profile, and real data where there is some."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile(
+    "polarstep", derandomize=True, deadline=None, max_examples=30, print_blob=False
+)
+settings.load_profile("polarstep")
+
+
+@pytest.fixture(scope="session")
+def a9a():
+    """The a9a data set (Adult, one-hot): X sparse (32561, 123), y in {-1, +1}."""
+    from sklearn.datasets import load_svmlight_file
+
+    folder = os.environ.get("POLARSTEP_DATA")
+    if folder is None:
+        pytest.skip("POLARSTEP_DATA is not set: point it at a folder that holds libsvm/a9a")
+    path = Path(folder) / "libsvm" / "a9a"
+    if not path.is_file():
+        pytest.skip(f"POLARSTEP_DATA has no libsvm/a9a in it: {path} is not a file")
+    return load_svmlight_file(str(path), n_features=123)
