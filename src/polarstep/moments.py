@@ -131,6 +131,11 @@ class Moments:
         loose = np.where(flat[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
         return P, la.orth(loose / np.linalg.norm(loose, axis=0))
 
+    @property
+    def whitening(self) -> np.ndarray:
+        """P, shape (d, rank): P^T S P = I, so that wt = P v has ||wt||_S = ||v||_2."""
+        return self._geometry[0]
+
     def project(self, w: np.ndarray) -> np.ndarray:
         """The part of w in the range of S; the rest never touches a margin."""
         null = self._geometry[1]

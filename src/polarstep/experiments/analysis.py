@@ -1,0 +1,103 @@
+"""What the rows say: curves, medians, iterations to an accuracy. Shared by figures and verdicts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .records import Row, read_rows
+
+FLOOR = 1e-13  # suboptimality below this is rounding
+TARGETS = (1e-2, 1e-4, 1e-6, 1e-8)
+
+Problem = tuple[str, str]  # (data, variant)
+Cell = tuple[str, str, str]  # (data, variant, start)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one output folder; where it holds two presets, those of the one run last."""
+
+    halfspaces: tuple[Row, ...]
+    network: tuple[Row, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Rows:
+        """All rows of a folder."""
+        return cls(
+            *(tuple(_newest(read_rows(folder / f"{n}.jsonl"))) for n in ("halfspaces", "network"))
+        )
+
+    def stage(self, name: str) -> list[Row]:
+        """The rows of a stage of the halfspace experiment."""
+        return [row for row in self.halfspaces if row["spec"]["stage"] == name]
+
+    @cached_property
+    def runs(self) -> dict[Cell, dict[str, list[dict[str, Any]]]]:
+        """cell -> run name -> the outcomes of its random starts."""
+        cells: dict[Cell, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for row in self.stage("run"):
+            spec = row["spec"]
+            cell = (spec["problem"]["data"], spec["problem"]["variant"], spec["start"])
+            cells[cell][spec["run"]].append(row["outcome"])
+        return {cell: dict(names) for cell, names in cells.items()}
+
+    @cached_property
+    def best_known(self) -> dict[Problem, float]:
+        """The lowest value that the reference solver or any run has found."""
+        lowest: dict[Problem, float] = {}
+        for row in self.stage("reference"):
+            problem = row["spec"]["problem"]
+            lowest[problem["data"], problem["variant"]] = row["outcome"]["fun"]
+        for (data, variant, _), names in self.runs.items():
+            values = [min(o["fun"]) for outcomes in names.values() for o in outcomes]
+            lowest[data, variant] = min([*values, lowest.get((data, variant), np.inf)])
+        return lowest
+
+    def curves(self, cell: Cell, run: str, field: str) -> np.ndarray:
+        """One curve per random start, shape (starts, iterations + 1); an ended run stays put.
+
+        `field` is "suboptimality", "grad_norm", "direction_gap" or "passes".
+        """
+        outcomes = self.runs[cell][run]
+        name = "fun" if field == "suboptimality" else field
+        longest = max(len(o["fun"]) for names in self.runs[cell].values() for o in names)
+        curves = np.array([[*o[name], *[o[name][-1]] * (longest - len(o[name]))] for o in outcomes])
+        if field == "suboptimality":
+            curves = curves - self.best_known[cell[:2]]
+        return curves if field == "passes" else np.maximum(curves, FLOOR if name == "fun" else 0.0)
+
+    def median(self, cell: Cell, run: str) -> np.ndarray:
+        """The median suboptimality over the random starts, per iteration."""
+        return np.median(self.curves(cell, run, "suboptimality"), axis=0)
+
+    def iterations_to(self, cell: Cell, run: str, target: float) -> float:
+        """The median number of iterations to a suboptimality; infinity if half do not reach it."""
+        reached = self.curves(cell, run, "suboptimality") <= target
+        first = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
+        return float(np.median(first))
+
+    def speed(self, cell: Cell, run: str, other: str) -> float:
+        """How many times fewer iterations `run` needs than `other`.
+
+        Counted to the tightest suboptimality that both medians reach.
+        """
+        mine, theirs = self.median(cell, run), self.median(cell, other)
+        target = max(mine.min(), theirs.min(), 1e-12)
+        first = [max(int(np.argmax(curve <= target)), 1) for curve in (theirs, mine)]
+        return first[0] / first[1]
+
+
+def _newest(rows: Iterable[Row]) -> list[Row]:
+    """The rows of the preset that was run last: one preset's rows are not mixed with another's."""
+    by_key = {row["key"]: row for row in rows}
+    if not by_key:
+        return []
+    preset = list(by_key.values())[-1]["spec"]["preset"]
+    return [row for row in by_key.values() if row["spec"]["preset"] == preset]

@@ -1,0 +1,130 @@
+"""The data of the experiments: Gaussian problems made here, a9a and breast_cancer."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..validation import complaint, look_up
+
+# LIBSVM's copies of the UCI Adult data (Platt 1998): https://www.csie.ntu.edu.tw/~cjlin/libsvmtools
+_LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/"
+DOWNLOADS: dict[str, dict[str, str]] = {
+    "a9a": {
+        "a9a": "7ba53cccb27e2e525f0fb173e1f446d49856e3fb007eb43be4ec6d0f5b3335ca",
+        "a9a.t": "1f448a153f0320399a7e40836eb207655b0bde0f21fc941cc472193daa9f5de9",
+    }
+}
+
+
+def fetch(name: str, folder: Path, *, base_url: str = _LIBSVM) -> list[Path]:
+    """Download a public data set into folder/libsvm, checksums checked; what is there is kept.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a download whose checksum differs (it is not kept).
+    OSError
+        If the server or the folder does not answer.
+    """
+    import pooch
+
+    files = look_up(name, DOWNLOADS, "polarstep data fetch", "NAME")
+    return [
+        Path(
+            pooch.create(
+                path=folder / "libsvm",
+                base_url=base_url,
+                registry={file: f"sha256:{digest}"},
+                retry_if_failed=2,
+            ).fetch(file, progressbar=True)
+        )
+        for file, digest in files.items()
+    ]
+
+
+def find_a9a(folder: Path | None) -> Path | None:
+    """The file a9a in a data folder (itself or its libsvm folder), if it is there."""
+    if folder is None:
+        return None
+    candidates = [folder / "libsvm" / "a9a", folder / "a9a"]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@lru_cache(maxsize=1)
+def a9a(folder: Path) -> tuple[Any, np.ndarray]:
+    """(X, y) of a9a: CSR (32,561 x 123), labels -1/+1.
+
+    Raises
+    ------
+    ValueError
+        If the file is not the published one, for instance truncated.
+    OSError
+        If it cannot be read.
+    """
+    from sklearn.datasets import load_svmlight_file
+
+    path = find_a9a(folder)
+    if path is None:
+        got = f"{str(folder)!r}, which has neither libsvm/a9a nor a9a"
+        advice = f"Fetch it: polarstep data fetch a9a --data {folder}"
+        raise ValueError(
+            complaint("a9a", "--data", "be a folder that holds the data set", got, advice)
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != DOWNLOADS["a9a"]["a9a"]:
+        got = f"one of {path.stat().st_size:,} bytes with SHA-256 {digest[:12]}..."
+        fetch_it = f"polarstep data fetch a9a --data {folder}"
+        advice = f"It is truncated or altered: delete it and run {fetch_it}"
+        must = "be the published file (2,327,314 bytes)"
+        raise ValueError(complaint("a9a", str(path), must, got, advice))
+    return load_svmlight_file(str(path), n_features=123)
+
+
+def real_data(folder: Path | None) -> str:
+    """The name of the real data set that the experiments use."""
+    return "breast_cancer" if find_a9a(folder) is None else "a9a"
+
+
+@lru_cache(maxsize=4)
+def load(name: str, folder: Path | None, rows: int | None) -> tuple[Any, np.ndarray]:
+    """(X, y) of "a9a" or "breast_cancer", raw scale; a fixed random choice of rows if asked."""
+    if name == "a9a":
+        X, y = a9a(folder or Path("."))
+    else:
+        from sklearn.datasets import load_breast_cancer
+
+        X, y = load_breast_cancer(return_X_y=True)
+    if rows is not None and rows < X.shape[0]:
+        chosen = np.sort(np.random.default_rng(0).choice(X.shape[0], rows, replace=False))
+        X, y = X[chosen], y[chosen]
+    return X, y
+
+
+def gaussian_moments(
+    d: int, kappa: float, separation: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(u, S) with eigenvalues of S spread evenly in log from 1/kappa to 1, u^T S^-1 u = separation.
+
+    The eigenvectors are random, and S^(-1/2) u points in a random direction.
+    """
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    roots = np.sqrt(np.logspace(-np.log10(kappa), 0, d))
+    white = rng.standard_normal(d)
+    u = basis @ (roots * white) * np.sqrt(separation) / np.linalg.norm(white)
+    return u, (basis * roots**2) @ basis.T
+
+
+def gaussian_sample(
+    u: np.ndarray, S: np.ndarray, n: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """n draws of the two-class model x|y ~ N(-y u, S - u u^T) with balanced y."""
+    rng = np.random.default_rng(seed)
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    noise = rng.standard_normal((n, len(u))) @ np.linalg.cholesky(S - np.outer(u, u)).T
+    return noise - y[:, None] * u, y

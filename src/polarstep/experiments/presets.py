@@ -1,0 +1,66 @@
+"""How large the experiments are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The sizes of one preset; see `PRESETS` for the values."""
+
+    name: str
+    # exact population runs of gdnp: iterations by condition number
+    population_dimension: int
+    population_iterations: dict[int, int]
+    # Gaussian samples
+    gaussian_samples: int
+    gaussian_features: int
+    gaussian_kappa: float
+    gaussian_iterations: int
+    # real data
+    real_rows: int | None  # None: all rows
+    real_iterations: int
+    # random starts
+    seeds: int
+    # the one-hidden-layer network
+    network_kappa: float
+    network_sweeps: int
+    network_data_sweeps: int
+    network_data_iterations: int
+
+
+PRESETS = {
+    "quick": Preset(
+        name="quick",
+        population_dimension=20,
+        population_iterations={10: 100, 100: 800, 10_000: 2_000},
+        gaussian_samples=3_000,
+        gaussian_features=20,
+        gaussian_kappa=30.0,
+        gaussian_iterations=300,
+        real_rows=3_000,
+        real_iterations=300,
+        seeds=10,
+        network_kappa=10.0,
+        network_sweeps=20,
+        network_data_sweeps=5,
+        network_data_iterations=100,
+    ),
+    "paper": Preset(
+        name="paper",
+        population_dimension=50,
+        population_iterations={10: 200, 100: 2_000, 10_000: 50_000},
+        gaussian_samples=10_000,
+        gaussian_features=50,
+        gaussian_kappa=50.0,
+        gaussian_iterations=500,
+        real_rows=None,
+        real_iterations=500,
+        seeds=10,
+        network_kappa=30.0,
+        network_sweeps=30,
+        network_data_sweeps=10,
+        network_data_iterations=200,
+    ),
+}

@@ -1,0 +1,122 @@
+"""The record: one JSON line per finished run, appended and flushed, never rewritten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..validation import complaint
+
+Row = dict[str, Any]
+
+
+def key(spec: dict[str, Any]) -> str:
+    """What identifies a run: everything that its outcome depends on, the version included."""
+    text = json.dumps({**spec, "polarstep": __version__}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def environment() -> dict[str, Any]:
+    """The versions and the machine that a run was made with."""
+    packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {
+        "polarstep": __version__,
+        "python": platform.python_version(),
+        **packages,
+        "machine": machine,
+    }
+
+
+class Record:
+    """The rows of one experiment in ``folder/<experiment>.jsonl``.
+
+    A line that a killed process left half-written is passed over when reading, and ended before
+    the next row is appended.
+    """
+
+    def __init__(self, folder: Path, experiment: str) -> None:
+        self.path = folder / f"{experiment}.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a"):
+                pass
+        except OSError as error:
+            got = f"{str(folder)!r} ({error.strerror})"
+            advice = "Choose another folder."
+            must = "be a folder that can be written"
+            raise OSError(complaint("polarstep", "--out", must, got, advice)) from None
+        self._environment = environment()
+
+    def rows(self) -> list[Row]:
+        """All complete rows, oldest first."""
+        return list(read_rows(self.path))
+
+    def append(self, spec: dict[str, Any], outcome: dict[str, Any]) -> Row:
+        """Add the row of a finished run; it is on disk when this returns."""
+        row = {
+            "key": key(spec),
+            "spec": spec,
+            "outcome": _plain(outcome),
+            "environment": self._environment,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with self.path.open("a+b") as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return row
+
+    def set_aside(self) -> Path | None:
+        """Begin anew: the rows so far move to a file beside, whose path is returned."""
+        if not self.path.stat().st_size:
+            return None
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+        aside = self.path.with_name(f"{self.path.stem}.{stamp}.old")
+        self.path.rename(aside)
+        self.path.touch()
+        return aside
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The complete rows of a record; lines that are not whole JSON objects are passed over."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(row, dict) and {"key", "spec", "outcome"} <= row.keys():
+                yield row
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: arrays as lists, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
