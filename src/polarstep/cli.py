@@ -13,7 +13,7 @@ def main() -> None:
         if error.name is None or error.name.startswith("polarstep"):
             raise
         sys.exit(
-            f"polarstep: the command line needs the package {error.name!r}, which is not installed. "
+            f"polarstep: the command line needs {error.name!r}, which is not installed. "
             "Run: pip install 'polarstep[reproduce]'"
         )
     polarstep()

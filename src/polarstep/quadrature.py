@@ -61,7 +61,7 @@ def expectation_2d(
 def _rule(rate: float, chunk: int = _CHUNK) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Points in standard units and their weights, in chunks of bounded size."""
     if not rate <= _LARGEST_RATE:
-        yield np.zeros(1), np.full(1, np.nan)
+        yield np.full(1, np.nan), np.full(1, np.nan)
         return
     h = min(_STEP, _FINE / rate) if rate > 0 else _STEP
     last = int(np.ceil(_REACH / h))

@@ -56,6 +56,7 @@ class UnitOnData(Halfspace):
         others: list[tuple[float, np.ndarray]],
     ) -> None:
         vars(self).update(vars(network))
+        self.curvature = np.inf
         margins = [(t, -network.labels * network.design.matvec(wt), wt) for t, wt in others]
         self.output = sum((t * np.tanh(a) for t, a, _ in margins), np.zeros(len(self.labels)))
         # dF_others/d(S^-1 u line), the part of c1 that comes from the units on that line.

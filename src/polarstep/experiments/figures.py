@@ -109,7 +109,7 @@ def overview(rows: Rows) -> Figure:
         color = STYLES[name]["color"]
         axes.vlines(x, low, high, color=color, linewidth=1.2, alpha=0.6)
         axes.plot(x, middle, "o", color=color, markersize=5, label=LABELS[name])
-    _log_y(axes)
+    axes.set_yscale("log")
     axes.set_ylabel("suboptimality at the end")
     labels = ["\n".join(cell).replace(", ", ",\n") for cell in cells]
     axes.set_xticks(range(len(cells)), labels, fontsize=7.5)
@@ -142,7 +142,7 @@ def population_gap(rows: Rows) -> Figure:
             axes.plot(t, gap, color=color, linewidth=width, label=spec["loss"])
             bound = np.array(outcome["gap_bound"])
         axes.plot(t, bound, "k--", linewidth=1.2, label="Theorem 1's bound")
-        _log_y(axes)
+        axes.set_yscale("log")
         axes.set_ylim(bottom=max(1e-30, min(gap.min(), bound.min()) / 10))
         axes.set_title(f"κ = {kappa:g}")
         axes.set_xlabel("iteration")
@@ -175,7 +175,7 @@ def population_gradient(rows: Rows) -> Figure:
             label = "gd, sigmoid, 1/smoothness"
             upper.plot(outcome["iteration"], outcome["grad_norm"], label=label, **style)
             lower.plot(outcome["iteration"], outcome["length"], **style)
-        _log_y(upper)
+        upper.set_yscale("log")
         upper.set_ylim(bottom=1e-13)
         lower.set_xscale("symlog", linthresh=1)
         upper.set_title(f"κ = {kappa:g}")
@@ -212,7 +212,7 @@ def run_curves(rows: Rows, data: str, variant: str, against: str) -> Figure:
                 axes.plot(x[shown], middle, label=LABELS[name], **STYLES[name])
                 color = STYLES[name]["color"]
                 axes.fill_between(x[shown], low, high, color=color, alpha=0.15, linewidth=0)
-            _log_y(axes)
+            axes.set_yscale("log")
             axes.set_title(label if i == 0 else "")
             if i == len(starts) - 1:
                 axes.set_xlabel("iteration" if against == "iterations" else "passes over the data")
@@ -249,8 +249,8 @@ def _what_to_see(rows: Rows, data: str, variant: str) -> str:
             ends = {name: rows.median(cell, name)[-1] for name in RUNS}
             best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
             parts.append(
-                f"from {start} {LABELS[best]} ends lowest ({ends[best]:.0e}) and {LABELS[worst]} "
-                f"highest ({ends[worst]:.0e})"
+                f"from {start} {LABELS[best]} ends lowest ({short(ends[best])}) and {LABELS[worst]} "
+                f"highest ({short(ends[worst])})"
             )
     return "What to see: " + "; ".join(parts) + "."
 
@@ -293,7 +293,7 @@ def network_training(rows: Rows) -> Figure:
         axes.set_xticks(np.arange(0, axes.get_xlim()[1], 6))
     left.set_ylabel("f")
     right.set_ylabel("|∂f/∂g|")
-    _log_y(right)
+    right.set_yscale("log")
     _legend(canvas, left, columns=3)
     return Figure(
         "network",
@@ -316,10 +316,21 @@ def _canvas(rows: int, columns: int, width: float, height: float) -> tuple[Canva
     return canvas, list(np.ravel(canvas.subplots(rows, columns, squeeze=False)))
 
 
-def _log_y(axes: Axes) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(numticks=7))
+def _log_ticks(axes: Axes) -> None:
+    """A handful of ticks on a logarithmic axis, whatever its range, labelled in plain text."""
+    low, high = axes.get_ylim()
+    decades = np.log10(high / low)
+    subs = (1,) if decades > 2.5 else (1, 2, 5) if decades > 0.8 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
     axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda y, _: short(y))
+
+
+def short(value: float) -> str:
+    """A number in as few characters as it takes: 0.2, 5e-8."""
+    if 1e-2 <= value < 1e4:
+        return f"{value:g}"
+    return re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", f"{value:.0e}")
 
 
 def _legend(canvas: Canvas, axes: Axes, columns: int) -> None:
@@ -330,6 +341,9 @@ def _legend(canvas: Canvas, axes: Axes, columns: int) -> None:
 
 def _svg(canvas: Canvas, id: str) -> str:
     """The figure as an SVG element whose ids are its own, so that several fit in one page."""
+    for axes in canvas.axes:
+        if axes.get_yscale() == "log":
+            _log_ticks(axes)
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": id}):
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

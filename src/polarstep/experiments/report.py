@@ -12,7 +12,7 @@ from typing import Any
 from .. import __version__
 from ..validation import complaint
 from .analysis import TARGETS, Rows
-from .figures import LABELS, figures
+from .figures import LABELS, figures, short
 from .halfspaces import RUNS
 from .tuning import RULE
 from .verdicts import verdicts
@@ -56,7 +56,7 @@ def write_report(folder: Path) -> Path:
         figures=drawn,
         figure_ids={figure.id for figure in drawn},
         problems=[_problem(row) for row in rows.stage("reference")],
-        targets=[f"{target:.0e}" for target in TARGETS],
+        targets=[short(target) for target in TARGETS],
         iterations=_iterations(rows),
         steps=[_steps(row) for row in rows.stage("tuning")],
         rule=RULE,
@@ -75,7 +75,7 @@ def _typeset(text: str) -> str:
     """Formulas as a page shows them: superscripts, Greek letters, numbers that do not break."""
     for plain, set_ in _TYPOGRAPHY.items():
         text = text.replace(plain, set_)
-    return re.sub(r"(\d)e-(\d)", "\\1e\N{NON-BREAKING HYPHEN}\\2", text)
+    return re.sub(r"(\d)e-0*(\d)", "\\1e\N{NON-BREAKING HYPHEN}\\2", text)
 
 
 def _problem(row: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _iterations(rows: Rows) -> list[dict[str, Any]]:
                     }
                     for count, least in zip(line, best, strict=True)
                 ],
-                "end": f"{rows.median(cell, name)[-1]:.1e}",
+                "end": short(rows.median(cell, name)[-1]),
             }
             for name, line in counts.items()
         ]
