@@ -190,14 +190,14 @@ def length_search(
 ) -> LengthRule:
     """The length where the slope along the new direction vanishes, on the side where f falls.
 
-    With `bisection_steps` = T_s the bracket is halved T_s times, as in Algorithm 1; by default the
-    same root is found to rounding by Brent's method, in about a fifth of the evaluations. Each
-    evaluation costs O(n) and no pass over X. Least squares uses its formula.
+    With `bisection_steps` = T_s the bracket is halved T_s times, as in Algorithm 1. By default the
+    root is found to rounding: by Newton's method from the length before, which takes one to three
+    steps, and where that does not settle by Brent's method in the bracket. Each evaluation costs
+    O(n) and no pass over X. Least squares uses its formula.
     """
-    find: Callable[[Ray, float, float], float] = brent
+    halvings = None
     if bisection_steps is not None:
         halvings = whole_number(bisection_steps, "minimize", "bisection_steps", at_least=1)
-        find = partial(bisect, halvings=halvings)
 
     def rule(it: Iterate, ray: Ray) -> float:
         if ray.stationary is not None:
@@ -206,8 +206,15 @@ def length_search(
         if side == 0:
             return 0.0
         limit = objective.max_length / np.sqrt(ray.squared)
-        a, b = bracket(ray, side, start=abs(it.g) or 1.0, limit=limit)
-        return b if a == b else find(ray, a, b)
+        start = abs(it.g) or 1.0
+        if halvings is None:
+            root = newton(ray, side * start, limit)
+            if root is not None:
+                return root
+        a, b = bracket(ray, side, start, limit)
+        if a == b:
+            return b
+        return brent(ray, a, b) if halvings is None else bisect(ray, a, b, halvings)
 
     return rule
 
@@ -241,6 +248,25 @@ def bisect(ray: Ray, a: float, b: float, halvings: int) -> float:
         middle = 0.5 * (a + b)
         a, b = (a, middle) if _slope(ray, middle) * sign > 0 else (middle, b)
     return 0.5 * (a + b)
+
+
+def newton(ray: Ray, start: float, limit: float, max_steps: int = 8) -> float | None:
+    """The root of the slope near `start`; None if the iteration leaves the side or does not settle.
+
+    A step below 1e-7 of the length is the last: what it leaves over is of the order of its square.
+    """
+    g = start
+    for _ in range(max_steps):
+        curvature = ray.curvature(g)
+        if not curvature > 0:
+            return None
+        step = _slope(ray, g) / curvature
+        g -= step
+        if not 0 < g * np.sign(start) < min(limit, LARGEST_LENGTH):
+            return None
+        if abs(step) <= 1e-7 * abs(g):
+            return g
+    return None
 
 
 def brent(ray: Ray, a: float, b: float) -> float:

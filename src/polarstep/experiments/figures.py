@@ -249,8 +249,8 @@ def _what_to_see(rows: Rows, data: str, variant: str) -> str:
             ends = {name: rows.median(cell, name)[-1] for name in RUNS}
             best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
             parts.append(
-                f"from {start} {LABELS[best]} ends lowest ({short(ends[best])}) and {LABELS[worst]} "
-                f"highest ({short(ends[worst])})"
+                f"from {start} {LABELS[best]} ends lowest ({short(ends[best])}) "
+                f"and {LABELS[worst]} highest ({short(ends[worst])})"
             )
     return "What to see: " + "; ".join(parts) + "."
 
@@ -329,7 +329,7 @@ def _log_ticks(axes: Axes) -> None:
 def short(value: float) -> str:
     """A number in as few characters as it takes: 0.2, 5e-8."""
     if 1e-2 <= value < 1e4:
-        return f"{value:g}"
+        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
     return re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", f"{value:.0e}")
 
 
