@@ -155,7 +155,7 @@ class Assumptions:
         gain = min(self.mu / self.L, 1.0)
         digit = np.log(10.0) / (-2.0 * np.log1p(-gain)) if gain < 1 else 1.0
         rate = (
-            f"the direction gap shrinks at least by {(1 - gain) ** 2:.6g} a step at step 1/L "
+            f"each step of size 1/L leaves at most {(1 - gain) ** 2:.6g} of the direction gap "
             f"({digit:,.0f} steps a digit)"
         )
         words = {"Theorem 1 (least squares)": f"guaranteed: {rate}."}
