@@ -308,6 +308,8 @@ def project_to_ball(moments: Moments, wt: np.ndarray, radius: float) -> np.ndarr
     def excess(t: float) -> float:
         return float(np.sqrt(values @ np.square(coordinates / (1 + t * values)))) - radius
 
+    if not excess(0.0) > 0:  # outside by a rounding error only
+        return wt * (radius / moments.norm(wt))
     high = 1.0 / moments.L
     while excess(high) > 0:
         high *= 4
