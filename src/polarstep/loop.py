@@ -14,7 +14,7 @@ import numpy as np
 from .moments import Moments
 from .objectives import Objective, Ray
 from .solvers import Method, find_method
-from .steps import Iterate, NoLengthRoot, NotANumber, OrthogonalStart, capped
+from .steps import Iterate, NoLengthRoot, NotANumber, OrthogonalStart, capped, project_to_ball
 from .validation import check_callback, complaint, number, vector, whole_number
 
 
@@ -203,6 +203,8 @@ def minimize(
     check_callback(callback, "minimize")
     direction_rule, length_rule, length = chosen.rules(objective, options)
     w = _start(objective.moments, chosen, w0)
+    if not chosen.has_length:
+        w = project_to_ball(objective.moments, w, objective.max_length)
 
     def arrive(w: np.ndarray, choose_length: Callable[[Ray], float]) -> Iterate:
         ray = objective.ray(chosen.parameterization.unit(objective.moments, w))
@@ -211,6 +213,9 @@ def minimize(
         rim = abs(g) * np.sqrt(ray.squared) >= objective.max_length * (1 - 1e-12)
         return Iterate(w, g, ray, gradient, at_cap=bool(rim and g * (ray.v @ gradient) < 0))
 
+    def start_length(ray: Ray) -> float:
+        return capped(objective, ray, length) if chosen.has_length else 1.0
+
     rows: list[Progress] = []
     it: Iterate | None = None
     status = Status.max_iter
@@ -218,7 +223,9 @@ def minimize(
     seconds, clock = 0.0, time.perf_counter()
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            new = arrive(w, lambda ray: capped(objective, ray, length))
+            new = arrive(
+                w, lambda ray: capped(objective, ray, length) if chosen.has_length else 1.0
+            )
             while True:
                 seconds += time.perf_counter() - clock
                 passes = objective.n_passes - passes_before

@@ -154,8 +154,8 @@ def _step(objective: Objective, step_size: float | None) -> float:
 
 
 def fixed_length(objective: Objective, parameterization: Parameterization) -> LengthRule:
-    """The length stays where it is."""
-    return lambda it, ray: it.g
+    """No length of its own: wt is w itself, and the ray's length is 1."""
+    return lambda it, ray: 1.0
 
 
 def constant_length_step(
