@@ -349,4 +349,5 @@ def _svg(canvas: Canvas, id: str) -> str:
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # A hundredth of a point is finer than any screen, and half the size.
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", buffer.getvalue())
-    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{id}" ', 1)
+    text = re.sub(r'((?: id="|href="#|url\(#))', rf"\g<1>{id}-", text[text.index("<svg") :])
+    return text.replace("<svg ", f'<svg role="img" aria-label="{id}" ', 1)

@@ -120,7 +120,9 @@ def _score(
         if watch.unstable or result.n_iter < iterations:
             return float("inf")
         gaps = np.maximum(result.trace.fun[1:] - reference, _FLOOR)
-        total += float(np.mean([np.log10(s.max()) for s in np.array_split(gaps, _STRETCHES)]))
+        total += float(
+            np.mean([np.log10(s.max()) for s in np.array_split(gaps, min(_STRETCHES, len(gaps)))])
+        )
     return total / len(starts)
 
 
