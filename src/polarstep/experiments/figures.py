@@ -29,13 +29,13 @@ STYLES: dict[str, dict[str, Any]] = {
     "gd 1/smoothness": {"color": "#56B4E9", "linestyle": "--"},
 }
 LABELS = {
-    "gd": "gd, tuned",
-    "agd": "agd, tuned",
-    "wn": "wn, tuned",
-    "bn": "bn, tuned",
-    "gdnp": "gdnp, 1/L",
-    "gdnp 1.9/L": "gdnp, 1.9/L",
-    "gd 1/smoothness": "gd, 1/smoothness",
+    "gd": "gd (tuned)",
+    "agd": "agd (tuned)",
+    "wn": "wn (tuned)",
+    "bn": "bn (tuned)",
+    "gdnp": "gdnp (1/L)",
+    "gdnp 1.9/L": "gdnp (1.9/L)",
+    "gd 1/smoothness": "gd (1/smoothness)",
 }
 _LOSS_COLORS = {
     "softplus": "#0072B2",
@@ -186,7 +186,7 @@ def population_gradient(rows: Rows) -> Figure:
             lower.plot(t, outcome["length"], color=color)
         for _, outcome in _population(rows, kappa, "gd"):
             style: dict[str, Any] = {"color": "#777777", "linestyle": ":"}
-            label = "gd, sigmoid, 1/smoothness"
+            label = "gd (sigmoid, 1/smoothness)"
             upper.plot(outcome["iteration"], outcome["grad_norm"], label=label, **style)
             lower.plot(outcome["iteration"], outcome["length"], **style)
         upper.set_yscale("log")
