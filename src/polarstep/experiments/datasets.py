@@ -21,7 +21,7 @@ DOWNLOADS: dict[str, dict[str, str]] = {
 }
 
 
-def fetch(name: str, folder: Path, *, base_url: str = _LIBSVM) -> list[Path]:
+def fetch(name: str, folder: Path, *, base_url: str = _LIBSVM, retries: int = 2) -> list[Path]:
     """Download a public data set into folder/libsvm, checksums checked; what is there is kept.
 
     Raises
@@ -40,7 +40,7 @@ def fetch(name: str, folder: Path, *, base_url: str = _LIBSVM) -> list[Path]:
                 path=folder / "libsvm",
                 base_url=base_url,
                 registry={file: f"sha256:{digest}"},
-                retry_if_failed=2,
+                retry_if_failed=retries,
             ).fetch(file, progressbar=True)
         )
         for file, digest in files.items()

@@ -1,0 +1,44 @@
+"""What `import polarstep` loads, and that public names are what they say."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import polarstep as ps
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_import_loads_nothing_heavy():
+    heavy = ["torch", "matplotlib", "dask", "scipy", "sklearn", "numpy"]
+    done = python(f"import polarstep, sys; print([m for m in {heavy} if m in sys.modules])")
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ps.__all__)
+def test_public_names_resolve(name):
+    assert getattr(ps, name) is not None
+    assert name in dir(ps)
+
+
+def test_minimize_is_the_function_whatever_was_imported_first():
+    done = python("import polarstep.loop, polarstep as ps; print(callable(ps.minimize))")
+    assert done.stdout.strip() == "True"
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        ps.nothing  # noqa: B018
+
+
+def test_objectives_and_results_can_be_pickled():
+    objective = ps.GaussianHalfspace([0.5, 0.1], np.eye(2), "sigmoid", length_penalty=0.1)
+    result = ps.minimize(objective, max_iter=3)
+    again = pickle.loads(pickle.dumps((objective, result)))
+    assert again[0].value(result.x) == result.fun
+    np.testing.assert_array_equal(again[1].trace.fun, result.trace.fun)
