@@ -73,12 +73,12 @@ def test_a_server_that_does_not_answer(offered, tmp_path):
 
 def test_a_truncated_file_is_refused(tmp_path):
     (tmp_path / "a9a").write_text("-1 3:1 11:1 14:1\n-1 5:1 7")
-    with pytest.raises(ValueError, match="truncated or altered.*polarstep data fetch a9a"):
+    with pytest.raises(ValueError, match=r"truncated or altered.*polarstep data fetch a9a"):
         datasets.a9a(tmp_path)
 
 
 def test_a_missing_file_says_how_to_fetch_it(tmp_path):
-    with pytest.raises(ValueError, match="neither libsvm/a9a nor a9a.*polarstep data fetch"):
+    with pytest.raises(ValueError, match=r"neither libsvm/a9a nor a9a.*polarstep data fetch"):
         datasets.a9a(tmp_path)
     assert datasets.real_data(tmp_path) == datasets.real_data(None) == "breast_cancer"
 

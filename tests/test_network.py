@@ -76,7 +76,7 @@ def test_bad_input():
         ps.TanhNetwork(X, Y, 2, output_weights=0)
     with pytest.raises(ValueError, match="`u` must satisfy 0 < "):
         ps.TanhNetwork.gaussian(0 * U, S)
-    with pytest.raises(ValueError, match=r"`w0` must have shape \(2, 4\)"):
+    with pytest.raises(ValueError, match="`w0` must be a 2 x 4 matrix"):
         ps.TanhNetwork(X, Y, 2).train(w0=np.ones(4))
     with pytest.raises(ValueError, match="`sweeps` must be a whole number >= 1"):
         ps.TanhNetwork(X, Y, 2).train(0)
