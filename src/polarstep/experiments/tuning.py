@@ -13,7 +13,8 @@ from ..loop import Progress
 from ..objectives import Objective
 from .starts import run_from
 
-FACTORS = tuple(4.0**k for k in range(-6, 6))
+FACTORS = tuple(4.0**k for k in range(-2, 6))
+SMALLER_FACTORS = tuple(4.0**k for k in range(-6, -2))  # for wn and bn, whose w starts at norm 1
 LENGTH_FACTORS = tuple(4.0**k for k in range(7))
 _STRETCHES = 16
 _FLOOR = 1e-12  # suboptimality below this is rounding
@@ -26,10 +27,10 @@ metric S. A factor is stable if, from both tuning starts (which no run uses), th
 finite, is never above its start, and after the first tenth of the iterations never rises (agd,
 whose momentum overshoots by design, is excused from the last condition). Among the stable factors
 the lowest score wins: the mean of log10 suboptimality, taken at its worst in each of 16 stretches
-of the iterations; ties within 0.01 go to the smaller step. The factors 4^-6 ... 4^5 are tried
-first; wn and bn have a step for the length too, and try 4^0 ... 4^6 for it next. From the best of
-these, one factor or both are doubled and halved while that wins, six times at most. gdnp
-is not tuned.
+of the iterations; ties within 0.01 go to the smaller step. The factors 4^-2 ... 4^5 are tried
+first (4^-6 ... 4^5 for wn and bn); wn and bn have a step for the length too, and try 4^0 ... 4^6
+for it next. From the best of these, one factor or both are doubled and halved while that wins, six
+times at most. gdnp is not tuned.
 """
 
 
@@ -76,8 +77,9 @@ def tune(
                 best = pair
         return best
 
-    best = winner([(factor, 1.0) for factor in FACTORS])
-    edge = best[0] in (FACTORS[0], FACTORS[-1])
+    factors = [*SMALLER_FACTORS, *FACTORS] if has_length else FACTORS
+    best = winner([(factor, 1.0) for factor in factors])
+    edge = best[0] in (factors[0], factors[-1])
     if has_length:
         best = winner([(best[0], factor) for factor in LENGTH_FACTORS])
     for _ in range(_FINE_MOVES):
