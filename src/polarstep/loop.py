@@ -223,9 +223,7 @@ def minimize(
     seconds, clock = 0.0, time.perf_counter()
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            new = arrive(
-                w, lambda ray: capped(objective, ray, length) if chosen.has_length else 1.0
-            )
+            new = arrive(w, start_length)
             while True:
                 seconds += time.perf_counter() - clock
                 passes = objective.n_passes - passes_before
