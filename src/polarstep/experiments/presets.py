@@ -60,7 +60,7 @@ PRESETS = {
         seeds=10,
         network_kappa=30.0,
         network_sweeps=30,
-        network_data_sweeps=10,
-        network_data_iterations=200,
+        network_data_sweeps=6,
+        network_data_iterations=100,
     ),
 }
