@@ -219,6 +219,30 @@ def test_without_rows_nothing_is_measured():
     assert {v.verdict for v in verdicts(Rows((), ()))} == {"not measured"}
 
 
+def made_up(fun_by_run):
+    """Rows of one problem with the given values of f, one start each."""
+    problem = {"data": "gaussian", "variant": "softplus"}
+    spec = {"stage": "run", "problem": problem, "start": "length 1", "seed": 0}
+    rows = [
+        {"spec": {**spec, "run": name}, "outcome": {"fun": fun}} for name, fun in fun_by_run.items()
+    ]
+    reference = {"spec": {"stage": "reference", "problem": problem}, "outcome": {"fun": 0.0}}
+    return Rows((reference, *rows), ())
+
+
+def test_speed_counts_what_is_reached_for_good():
+    touches = [1.0, 1e-9, 1.0, 0.1, 0.1]
+    rows = made_up({"gd": [1.0, 0.5, 0.2, 0.1, 0.01], "bn": touches, "wn": [1.0, 0.1]})
+    cell = ("gaussian", "softplus", "length 1")
+    assert rows.best_known == {cell[:2]: 0.0}
+    assert rows.speed(cell, "bn", "gd") == 1.0
+    assert rows.speed(cell, "wn", "gd") == 3.0
+    assert rows.speed(cell, "gd", "wn") == pytest.approx(1 / 3)
+    assert rows.iterations_to(cell, "bn", 1e-8) == 1
+    assert rows.iterations_to(cell, "gd", 1e-8) == np.inf
+    np.testing.assert_array_equal(rows.median(cell, "wn"), [1.0, 0.1, 0.1, 0.1, 0.1])
+
+
 class Page(HTMLParser):
     """What a page loads, links to, and calls its own."""
 

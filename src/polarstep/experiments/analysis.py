@@ -86,12 +86,18 @@ class Rows:
     def speed(self, cell: Cell, run: str, other: str) -> float:
         """How many times fewer iterations `run` needs than `other`.
 
-        Counted to the tightest suboptimality that both medians reach.
+        Counted to the tightest suboptimality that both medians reach for good: passing through a
+        low value and leaving it again does not count.
         """
-        mine, theirs = self.median(cell, run), self.median(cell, other)
-        target = max(mine.min(), theirs.min(), 1e-12)
+        mine, theirs = (_from_now_on(self.median(cell, name)) for name in (run, other))
+        target = max(mine[-1], theirs[-1], 1e-12)
         first = [max(int(np.argmax(curve <= target)), 1) for curve in (theirs, mine)]
         return first[0] / first[1]
+
+
+def _from_now_on(curve: np.ndarray) -> np.ndarray:
+    """The largest value of the curve from each iteration to the last."""
+    return np.maximum.accumulate(curve[::-1])[::-1]
 
 
 def _newest(rows: Iterable[Row]) -> list[Row]:

@@ -103,10 +103,10 @@ def _speeds_up_real_data(rows: Rows) -> Verdict:
         "GDNP also speeds up the real data set, which is not Gaussian.",
         _share(len(good), len(cells)),
         f"{data}: times fewer iterations than tuned gd: "
-        + "; ".join(f"{_name(c)} {speed[c]:.2g}" for c in cells)
+        + "; ".join(f"{_name(c)} {_times(speed[c])}" for c in cells)
         + ".",
         "gdnp (step 1/L) needs fewer iterations than tuned gd to the tightest suboptimality that "
-        "both reach, in every problem on real data.",
+        "both reach for good, in every problem on real data.",
         f"runs-{data}-softplus",
     )
 
@@ -123,7 +123,7 @@ def _normalization_comes_close(rows: Rows) -> Verdict:
         f"At least half as fast as gdnp, both: {_by_data(good, cells)}. Speed relative to gdnp, "
         f"median over problems: bn {bn:.2f}, wn {wn:.2f}.",
         "Tuned bn and tuned wn need at most twice the iterations of gdnp (step 1/L) to the "
-        "tightest suboptimality that both reach, in every problem.",
+        "tightest suboptimality that both reach for good, in every problem.",
         "overview",
     )
 
@@ -368,6 +368,10 @@ def _not_fastest_on_real(rows: Rows) -> Verdict:
         "In no problem is gdnp, relative to agd, faster than gd, agd, wn and bn.",
         "overview",
     )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
 
 
 def _count(iterations: float) -> str:
