@@ -279,9 +279,8 @@ def _start(moments: Moments, method: Method, w0: Any) -> np.ndarray:
         return moments.eigen[1][:, -1] if method.has_length else np.zeros_like(moments.u)
     w = moments.project(vector(w0, "minimize", "w0", length=len(moments.u)))
     if method.has_length:
-        with np.errstate(over="ignore"):
-            length = moments.norm(w)
-        if not 0 < length < np.inf:
+        length = moments.norm(w)
+        if not 0 < length * length < np.inf:
             must = "have a direction, and a square that is neither 0 nor infinite"
             got = f"a vector of S-norm {length:g}"
             advice = f"{method.name} starts from a direction; leave w0 out for -u."

@@ -148,7 +148,11 @@ class Moments:
 
     def norm(self, w: np.ndarray) -> float:
         """||w||_S = sqrt(w^T S w)."""
-        return float(np.sqrt(max(w @ (self.S @ w), 0.0)))
+        size = float(np.abs(w).max())
+        if not 0 < size < np.inf:
+            return size
+        w = w / size  # whose square neither overflows nor vanishes
+        return size * float(np.sqrt(max(w @ (self.S @ w), 0.0)))
 
     def dual_norm(self, v: np.ndarray) -> float:
         """||v||_{S^-1} = sqrt(v^T S^-1 v) for v in the range of S."""
@@ -194,7 +198,8 @@ class Moments:
     @cached_property
     def rho_star(self) -> float:
         """Its minimum, -u^T S^-1 u, attained on the line S^-1 u."""
-        return -(self.dual_norm(self.u) ** 2)
+        length = self.dual_norm(self.u)
+        return -length * length
 
     def direction_gap(self, w: np.ndarray) -> float:
         """rho(w) - rho*, without cancellation: ||u - S w (u^T w)/||w||_S^2||_{S^-1}^2."""

@@ -303,7 +303,7 @@ class TanhNetwork:
     def value(self, weights: np.ndarray) -> float:
         """f of the network with these weights (m, d)."""
         lam = self._halfspace.length_penalty
-        rest = sum(self.moments.norm(wt) ** 2 for wt in weights[1:])
+        rest = sum(float(wt @ (self.moments.S @ wt)) for wt in weights[1:])
         return self.unit(0, weights).value(weights[0]) + 0.5 * lam * rest
 
     def _result(

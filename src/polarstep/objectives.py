@@ -171,8 +171,8 @@ class _QuadraticRay(Ray):
             self.stationary = -2.0 * self.overlap / (objective.curvature * self.squared)
 
     def value(self, g: float) -> float:
-        excess = self.objective.moments.norm(g * self.v - self.objective._best) ** 2
-        return self.objective._lowest + 0.5 * self.objective.curvature * excess
+        excess = self.objective.moments.norm(g * self.v - self.objective._best)
+        return self.objective._lowest + 0.5 * self.objective.curvature * excess * excess
 
     def slope(self, g: float) -> float:
         return 2.0 * self.overlap + self.objective.curvature * g * self.squared

@@ -45,7 +45,10 @@ class Parameterization:
 
     def unit(self, moments: Moments, w: np.ndarray) -> np.ndarray:
         """w/||w||_A, the vector that the length multiplies; w itself for plain."""
-        return w if self.metric is None else w / self.norm(moments, w)
+        if self.metric is None:
+            return w
+        w = w / np.abs(w).max()  # whose square neither overflows nor vanishes
+        return w / self.norm(moments, w)
 
     def weight(self, moments: Moments, w: np.ndarray, g: float) -> np.ndarray:
         """wt, shape (d,)."""
