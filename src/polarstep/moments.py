@@ -152,7 +152,8 @@ class Moments:
         if not 0 < size < np.inf:
             return size
         w = w / size  # whose square neither overflows nor vanishes
-        return size * float(np.sqrt(max(w @ (self.S @ w), 0.0)))
+        squared = float(w @ (self.S @ w))
+        return size * float(np.sqrt(max(squared, 0.0)))
 
     def dual_norm(self, v: np.ndarray) -> float:
         """||v||_{S^-1} = sqrt(v^T S^-1 v) for v in the range of S."""
