@@ -1,4 +1,6 @@
-"""Bad input is refused by name: who complains, which argument, what it got."""
+"""Bad input is refused by name: who complains, which argument, what it got, and what to do."""
+
+import datetime
 
 import numpy as np
 import pytest
@@ -12,70 +14,126 @@ Y = np.where(np.arange(20) % 2, 1.0, -1.0)
 U, S = np.array([0.3, 0.1, 0.0]), np.eye(3)
 
 
-def spoiled(value, sparse=False):
-    bad = X.copy()
-    bad[4, 2] = value
-    return sp.csr_array(bad) if sparse else bad
+def spoiled(value, at=(4, 2), convert=np.asarray, dtype=float):
+    bad = X.astype(dtype)
+    bad[at] = value
+    return convert(bad)
 
 
-def halfspace(**options):
-    return ps.Halfspace(X, Y, **options)
+def with_entry(value, row, column):
+    bad = S.copy()
+    bad[row, column] = value
+    return bad
 
 
-CASES = {
-    "nan": (lambda: ps.Halfspace(spoiled(np.nan), Y), ValueError, "`X`.*nan in row 4, column 2"),
-    "inf": (lambda: ps.Halfspace(spoiled(np.inf), Y), ValueError, "`X`.*inf in row 4, column 2"),
-    "sparse nan": (
-        lambda: ps.Halfspace(spoiled(np.nan, sparse=True), Y),
-        ValueError,
-        "`X`.*nan in row 4, column 2",
+def inputs(make):
+    """Cases for whatever takes X and y: their errors speak for it."""
+    far = np.array([[1e308], [-1e308]])
+    number, vector = "`X` must be numeric", "`y` must be a vector of 20 real numbers; got"
+    return {
+        "nan": (make, (spoiled(np.nan), Y), "`X`.* nan in row 4, column 2. Remove"),
+        "inf": (make, (spoiled(np.inf), Y), "`X`.* inf in row 4, column 2"),
+        "-inf": (make, (spoiled(-np.inf, (0, 0)), Y), "`X`.* -inf in row 0, column 0"),
+        "float32 nan": (make, (spoiled(np.nan, dtype=np.float32), Y), "`X`.* nan in row 4"),
+        "F-order": (
+            make,
+            (spoiled(np.nan, (19, 1), np.asfortranarray), Y),
+            "`X`.* row 19, column 1",
+        ),
+        "csr nan": (make, (spoiled(np.nan, convert=sp.csr_array), Y), "`X`.* row 4, column 2"),
+        "csc inf": (make, (spoiled(np.inf, (7, 0), sp.csc_array), Y), "`X`.* row 7, column 0"),
+        "sums overflow": (make, (far, [0, 1]), "`X` must have columns whose sums do not overflow"),
+        "squares overflow": (make, (1e160 * X, Y), "`X`.* do not overflow.* Rescale"),
+        "sparse overflow": (make, (sp.csr_array(1e160 * X), Y), "`X`.* do not overflow"),
+        "one dimension": (make, (X[:, 0], Y), r"`X`.* shape \(20,\). Reshape .*reshape\(-1, 1\)"),
+        "three": (make, (X[None], Y), r"`X` must have two dimensions.* shape \(1, 20, 3\)"),
+        "scalar": (make, (3.0, Y), "`X` must have two dimensions"),
+        "nothing": (make, (None, Y), "`X` must have two dimensions"),
+        "ragged": (make, ([[1.0], [2.0, 3.0]], [0, 1]), "`X` must be a matrix", TypeError),
+        "no rows": (make, (X[:0], Y[:0]), "`X` must have at least one row"),
+        "no columns": (make, (X[:, :0], Y), r"`X` must .*one column; got shape \(20, 0\)"),
+        "empty sparse": (make, (sp.csr_array((20, 0)), Y), "`X` must have at least one row"),
+        "words": (make, ([["a"], ["b"]], [0, 1]), "`X` must be real and numeric", TypeError),
+        "objects": (make, (np.array([["a"], ["b"]], object), [0, 1]), number, TypeError),
+        "complex": (make, (X + 1j, Y), "`X` must be real and numeric.* complex128", TypeError),
+        "sparse complex": (make, (sp.csr_array(X + 1j), Y), "`X` must be real", TypeError),
+        "dates": (make, (X.astype("M8[s]"), Y), "`X` must be real and numeric", TypeError),
+        "few labels": (make, (X, Y[:-1]), r"`y` must be .*of 20 real numbers; got shape \(19,\)"),
+        "two columns of y": (make, (X, np.stack([Y, Y], 1)), vector),
+        "nan label": (make, (X, [*Y[:3], np.nan, *Y[4:]]), "`y`.* nan at position 3"),
+        "inf label": (make, (X, [-np.inf, *Y[1:]]), "`y`.* -inf at position 0"),
+        "no y": (make, (X, None), "`y` must be a vector of 20"),
+        "words for y": (make, (X, np.where(Y > 0, "a", "b")), "`y`.* not numeric", TypeError),
+        "digits for y": (make, (X, np.where(Y > 0, "1", "0")), "`y`.* not numeric", TypeError),
+        "dates for y": (
+            make,
+            (X, [datetime.date(2000, 1, 1)] * 20),
+            "`y`.* not numeric",
+            TypeError,
+        ),
+        "complex y": (make, (X, Y + 1j), "`y`.* not numeric", TypeError),
+        "all zero": (make, (np.zeros((20, 3)), Y), "`X` must have a column that varies"),
+        "sparse zero": (make, (sp.csr_array((20, 3)), Y), "`X` must have a column that varies"),
+        "constant": (make, (np.full((20, 3), 0.1), Y), "`X` must have a column that varies"),
+        "sparse constant": (make, (sp.csr_array(np.full((20, 3), 0.1)), Y), "`X`.* that varies"),
+        "far constant": (make, (np.full((20, 2), 1e8 / 3), Y), "`X`.* varies; got 20 rows"),
+    }
+
+
+TWO_CLASSES = {
+    "one row": (ps.Halfspace, (X[:1], Y[:1]), "Halfspace: `y` must hold two classes; got only"),
+    "one class": (ps.Halfspace, (X, np.ones(20)), "Halfspace: `y` .*two classes; got only 1. A "),
+    "three": (ps.Halfspace, (X, np.arange(20) % 3), "Halfspace: `y`.* 3 .*0, 1, 2.* LeastSquares"),
+    "real y": (ps.Halfspace, (X, X[:, 0]), "Halfspace: `y`.* 20 different .* use LeastSquares"),
+    "one row, squares": (ps.LeastSquares, (X[:1], [1.0]), "`X`.* varies; got a single row"),
+    "huge y": (ps.LeastSquares, (X, 1e200 * Y), "from_data: `y`.* do not overflow"),
+    "wide": (
+        ps.Moments.from_data,
+        (sp.csr_array((2, 30_000)), [0, 1]),
+        "from_data: `X` must have at most 20,000 columns.* Select or hash",
     ),
-    "nan label": (lambda: ps.Halfspace(X, [np.nan, *Y[1:]]), ValueError, "`y`.*position 0"),
-    "one dimension": (lambda: ps.Halfspace(X[:, 0], Y), ValueError, "`X`.*reshape"),
-    "too few labels": (lambda: ps.Halfspace(X, Y[:-1]), ValueError, "`y`.*20.*got shape"),
-    "three labels": (lambda: ps.Halfspace(X, np.arange(20) % 3), ValueError, "`y`.*3 different"),
-    "one class": (lambda: ps.Halfspace(X, np.ones(20)), ValueError, "`y`.*two classes.*only 1"),
-    "no rows": (lambda: ps.Halfspace(X[:0], Y[:0]), ValueError, "`X`.*at least one row"),
-    "no columns": (lambda: ps.Halfspace(X[:, :0], Y), ValueError, "`X`.*one column"),
-    "zeros": (lambda: ps.Halfspace(np.zeros((20, 3)), Y), ValueError, "`X`.*varies"),
-    "constant": (lambda: ps.LeastSquares(np.ones((20, 3)), Y), ValueError, "`X`.*varies"),
-    "strings": (lambda: ps.Halfspace([["a"], ["b"]], [0, 1]), TypeError, "`X`"),
-    "complex": (lambda: ps.Halfspace(X + 1j, Y), TypeError, "`X`.*real"),
-    "loss": (lambda: halfspace(loss="sigmoyd"), ValueError, "`loss`.*Did you mean 'sigmoid'"),
-    "loss type": (lambda: halfspace(loss=3), TypeError, "`loss`"),
-    "penalty": (lambda: halfspace(length_penalty=-1), ValueError, "`length_penalty`.*>= 0"),
-    "cap": (lambda: halfspace(max_length=0), ValueError, "`max_length`.*> 0"),
-    "u outside": (
-        lambda: ps.Moments([1.0, 1.0], np.diag([1.0, 0.0])), ValueError, "`u`.*range of S"),
-    "S not symmetric": (
-        lambda: ps.Moments(U, S + np.eye(3, k=1)), ValueError, "`S`.*symmetric"),
-    "S indefinite": (
-        lambda: ps.Moments(U, np.array([[1, 2, 0], [2, 1, 0], [0, 0, 1.0]])),
-        ValueError,
-        "`S`.*semidefinite",
+}
+
+MOMENTS = {
+    "u outside": (ps.Moments, ([1.0, 1.0], np.diag([1.0, 0.0])), "`u` must lie in the range of S"),
+    "u nan": (ps.Moments, ([np.nan, 1.0], np.eye(2)), "`u`.* nan at position 0"),
+    "u words": (ps.Moments, (["a", "b"], np.eye(2)), "`u` must be a vector", TypeError),
+    "u matrix": (ps.Moments, (np.eye(2), np.eye(2)), r"`u` must be a vector.* shape \(2, 2\)"),
+    "S shape": (ps.Moments, (U, np.eye(2)), r"`S` must be a real 3 x 3 matrix.* shape \(2, 2\)"),
+    "S not square": (ps.Moments, (U, np.ones((3, 2))), "`S` must be a real 3 x 3 matrix"),
+    "S complex": (ps.Moments, (U, S + 0j), "`S` must be a real 3 x 3 matrix.* complex128"),
+    "S words": (ps.Moments, (U, [["a"] * 3] * 3), "`S` must be a real 3 x 3 matrix"),
+    "S nan": (ps.Moments, (U, with_entry(np.nan, 1, 2)), "`S`.* nan in row 1, column 2"),
+    "S inf": (ps.Moments, (U, with_entry(np.inf, 2, 2)), "`S`.* inf in row 2, column 2"),
+    "S zero": (ps.Moments, (0 * U, 0 * S), "`S` must not be zero"),
+    "S not symmetric": (ps.Moments, (U, S + np.eye(3, k=1)), "`S` must be symmetric"),
+    "S negative": (ps.Moments, (U, with_entry(-1.0, 1, 1)), "`S`.* semidefinite; got -1 in row 1"),
+    "S negative definite": (ps.Moments, (U, -S), "`S` must be positive semidefinite"),
+    "S zero diagonal": (ps.Moments, ([0, 0.0], [[0, 1], [1, 1.0]]), "`S`.* semidefinite"),
+    "S indefinite": (ps.Moments, ([0, 0.0], [[1, 2], [2, 1.0]]), "`S` must be positive semidef"),
+    "S indefinite as a whole": (
+        ps.Moments,
+        (np.zeros(3), np.full((3, 3), -0.9) + 1.9 * np.eye(3)),
+        r"`S` must be positive semidefinite; got a matrix with a negative eigenvalue \(-0.8",
     ),
-    "S shape": (lambda: ps.Moments(U, np.eye(2)), ValueError, "`S`.*3 x 3"),
-    "too separated": (lambda: ps.GaussianHalfspace(5 * U, S), ValueError, "`u`.*<= 1"),
-    "method": (lambda: ps.minimize(halfspace(), "gdpn"), ValueError, "`method`.*'gdnp'"),
-    "option": (
-        lambda: ps.minimize(halfspace(), "gd", length=2.0), TypeError, "`options`.*step_size"),
-    "objective": (lambda: ps.minimize(X), TypeError, "`objective`.*Wrap"),
-    "step": (lambda: ps.minimize(halfspace(), step_size=-1), ValueError, "`step_size`.*> 0"),
-    "max_iter": (lambda: ps.minimize(halfspace(), max_iter=-1), ValueError, "`max_iter`.*>= 0"),
-    "max_iter type": (lambda: ps.minimize(halfspace(), max_iter=1.5), TypeError, "`max_iter`"),
-    "tol": (lambda: ps.minimize(halfspace(), tol=np.nan), ValueError, "`tol`"),
-    "w0 length": (lambda: ps.minimize(halfspace(), w0=[1.0]), ValueError, "`w0`.*3 real"),
-    "w0 nan": (lambda: ps.minimize(halfspace(), w0=[1, np.nan, 0]), ValueError, "`w0`.*position 1"),
-    "w0 zero": (lambda: ps.minimize(halfspace(), w0=np.zeros(3)), ValueError, "`w0`.*direction"),
-    "bisection": (
-        lambda: ps.minimize(halfspace(), bisection_steps=0), ValueError, "`bisection_steps`.*>= 1"),
-    "units": (lambda: ps.TanhNetwork(X, Y, 0), ValueError, "`n_units`.*>= 1"),
-}  # fmt: skip
+    "mean": (ps.Moments, (U, S, [1.0]), "`mean` must be a vector of 3"),
+    "y_squared": (ps.Moments, (U, S, None, None, -1.0), "`y_squared`.* >= 0; got -1"),
+}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_refused_by_name(case):
-    attempt, error, words = CASES[case]
-    with pytest.raises(error, match=f"(?s){words}") as caught:
-        attempt()
-    assert ": `" in str(caught.value), "the message starts with who complains"
+GROUPS = {
+    r"(Halfspace|Moments.from_data)": inputs(ps.Halfspace),
+    r"Moments.from_data": inputs(ps.LeastSquares),
+    "Moments": MOMENTS,
+    "": TWO_CLASSES,
+}
+
+
+@pytest.mark.parametrize(
+    ("who", "name"), [(who, name) for who, cases in GROUPS.items() for name in cases]
+)
+def test_data_and_moments(who, name):
+    make, arguments, words, *error = GROUPS[who][name]
+    with pytest.raises(error[0] if error else ValueError, match=f"(?s)^{who}.*{words}") as caught:
+        make(*arguments)
+    assert type(caught.value) is (error[0] if error else ValueError)
