@@ -99,12 +99,13 @@ MOMENTS = {
     "u nan": (ps.Moments, ([np.nan, 1.0], np.eye(2)), "`u`.* nan at position 0"),
     "u words": (ps.Moments, (["a", "b"], np.eye(2)), "`u` must be a vector", TypeError),
     "u matrix": (ps.Moments, (np.eye(2), np.eye(2)), r"`u` must be a vector.* shape \(2, 2\)"),
-    "S shape": (ps.Moments, (U, np.eye(2)), r"`S` must be a real 3 x 3 matrix.* shape \(2, 2\)"),
-    "S not square": (ps.Moments, (U, np.ones((3, 2))), "`S` must be a real 3 x 3 matrix"),
-    "S complex": (ps.Moments, (U, S + 0j), "`S` must be a real 3 x 3 matrix.* complex128"),
-    "S words": (ps.Moments, (U, [["a"] * 3] * 3), "`S` must be a real 3 x 3 matrix"),
-    "S nan": (ps.Moments, (U, with_entry(np.nan, 1, 2)), "`S`.* nan in row 1, column 2"),
-    "S inf": (ps.Moments, (U, with_entry(np.inf, 2, 2)), "`S`.* inf in row 2, column 2"),
+    "S shape": (ps.Moments, (U, np.eye(2)), r"`S` must be a 3 x 3 matrix.* shape \(2, 2\)"),
+    "S not square": (ps.Moments, (U, np.ones((3, 2))), "`S` must be a 3 x 3 matrix"),
+    "S complex": (ps.Moments, (U, S + 0j), "`S` must be a 3 x 3 matrix.* not numeric", TypeError),
+    "S words": (ps.Moments, (U, [["a"] * 3] * 3), "`S` must be a 3 x 3 matrix", TypeError),
+    "S ragged": (ps.Moments, (U, [[1.0], [0, 1], [1]]), "`S` must be a 3 x 3 matrix", TypeError),
+    "S nan": (ps.Moments, (U, with_entry(np.nan, 1, 2)), "`S`.* nan at row 1, column 2"),
+    "S inf": (ps.Moments, (U, with_entry(np.inf, 2, 2)), "`S`.* inf at row 2, column 2"),
     "S zero": (ps.Moments, (0 * U, 0 * S), "`S` must not be zero"),
     "S not symmetric": (ps.Moments, (U, S + np.eye(3, k=1)), "`S` must be symmetric"),
     "S negative": (ps.Moments, (U, with_entry(-1.0, 1, 1)), "`S`.* semidefinite; got -1 in row 1"),
@@ -134,6 +135,7 @@ GROUPS = {
 )
 def test_data_and_moments(who, name):
     make, arguments, words, *error = GROUPS[who][name]
-    with pytest.raises(error[0] if error else ValueError, match=f"(?s)^{who}.*{words}") as caught:
+    words = f"(?s)^{who}: {words}" if who else f"(?s){words}"
+    with pytest.raises(error[0] if error else ValueError, match=words) as caught:
         make(*arguments)
     assert type(caught.value) is (error[0] if error else ValueError)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg as la
 
 from .design import Design
-from .validation import complaint, number, vector
+from .validation import complaint, matrix, number, vector
 
 _LARGEST_DIMENSION = 20_000
 
@@ -213,15 +213,7 @@ class Moments:
 
 def _covariance(S: Any, d: int, who: str) -> np.ndarray:
     """S as a symmetric float64 matrix that is not zero; `_geometry` checks its spectrum."""
-    S = np.asarray(S)
-    if S.dtype.kind not in "fiub" or S.shape != (d, d):
-        got = f"shape {S.shape}, dtype {S.dtype}"
-        raise ValueError(complaint(who, "S", f"be a real {d} x {d} matrix, as long as u", got))
-    S = S.astype(np.float64)
-    if not np.isfinite(S).all():
-        row, column = np.argwhere(~np.isfinite(S))[0]
-        got = f"{S[row, column]} in row {row}, column {column}"
-        raise ValueError(complaint(who, "S", "hold finite numbers only", got))
+    S = matrix(S, who, "S", (d, d))
     scale = np.sqrt(np.maximum(np.diag(S), 0.0))
     products = np.outer(scale, scale)
     slack = 1e-8 * products + 1e-14 * scale.max() ** 2

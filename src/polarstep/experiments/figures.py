@@ -200,9 +200,9 @@ def population_gradient(rows: Rows) -> Figure:
         "population-gradient",
         "Length and gradient, exactly: against Theorem 2's bound",
         f"The same runs; sigmoid and normal_cdf with length penalty {PENALTY:g}, without which "
-        "they have no finite minimiser. Top: the gradient norm (solid) below its bound (dashed, "
-        "same colour); gd with step 1/smoothness on the same penalised sigmoid (dotted) has no "
-        "linear rate. Bottom: the length settles long before the direction does.",
+        "they have no finite minimiser. Top: the gradient norm (solid) and its bound (dashed, same "
+        "colour); dotted, for comparison, gd with step 1/smoothness on the penalised sigmoid. "
+        "Bottom: the length, which ends where the slope along S⁻¹u vanishes.",
         _svg(canvas, "population-gradient"),
     )
 
