@@ -208,7 +208,7 @@ def minimize(
 
     def arrive(w: np.ndarray, choose_length: Callable[[Ray], float]) -> Iterate:
         ray = objective.ray(chosen.parameterization.unit(objective.moments, w))
-        g = choose_length(ray)
+        g = float(choose_length(ray))
         gradient = ray.gradient(g)
         rim = abs(g) * np.sqrt(ray.squared) >= objective.max_length * (1 - 1e-12)
         return Iterate(w, g, ray, gradient, at_cap=bool(rim and g * (ray.v @ gradient) < 0))
