@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import optimize
 
 import polarstep as ps
 from polarstep import Status
-from polarstep.steps import project_to_ball
-from problems import METHODS
+from problems import ARCTAN, BOUNDED, METHODS
 
 RNG = np.random.default_rng(1)
 Y = np.where(RNG.random(400) < 0.5, 1.0, -1.0)
@@ -64,71 +62,138 @@ def test_converged_and_max_iter():
     assert not short.success
 
 
+@pytest.mark.parametrize("max_iter", [0, 1, 7])
+def test_max_iter_counts_steps(max_iter):
+    result = ps.minimize(ps.Halfspace(X, Y), "bn", max_iter=max_iter, tol=0.0)
+    assert result.n_iter == max_iter == len(result.trace) - 1
+    assert result.n_passes == 2 * max_iter + 2
+
+
+@pytest.mark.parametrize("objective", ["LeastSquares", "GaussianHalfspace"])
+def test_moments_alone_take_no_passes(objective):
+    problems = {
+        "LeastSquares": ps.LeastSquares(X, Y),
+        "GaussianHalfspace": ps.GaussianHalfspace([0.5, 0.1], np.eye(2)),
+    }
+    result = ps.minimize(problems[objective], "gdnp", max_iter=5, tol=0.0)
+    assert result.n_passes == 0
+    assert not result.trace.passes.any()
+
+
+def test_a_result_is_made_of_plain_numbers():
+    seen = []
+    result = ps.minimize(ps.Halfspace(X, Y), "gdnp", max_iter=4, tol=0.0, callback=seen.append)
+    for name in ("length", "fun", "grad_norm"):
+        assert type(getattr(result, name)) is float
+    for name in ("n_iter", "n_passes"):
+        assert type(getattr(result, name)) is int
+    assert type(result.success) is bool
+    assert isinstance(result.message, str)
+    assert repr(result).startswith("Result(gdnp: max_iter after 4 iterations, 10 passes; fun=0.")
+    assert list(result.trace.as_dict()) == list(ps.Trace.__annotations__)
+    assert result.trace.iteration.dtype.kind == result.trace.passes.dtype.kind == "i"
+    assert (np.diff(result.trace.seconds) >= 0).all()
+    for row in seen:
+        for name in ("fun", "grad_norm", "length", "direction_gap", "seconds"):
+            assert type(getattr(row, name)) is float
+        assert row.fun == result.trace.fun[row.iteration]
+        assert row.passes == result.trace.passes[row.iteration]
+        moments = ps.Moments.from_data(X, Y)
+        assert row.length == pytest.approx(moments.norm(row.x))
+        assert row.direction_gap == pytest.approx(moments.direction_gap(row.x), abs=1e-14)
+    np.testing.assert_array_equal(seen[-1].x, result.x)
+
+
+# ------------------------------------------------------------------ a situation for every status
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_u_zero_is_critical(method):
+    """No feature is correlated with the label: wt = 0, but gdnp has no direction to step in."""
+    unlucky = ps.Halfspace([[1.0, 0], [1, 1], [-1, 0], [-1, -1], [1, 1], [-1, -1]],
+                           [0, 0, 0, 0, 1, 1])  # fmt: skip
+    balanced = ps.Halfspace([[1.0, 2], [1, 2], [-1, 3], [-1, 3], [5, 0], [5, 0]], [0, 1] * 3)
+    for objective in (unlucky, balanced):
+        assert np.abs(objective.moments.u).max() < 1e-15
+        result = ps.minimize(objective, method, max_iter=3000)
+        if method == "gdnp":
+            assert result.status is Status.orthogonal_start
+            assert "no feature is correlated" in result.message
+        else:
+            assert result.status is Status.converged
+            assert result.fun == pytest.approx(np.log(2), abs=1e-12)
+
+
 def test_diverged_keeps_the_last_finite_iterate():
     result = ps.minimize(ps.LeastSquares(X, Y), "gd", max_iter=5000, step_size=1e3)
     assert result.status is Status.diverged
     assert np.isfinite(result.x).all()
+    assert np.isfinite(result.trace.fun).all()
+    assert result.n_iter == len(result.trace) - 1 > 10
     assert "step_size" in result.message
 
 
-def test_orthogonal_start_to_rounding():
-    objective = ps.Halfspace(X, Y)
-    u = objective.moments.u
-    w = RNG.standard_normal(4)
-    w -= u * (u @ w) / (u @ u)
-    assert ps.minimize(objective, "gdnp", w).status is Status.orthogonal_start
-    assert ps.minimize(objective, "gd", w).status is not Status.orthogonal_start
+def wild(limit):
+    """A loss that is a number only for small margins."""
 
+    def cut(f):
+        return lambda a: np.where(np.abs(a) > limit, np.nan, f(a))
 
-def test_no_length_root():
-    u, S = np.array([0.5, 0.1]), np.eye(2)
-    bounded = ps.GaussianHalfspace(u, S, "sigmoid")
-    assert ps.minimize(bounded, "gdnp").status is Status.no_length_root
-    separable = ps.Halfspace([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
-    assert ps.minimize(separable, "gdnp").status is Status.no_length_root
+    arctan = ARCTAN
+    return ps.MarginLoss(cut(arctan.phi), cut(arctan.dphi), cut(arctan.d2phi), "wild", 0.65, 1.0)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_capped_optimum_is_the_constrained_one(method):
-    objective = ps.Halfspace(X, Y, max_length=0.7)
-    result = ps.minimize(objective, method, max_iter=5000, tol=1e-7)
-    assert result.status is Status.length_capped
-    assert result.success
-    assert result.length == pytest.approx(0.7, rel=1e-9)
-    S = objective.moments.S
-    ball = {"type": "ineq", "fun": lambda w: 0.49 - w @ S @ w, "jac": lambda w: -2 * S @ w}
-    best = optimize.minimize(
-        objective.value, 0 * result.x, jac=objective.gradient, method="SLSQP", constraints=ball,
-        options={"ftol": 1e-14, "maxiter": 500},
-    )  # fmt: skip
-    np.testing.assert_allclose(result.x, best.x, atol=1e-5)
+@pytest.mark.parametrize("limit", [0.5, 4.0, 12.0])
+def test_numbers_that_a_loss_loses_end_in_diverged(method, limit):
+    objective = ps.Halfspace(X, Y, wild(limit))
+    options = {} if method == "gdnp" else {"step_size": 3.0}
+    result = ps.minimize(objective, method, max_iter=3000, tol=0.0, **options)
+    assert result.status is Status.diverged
+    assert np.isfinite(result.trace.fun[1:]).all()
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_projection_onto_the_cap(seed):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((3, 3))
-    moments = ps.Moments(np.zeros(3), A @ A.T)
-    wt = rng.standard_normal(3)
-    radius = moments.norm(wt) * rng.uniform(0.1, 1.5)
-    projected = project_to_ball(moments, wt, radius)
-    if moments.norm(wt) <= radius:
-        np.testing.assert_array_equal(projected, wt)
-        return
-    assert moments.norm(projected) == pytest.approx(radius, rel=1e-12)
-    normal = moments.S @ projected
-    away = wt - projected
-    assert away @ normal == pytest.approx(np.linalg.norm(away) * np.linalg.norm(normal), rel=1e-8)
+def test_a_start_that_overflows_is_diverged():
+    result = ps.minimize(ps.Halfspace(X, Y), "gd", np.full(4, 1e200))
+    assert result.status is Status.diverged
+    assert result.n_iter == 0
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_projection_of_a_point_outside_by_rounding(seed):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((30, 30))
-    moments = ps.Moments(np.zeros(30), A @ A.T)
-    wt = rng.standard_normal(30)
-    radius = np.nextafter(moments.norm(wt), 0)
-    np.testing.assert_allclose(project_to_ball(moments, wt, radius), wt, rtol=1e-9, atol=1e-12)
+def test_a_population_far_out_is_diverged():
+    objective = ps.GaussianHalfspace([0.5, 0.1], np.eye(2), "softplus")
+    result = ps.minimize(objective, "gd", [1.0, 1.0], step_size=1e9)
+    assert result.status is Status.diverged
+
+
+@pytest.mark.parametrize("population", [True, False])
+def test_orthogonal_start_to_rounding(population):
+    objective = ps.Halfspace(X, Y)
+    if population:
+        objective = ps.GaussianHalfspace(objective.moments.u, objective.moments.S)
+    u = objective.moments.u
+    w = RNG.standard_normal(4)
+    w -= u * (u @ w) / (u @ u)
+    result = ps.minimize(objective, "gdnp", w)
+    assert result.status is Status.orthogonal_start
+    assert result.n_iter == 0
+    assert ps.minimize(objective, "gdnp", w - 1e-9 * u, max_iter=1).n_iter == 1
+    assert ps.minimize(objective, "gd", w).status is not Status.orthogonal_start
+
+
+@pytest.mark.parametrize("options", [{}, {"bisection_steps": 20}])
+def test_no_length_root(options):
+    u, S = np.array([0.5, 0.1]), np.eye(2)
+    for loss in ["sigmoid"] if options else BOUNDED:
+        result = ps.minimize(ps.GaussianHalfspace(u, S, loss), "gdnp", **options)
+        assert result.status is Status.no_length_root
+        assert "length_penalty" in result.message
+        penalised = ps.GaussianHalfspace(u, S, loss, length_penalty=1e-3)
+        assert ps.minimize(penalised, "gdnp", **options, tol=1e-5).status is Status.converged
+    apart = [[-2.0, 1], [-1, 0], [1, 0], [2, -1]]
+    separable = ps.Halfspace(apart, [0, 0, 1, 1])
+    result = ps.minimize(separable, "gdnp", **options)
+    assert result.status is Status.no_length_root
+    assert np.isfinite(result.x).all()
 
 
 @pytest.mark.parametrize("signal", [StopIteration, KeyboardInterrupt])
@@ -141,3 +206,40 @@ def test_interruptions_keep_what_was_reached(signal):
     assert result.status is Status.interrupted
     assert result.n_iter == 5
     assert len(result.trace) == 6
+
+
+def test_an_interruption_within_a_step_keeps_the_steps_before():
+    calls = 0
+
+    def dphi(a):
+        nonlocal calls
+        calls += 1
+        if calls > 30:
+            raise KeyboardInterrupt
+        return ARCTAN.dphi(a)
+
+    loss = ps.MarginLoss(ARCTAN.phi, dphi, ARCTAN.d2phi, "arctan", 0.65, 1.0)
+    result = ps.minimize(ps.Halfspace(X, Y, loss, 0.1), "gdnp", tol=0.0)
+    assert result.status is Status.interrupted
+    assert 0 < result.n_iter < 30
+    assert result.fun == result.trace.fun[-1]
+    with pytest.raises(KeyboardInterrupt):  # not even the start was reached
+        ps.minimize(ps.Halfspace(X, Y, loss, 0.1), "gdnp")
+
+
+def test_other_errors_of_a_callback_are_its_own():
+    def callback(progress):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        ps.minimize(ps.Halfspace(X, Y), callback=callback)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (200, 1), (3, 8)], ids=["n=2", "d=1", "n<d"])
+@pytest.mark.parametrize("method", METHODS)
+def test_small_shapes(shape, method):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(shape), np.arange(shape[0]) % 2
+    result = ps.minimize(ps.Halfspace(x, y, length_penalty=0.1), method, max_iter=3000)
+    assert result.status is Status.converged
+    assert result.trace.fun[-1] <= result.trace.fun[0]
