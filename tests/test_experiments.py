@@ -220,7 +220,8 @@ def test_without_rows_nothing_is_measured():
 
 
 def made_up(fun_by_run):
-    """Rows of one problem with the given values of f, one start each."""
+    """Rows of one problem with the given values of f, one start each; other methods stay at 1."""
+    fun_by_run = {**{name: [1.0] for name in halfspaces.RUNS}, **fun_by_run}
     problem = {"data": "gaussian", "variant": "softplus"}
     spec = {"stage": "run", "problem": problem, "start": "length 1", "seed": 0}
     rows = [

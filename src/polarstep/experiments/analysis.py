@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .halfspaces import RUNS
 from .records import Row, read_rows
 
 FLOOR = 1e-13  # suboptimality below this is rounding
@@ -40,13 +41,17 @@ class Rows:
 
     @cached_property
     def runs(self) -> dict[Cell, dict[str, list[dict[str, Any]]]]:
-        """cell -> run name -> the outcomes of its random starts."""
+        """cell -> run name -> the outcomes of its random starts.
+
+        An interruption leaves cells without some of the methods: there is nothing to compare yet,
+        and they are left out.
+        """
         cells: dict[Cell, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         for row in self.stage("run"):
             spec = row["spec"]
             cell = (spec["problem"]["data"], spec["problem"]["variant"], spec["start"])
             cells[cell][spec["run"]].append(row["outcome"])
-        return {cell: dict(names) for cell, names in cells.items()}
+        return {cell: dict(names) for cell, names in cells.items() if RUNS.keys() <= names.keys()}
 
     @cached_property
     def best_known(self) -> dict[Problem, float]:

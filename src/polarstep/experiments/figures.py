@@ -82,7 +82,7 @@ def figures(rows: Rows) -> Iterator[Figure]:
     with matplotlib.rc_context(_RC):
         if rows.runs:
             yield overview(rows)
-        if rows.stage("population"):
+        if _kappas(rows):
             yield population_gap(rows)
             yield population_gradient(rows)
         for data in dict.fromkeys(cell[0] for cell in rows.runs):
@@ -275,7 +275,9 @@ def _population(rows: Rows, kappa: float, method: str) -> list[tuple[dict, dict]
 
 
 def _kappas(rows: Rows) -> list[float]:
-    return sorted({row["spec"]["kappa"] for row in rows.stage("population")})
+    """The condition numbers that gdnp has run on; an interruption may leave gd alone."""
+    population = rows.stage("population")
+    return sorted({r["spec"]["kappa"] for r in population if r["spec"]["method"] == "gdnp"})
 
 
 # --------------------------------------------------------------------------- the network
