@@ -1,0 +1,105 @@
+"""Rows made by hand, for tests of what is read out of them."""
+
+import json
+
+import numpy as np
+
+from polarstep.experiments.analysis import Rows
+from polarstep.experiments.halfspaces import RUNS, STARTS, VARIANTS
+
+
+def row(spec, outcome, preset="quick"):
+    """A row as `Record.append` writes it."""
+    spec = {"preset": preset, **spec}
+    made = {"key": json.dumps(spec, sort_keys=True), "spec": spec, "outcome": outcome}
+    return {**made, "environment": {"polarstep": "0"}, "finished": "2020-01-01T00:00:00+00:00"}
+
+
+def rows(*made):
+    """Rows of both experiments, told apart by what they hold."""
+    of_network = [r for r in made if "n_units" in r["spec"]]
+    return Rows(tuple(r for r in made if r not in of_network), tuple(of_network))
+
+
+def linear(digits, iterations=60, start=1.0):
+    """A curve that falls by so many digits in every iteration."""
+    return start * 10.0 ** (-digits * np.arange(iterations + 1.0))
+
+
+def problem(data="gaussian", variant="softplus"):
+    return {"data": data, "variant": variant}
+
+
+def reference(fun=0.0, data="gaussian", variant="softplus", **facts):
+    spec = {"stage": "reference", "problem": problem(data, variant)}
+    return row(spec, {"fun": fun, **facts})
+
+
+def run(name, fun, data="gaussian", variant="softplus", start="length 1", seed=0):
+    """One run; `fun` may be a single number, where it stays."""
+    fun = [float(f) for f in (np.atleast_1d(fun) if np.ndim(fun) else [fun, fun])]
+    spec = {"stage": "run", "problem": problem(data, variant), "start": start, "run": name}
+    passes = [2 * t + 2 for t in range(len(fun))]
+    outcome = {"fun": fun, "passes": passes, "grad_norm": fun, "direction_gap": fun}
+    return row({**spec, "seed": seed}, {"status": "max_iter", **outcome})
+
+
+def cell(curves, data="gaussian", variant="softplus", start="length 1"):
+    """The runs of one problem, those that are not named staying at 1; the optimum is 0."""
+    place = {"data": data, "variant": variant}
+    runs = [run(name, curves.get(name, 1.0), **place, start=start) for name in RUNS]
+    return [reference(**place), *runs]
+
+
+def every_cell(curves, data=("gaussian", "breast_cancer"), variants=VARIANTS, starts=STARTS):
+    """The same curves in all problems."""
+    return [
+        made
+        for name in data
+        for variant in variants
+        for start in starts
+        for made in cell(curves, name, variant, start)
+    ]
+
+
+def population(
+    loss="sigmoid",
+    kappa=10,
+    method="gdnp",
+    gap=(1.0, 0.1, 0.01),
+    grad_norm=(1.0, 0.1, 0.01),
+    bound=(1.0, 0.1, 0.001),
+    gap_ratio=0.5,
+    gradient_ratio=0.5,
+):
+    spec = {"stage": "population", "loss": loss, "kappa": kappa, "method": method}
+    outcome = {
+        "worst_gap_ratio": gap_ratio,
+        "worst_gradient_ratio": gradient_ratio,
+        "iterates_checked": 2,
+        "iteration": [0, 1, 2],
+        "direction_gap": list(gap),
+        "gap_bound": list(bound),
+        "grad_norm": list(grad_norm),
+        "gradient_bound": list(bound),
+        "length": [1.0, 2.0, 2.5],
+        "fun": [0.7, 0.6, 0.5],
+    }
+    return row(spec, outcome)
+
+
+def training(loss="softplus", stage="population", gaps=(0.0, 0.0), slopes=(1e-2, 1e-8), idle=False):
+    """Two units, trained in as many sweeps as there are slopes."""
+    spec = {"stage": stage, "loss": loss, "n_units": 2, "data": "gaussian"}
+    n_sweeps = len(slopes)
+    trace = {
+        "sweep": [k for k in range(n_sweeps) for _ in range(2)],
+        "unit": [0, 1] * n_sweeps,
+        "fun": [0.5] * (2 * n_sweeps),
+        "length": [1.4, 0.0 if idle else 1.1] * n_sweeps,
+        "slope": [1e-12, None if idle else 1e-12] * n_sweeps,
+        "largest_slope": [slope for s in slopes for slope in (10 * s, s)],
+        "direction_gap": [*gaps, *[0.0, 0.0] * (n_sweeps - 1)],
+        "skipped": [False, idle] * n_sweeps,
+    }
+    return row(spec, {"start": 0.7, "fun": 0.5, "rho_star": -0.5, "trace": trace})
