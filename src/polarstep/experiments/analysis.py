@@ -92,12 +92,18 @@ class Rows:
         """How many times fewer iterations `run` needs than `other`.
 
         Counted to the tightest suboptimality that both medians reach for good: passing through a
-        low value and leaving it again does not count.
+        low value and leaving it again does not count. One that ends no lower than it started needs
+        infinitely many.
         """
-        mine, theirs = (_from_now_on(self.median(cell, name)) for name in (run, other))
-        target = max(mine[-1], theirs[-1], 1e-12)
-        first = [max(int(np.argmax(curve <= target)), 1) for curve in (theirs, mine)]
-        return first[0] / first[1]
+        medians = [self.median(cell, name) for name in (other, run)]
+        target = max(*(curve[-1] for curve in medians), 1e-12)
+        theirs, mine = (
+            max(int(np.argmax(_from_now_on(curve) <= target)), 1)
+            if curve[-1] < curve[0]
+            else np.inf
+            for curve in medians
+        )
+        return 1.0 if mine == theirs else theirs / mine
 
 
 def _from_now_on(curve: np.ndarray) -> np.ndarray:
