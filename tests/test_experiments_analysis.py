@@ -71,9 +71,12 @@ def test_speed_is_the_ratio_of_the_rates(ratio):
     assert made.speed(CELL, "gd", "gdnp") == pytest.approx(1 / ratio)
 
 
-def test_speed_does_not_reward_one_that_got_nowhere():
-    made = complete(reference(), run("gdnp", linear(0.1)), run("gd", 1.0))
-    assert made.speed(CELL, "gd", "gdnp") <= 1.0
+@pytest.mark.parametrize("nowhere", [1.0, [1.0, 2.0, 3.0], [1.0, 1e-3, 1.5]])
+def test_one_that_ends_no_lower_than_it_started_has_no_speed(nowhere):
+    made = complete(reference(), run("gdnp", linear(0.1)), run("gd", nowhere), run("bn", 1.0))
+    assert made.speed(CELL, "gd", "gdnp") == 0.0
+    assert made.speed(CELL, "gdnp", "gd") == np.inf
+    assert made.speed(CELL, "gd", "bn") == 1.0
 
 
 def write(folder, name, *made):
