@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..loop import Progress
+from ..loop import Progress, Status
 from ..objectives import Objective
 from .starts import run_from
 
@@ -119,6 +119,8 @@ def _score(
     for w0 in starts:
         watch = _Watch(iterations if method == "agd" else iterations // 10)
         result = run_from(objective, method, w0, length, iterations, callback=watch, **steps)
+        if result.status is Status.interrupted and not watch.unstable:
+            raise KeyboardInterrupt
         if watch.unstable or result.n_iter < iterations:
             return float("inf")
         gaps = np.maximum(result.trace.fun[1:] - reference, _FLOOR)
