@@ -9,6 +9,8 @@ def main() -> None:
     """Run the command line, or say what to install for it."""
     try:
         from .experiments.commands import polarstep
+
+        polarstep()  # may import more of the extra
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("polarstep"):
             raise
@@ -16,4 +18,3 @@ def main() -> None:
             f"polarstep: the command line needs {error.name!r}, which is not installed. "
             "Run: pip install 'polarstep[reproduce]'"
         )
-    polarstep()
