@@ -71,6 +71,16 @@ def test_speed_is_the_ratio_of_the_rates(ratio):
     assert made.speed(CELL, "gd", "gdnp") == pytest.approx(1 / ratio)
 
 
+def test_speed_counts_what_is_reached_for_good():
+    touches = [1.0, 1e-9, 1.0, 0.1, 0.1]
+    runs = [run("gd", [1.0, 0.5, 0.2, 0.1, 0.01]), run("bn", touches), run("wn", [1.0, 0.1])]
+    made = complete(reference(), *runs)
+    assert made.speed(CELL, "bn", "gd") == 1.0
+    assert made.speed(CELL, "wn", "gd") == 3.0
+    assert made.speed(CELL, "gd", "wn") == pytest.approx(1 / 3)
+    assert made.iterations_to(CELL, "bn", 1e-8) == 1
+
+
 @pytest.mark.parametrize("nowhere", [1.0, [1.0, 2.0, 3.0], [1.0, 1e-3, 1.5]])
 def test_one_that_ends_no_lower_than_it_started_has_no_speed(nowhere):
     made = complete(reference(), run("gdnp", linear(0.1)), run("gd", nowhere), run("bn", 1.0))

@@ -37,6 +37,7 @@ def test_halfspaces_ask_for_every_combination_once(name, seeds):
         "tuning": places * len(halfspaces.TUNED),
         "run": places * len(halfspaces.RUNS) * (preset.seeds if seeds is None else seeds),
     }
+    assert {s["seed"] for s in specs if s["stage"] == "run"} == set(range(seeds or preset.seeds))
     assert len({key(spec) for spec in specs}) == len(specs)
     assert json.loads(json.dumps(specs)) == specs
 
@@ -49,6 +50,7 @@ def test_the_network_asks_for_two_losses_and_two_data_sets(name):
     assert {s["loss"] for s in population} == {"softplus", "squared"}
     assert {s["data"] for s in on_data} == {"gaussian", "breast_cancer"}
     assert len(specs) == 4
+    assert specs == specs_of(network.stages(PRESETS[name], None, 3))  # it has no random starts
     assert json.loads(json.dumps(specs)) == specs
 
 
