@@ -1,0 +1,14 @@
+"""Networks with and without normalization, and their training by gradient descent.
+
+Needs the extra ``polarstep[torch]``.
+"""
+
+from ..extras import require_torch
+
+require_torch("polarstep.nn")
+
+from .gradients import GradientSplit, gradient_split  # noqa: E402
+from .models import mlp  # noqa: E402
+from .training import Status, Step, train  # noqa: E402
+
+__all__ = ["GradientSplit", "Status", "Step", "gradient_split", "mlp", "train"]
