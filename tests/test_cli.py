@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import polarstep
-from polarstep.experiments import datasets, presets
+from polarstep.experiments import downloads, presets
 from polarstep.experiments.commands import polarstep as command
 from polarstep.experiments.records import read_rows
 from small_runs import TINY
@@ -40,7 +41,7 @@ def tiny(monkeypatch):
         ),
         (["report"], ["FOLDER"]),
         (["data"], ["fetch"]),
-        (["data", "fetch"], ["a9a", "--data"]),
+        (["data", "fetch"], ["a9a", "cifar10", "--data"]),
     ],
 )
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -73,7 +74,7 @@ def test_the_version():
         (["report", "no/such/folder"], "does not exist"),
         (["report", __file__], "is a file"),
         (["data", "fetch"], "Missing argument"),
-        (["data", "fetch", "mnist"], "'a9a'"),
+        (["data", "fetch", "mnist"], "'a9a', 'cifar10'"),
         (["data", "fetch", "a9a", "--data", __file__], "is a file"),
         (["make"], "No such command"),
     ],
@@ -205,11 +206,11 @@ def test_data_that_are_there_are_not_downloaded(tmp_path, monkeypatch):
     import hashlib
 
     (tmp_path / "libsvm").mkdir()
-    files = {}
-    for name in datasets.DOWNLOADS["a9a"]:
+    published, files = downloads.DOWNLOADS["a9a"], {}
+    for name in published.files:
         (tmp_path / "libsvm" / name).write_text(name)
-        files[name] = hashlib.sha256(name.encode()).hexdigest()
-    monkeypatch.setitem(datasets.DOWNLOADS, "a9a", files)
+        files[name] = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    monkeypatch.setitem(downloads.DOWNLOADS, "a9a", replace(published, files=files))
     answer = ask("data", "fetch", "a9a", "--data", tmp_path)
     assert answer.exit_code == 0
     assert answer.output.split() == [str(tmp_path / "libsvm" / name) for name in files]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from . import datasets, halfspaces, network
+from . import downloads, halfspaces, network
 from .presets import PRESETS
 from .records import Record
 from .report import write_report
@@ -36,8 +36,9 @@ def polarstep() -> None:
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=_default_data,
-    help="Folder with data sets (libsvm/a9a). Default: $POLARSTEP_DATA; without a9a the "
-    "experiments use scikit-learn's breast_cancer.",
+    help="Folder with data sets (libsvm/a9a, cifar10/cifar-10-batches-py). Default: "
+    "$POLARSTEP_DATA; without a9a the experiments use scikit-learn's breast_cancer, without "
+    "CIFAR-10 its digits.",
 )
 @click.option(
     "--out",
@@ -95,7 +96,7 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name", type=click.Choice(list(datasets.DOWNLOADS)))
+@click.argument("name", type=click.Choice(list(downloads.DOWNLOADS)))
 @click.option(
     "--data",
     "folder",
@@ -107,7 +108,7 @@ def data() -> None:
 def fetch(name: str, folder: Path) -> None:
     """Download the public data set NAME, checksum checked."""
     try:
-        for path in datasets.fetch(name, folder):
+        for path in downloads.fetch(name, folder):
             click.echo(path)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{name} could not be downloaded: {error}") from None

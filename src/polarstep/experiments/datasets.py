@@ -9,42 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..validation import complaint, look_up
-
-# LIBSVM's copies of the UCI Adult data (Platt 1998): https://www.csie.ntu.edu.tw/~cjlin/libsvmtools
-_LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/"
-DOWNLOADS: dict[str, dict[str, str]] = {
-    "a9a": {
-        "a9a": "7ba53cccb27e2e525f0fb173e1f446d49856e3fb007eb43be4ec6d0f5b3335ca",
-        "a9a.t": "1f448a153f0320399a7e40836eb207655b0bde0f21fc941cc472193daa9f5de9",
-    }
-}
-
-
-def fetch(name: str, folder: Path, *, base_url: str = _LIBSVM, retries: int = 2) -> list[Path]:
-    """Download a public data set into folder/libsvm, checksums checked; what is there is kept.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a download whose checksum differs (it is not kept).
-    OSError
-        If the server or the folder does not answer.
-    """
-    import pooch
-
-    files = look_up(name, DOWNLOADS, "polarstep data fetch", "NAME")
-    return [
-        Path(
-            pooch.create(
-                path=folder / "libsvm",
-                base_url=base_url,
-                registry={file: f"sha256:{digest}"},
-                retry_if_failed=retries,
-            ).fetch(file, progressbar=True)
-        )
-        for file, digest in files.items()
-    ]
+from ..validation import complaint
+from .downloads import DOWNLOADS
 
 
 def find_a9a(folder: Path | None) -> Path | None:
@@ -76,7 +42,7 @@ def a9a(folder: Path) -> tuple[Any, np.ndarray]:
             complaint("a9a", "--data", "be a folder that holds the data set", got, advice)
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != DOWNLOADS["a9a"]["a9a"]:
+    if f"sha256:{digest}" != DOWNLOADS["a9a"].files["a9a"]:
         got = f"one of {path.stat().st_size:,} bytes with SHA-256 {digest[:12]}..."
         fetch_it = f"polarstep data fetch a9a --data {folder}"
         advice = f"It is truncated or altered: delete it and run {fetch_it}"
