@@ -10,6 +10,7 @@ import socket
 import tarfile
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,6 +282,7 @@ def test_interrupted_unpacking_leaves_nothing_half_made(
     copied, copy = [], shutil.copyfileobj
 
     def interrupted(source, target):
+        assert Path(target.name).parents[2] == tmp_path / "data" / "cifar10"  # the same disk
         if len(copied) == after:
             target.write(b"half a file")
             raise KeyboardInterrupt
