@@ -8,26 +8,38 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _WeightNorm
+from torch.nn.utils.parametrize import register_parametrization
 
 from ..validation import complaint, look_up, whole_number
 
 
-def _he(weight: torch.Tensor, generator: torch.Generator) -> None:
+def _he(weight: Tensor, generator: torch.Generator) -> None:
     """Normal, variance 2 / inputs: keeps the second moment through linear layer and ReLU."""
     nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
 
 
-def _glorot(weight: torch.Tensor, generator: torch.Generator) -> None:
+def _glorot(weight: Tensor, generator: torch.Generator) -> None:
     """Uniform, variance 2 / (inputs + outputs): a compromise of forward and backward pass."""
     nn.init.xavier_uniform_(weight, generator=generator)
 
 
-_ACTIVATIONS: dict[str, tuple[type[nn.Module], Callable[[torch.Tensor, torch.Generator], None]]] = {
+_ACTIVATIONS: dict[str, tuple[type[nn.Module], Callable[[Tensor, torch.Generator], None]]] = {
     "relu": (nn.ReLU, _he),
     "tanh": (nn.Tanh, _glorot),
 }
+
+
+class _TwiceDifferentiable(_WeightNorm):
+    """torch's weight normalization, in operations whose second derivatives are right.
+
+    In torch's own (2.13) the gradient takes ||v_p|| for a constant, so that Hessians in v are
+    wrong and not symmetric; and it has no forward mode.
+    """
+
+    def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
+        return weight_v * (weight_g / torch.norm_except_dim(weight_v, 2, self.dim))
 
 
 def mlp(
@@ -54,14 +66,16 @@ def mlp(
         mean that is taken off would undo it. Row p of W acts as gain_p w_p / std(w_p^T x): the gain
         is its length. The output layer is plain.
 
-        "weight": rows are g_p v_p / ||v_p||, by ``parametrizations.weight_norm``, in every linear
-        layer, the output layer included, and all layers have a bias. At the start g_p = ||v_p||.
+        "weight": rows are g_p v_p / ||v_p|| in every linear layer, the output layer included, and
+        all layers have a bias. At the start g_p = ||v_p||. Parameters have the names that
+        ``torch.nn.utils.parametrizations.weight_norm`` gives them:
+        ``linear4.parametrizations.weight.original0`` is g, ``original1`` is v.
     shift : bool
         Whether batch normalization adds a trained shift per unit. Without it (as in Kohler et al.)
         the layers' ``bias`` is None. Networks without batch normalization have no shift.
     seed : int, optional
-        The same seed gives the same weights W for every normalization (up to rounding for
-        "weight"). None draws a new one. torch's global random state is not touched.
+        The same seed gives the same weights W for every normalization. None draws a new one.
+        torch's global random state is not touched.
 
     Returns
     -------
@@ -110,7 +124,9 @@ def mlp(
             draw(linear.weight, generator)
             if not normalized:
                 linear.bias.zero_()
-        layers[f"linear{k}"] = weight_norm(linear) if normalization == "weight" else linear
+        if normalization == "weight":
+            register_parametrization(linear, "weight", _TwiceDifferentiable(), unsafe=True)
+        layers[f"linear{k}"] = linear
         if normalized:
             layers[f"norm{k}"] = norm = nn.BatchNorm1d(outputs)
             if not shift:
