@@ -97,7 +97,8 @@ class Descent:
     def __post_init__(self) -> None:
         named = self.model.named_parameters()
         self.parameters = {name: p for name, p in named if p.requires_grad}
-        self.velocity = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
+        moving = self.parameters if self.momentum else {}
+        self.velocity = {name: torch.zeros_like(p) for name, p in moving.items()}
         # The model's own tensors, batch normalization's running statistics included.
         entries = self.model.state_dict().items()
         self.state = {name: entry for name, entry in entries if isinstance(entry, Tensor)}
@@ -189,7 +190,9 @@ class Descent:
     @torch.no_grad()
     def _update(self, gradients: dict[str, Tensor], lr: float) -> None:
         for name, parameter in self.parameters.items():
-            b = self.velocity[name].mul_(self.momentum).add_(gradients[name])
+            b = gradients[name]
+            if self.momentum:
+                b = self.velocity[name].mul_(self.momentum).add_(b)
             parameter.sub_(b, alpha=lr)
 
     def _rate(self, t: int) -> float:

@@ -35,7 +35,8 @@ def train(
         b_{t+1} = momentum b_t + grad f(p_t),    p_{t+1} = p_t - lr b_{t+1}.
 
     The record of p_t is yielded before the step to p_{t+1}, so that the model can be looked at
-    in between. Nothing happens until the first record is asked for.
+    in between (calling it in train mode moves batch normalization's running statistics). No step is
+    taken before the first record is asked for.
 
     Parameters
     ----------
