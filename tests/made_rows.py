@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from polarstep.experiments.analysis import Rows
+from polarstep.experiments.deep import ACTIVATIONS, LEVELS, NORMALIZATIONS, RATES
 from polarstep.experiments.halfspaces import RUNS, STARTS, VARIANTS
 
 
@@ -16,9 +17,11 @@ def row(spec, outcome, preset="quick"):
 
 
 def rows(*made):
-    """Rows of both experiments, told apart by what they hold."""
+    """Rows of all experiments, told apart by what they hold."""
     of_network = [r for r in made if "n_units" in r["spec"]]
-    return Rows(tuple(r for r in made if r not in of_network), tuple(of_network))
+    deep = [r for r in made if "normalization" in r["spec"]]
+    halfspaces = [r for r in made if r not in of_network and r not in deep]
+    return Rows(tuple(halfspaces), tuple(of_network), tuple(deep))
 
 
 def linear(digits, iterations=60, start=1.0):
@@ -103,3 +106,106 @@ def training(loss="softplus", stage="population", gaps=(0.0, 0.0), slopes=(1e-2,
         "skipped": [False, idle] * n_sweeps,
     }
     return row(spec, {"start": 0.7, "fun": 0.5, "rho_star": -0.5, "trace": trace})
+
+
+# --------------------------------------------------------------------------- deep networks
+
+STEPS = 20
+
+
+def attempts(activation="relu", normalization="plain", best=0.1, good=1, start=2.0, data="digits"):
+    """A tuning: `best` scores 0.1, as many rates as `good` below 0.2, the largest diverged."""
+    first = RATES.index(best)
+    outcomes = dict.fromkeys(RATES, 1.5)
+    outcomes |= dict.fromkeys(RATES[first : first + good], 0.2)
+    outcomes |= {best: 0.1, RATES[-1]: None}
+    spec = {"stage": "tuning", "data": data, "activation": activation}
+    return [
+        row(
+            {**spec, "normalization": normalization, "rate": rate},
+            {"status": "diverged" if s is None else "finished", "start": start, "score": s},
+        )
+        for rate, s in outcomes.items()
+    ]
+
+
+def point(t, loss, levels=(), cross=1.0, own=1.0, shift=1.0, gradient=1.0, roughness=1.0):
+    """What was measured at one iterate; all sizes are 1."""
+    blocks = {"raw": [cross] * 3 + [own] + [cross] * 3, "sizes": [1.0] * 7, "own": own}
+    return {
+        "iteration": t,
+        "loss": loss,
+        "levels": list(levels),
+        "weights": blocks,
+        "directions": blocks,
+        "shift": [shift] * 6,
+        "gradient_shift": gradient,
+        "gradient_cosine": 0.5,
+        "loss_roughness": [roughness] * 3,
+        "gradient_roughness": [roughness] * 3,
+    }
+
+
+def training_run(
+    activation="relu",
+    normalization="plain",
+    rate=0.1,
+    seed=0,
+    digits=0.1,
+    late=None,
+    status="finished",
+    data="digits",
+    **measures,
+):
+    """A run whose loss falls from 2 by so many digits a step; `late` is for the second half.
+
+    Measured at the start, after one step and at the end, and where the loss passes a level.
+    """
+    loss = linear(digits, STEPS, 2.0)
+    late = {**measures, **(late or {})}
+    points, ahead = [], list(LEVELS)
+    for t, value in enumerate(loss):
+        passed = [level for level in ahead if value <= level]
+        ahead = [level for level in ahead if level not in passed]
+        if passed or t in (0, 1, STEPS):
+            points.append(point(t, value, passed, **(late if t >= STEPS / 2 else measures)))
+    spec = {
+        "stage": "run",
+        "data": data,
+        "activation": activation,
+        "normalization": normalization,
+        "rate": rate,
+        "seed": seed,
+        "units": 3,
+        "steps": STEPS,
+        "coupling_samples": 10,
+        "measured_at": [0, 1, STEPS],
+    }
+    names = ("loss", "grad_norm", "direction_grad_norm", "length_grad_norm", "accuracy")
+    curves = {name: list(loss) for name in names}
+    return row(spec, {"n": 20, "d": 5, "status": status, **curves, "points": points})
+
+
+def deep(networks, best=None, good=None, seeds=1, activations=ACTIVATIONS, **common):
+    """Tunings and runs of all networks; what is not given is the same for all.
+
+    networks, best, good: by normalization, the options of its runs, its tuned rate and the number
+    of its good rates.
+    """
+    best = {"plain": 0.1, "batch": 1.0, "weight": 0.1, **(best or {})}
+    good = {"plain": 2, "batch": 4, "weight": 3, **(good or {})}
+    data = {"data": common["data"]} if "data" in common else {}
+    tunings = [
+        made
+        for a in activations
+        for n in NORMALIZATIONS
+        for made in attempts(a, n, best[n], good[n], **data)
+    ]
+    runs = [
+        training_run(a, n, rate, seed, **{**common, **networks.get(n, {})})
+        for seed in range(seeds)
+        for a in activations
+        for rate in sorted(set(best.values()))
+        for n in NORMALIZATIONS
+    ]
+    return [*tunings, *runs]

@@ -18,6 +18,12 @@ TINY = replace(
     network_sweeps=3,
     network_data_sweeps=2,
     network_data_iterations=10,
+    deep_units=3,
+    deep_samples=30,
+    deep_steps=4,
+    deep_seeds=1,
+    deep_coupling_samples=12,
+    deep_points=2,
 )
 
 if __name__ == "__main__":

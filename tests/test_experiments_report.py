@@ -7,8 +7,21 @@ from html.parser import HTMLParser
 
 import pytest
 
-from made_rows import cell, every_cell, linear, population, reference, rows, run, training
-from polarstep.experiments.figures import figures, short
+from made_rows import (
+    attempts,
+    cell,
+    deep,
+    every_cell,
+    linear,
+    population,
+    reference,
+    rows,
+    run,
+    training,
+    training_run,
+)
+from polarstep.experiments.drawing import short
+from polarstep.experiments.figures import figures
 from polarstep.experiments.halfspaces import RUNS
 from polarstep.experiments.report import write_report
 from polarstep.experiments.verdicts import verdicts
@@ -53,6 +66,10 @@ POPULATION = [population(loss, k) for loss in LOSSES for k in (10, 100)]
 POPULATION += [population("sigmoid", k, method="gd") for k in (10, 100)]
 NETWORK = [training("softplus"), training("squared", idle=True)]
 NETWORK += [training("softplus", stage="data")]
+DEEP = deep(
+    {"batch": {"digits": 0.2, "cross": 0.3, "shift": 0.5}, "weight": {"cross": 0.9}}, seeds=2
+)
+DEEP_RUNS = [r for r in DEEP if r["spec"]["stage"] == "run"]
 
 
 def made_runs(**limits):
@@ -61,7 +78,7 @@ def made_runs(**limits):
 
 def write(folder, made):
     kinds = rows(*made)
-    for name in ("halfspaces", "network"):
+    for name in ("halfspaces", "network", "deep"):
         lines = [json.dumps(r) + "\n" for r in getattr(kinds, name)]
         (folder / f"{name}.jsonl").write_text("".join(lines))
     return write_report(folder).read_text(encoding="utf-8")
@@ -72,7 +89,7 @@ def full():
     """Rows for every kind of figure."""
     runs = made_runs(data=["gaussian"], variants=["softplus", "sigmoid, penalty"])
     runs += made_runs(data=["breast_cancer"], variants=["softplus"])
-    made = [*POPULATION, described(), described("breast_cancer"), tuning(), *runs, *NETWORK]
+    made = [*POPULATION, described(), described("breast_cancer"), tuning(), *runs, *NETWORK, *DEEP]
     return rows(*made)
 
 
@@ -83,7 +100,7 @@ def drawn(full):
 
 @pytest.fixture(scope="module")
 def page(full, tmp_path_factory):
-    return write(tmp_path_factory.mktemp("report"), [*full.halfspaces, *full.network])
+    return write(tmp_path_factory.mktemp("report"), full.all)
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +153,21 @@ def test_figures_have_ids_of_their_own(drawn):
     ids = [figure.id for figure in drawn]
     assert len(set(ids)) == len(ids)
     assert ids[:3] == ["overview", "population-gap", "population-gradient"]
-    assert ids[-1] == "network"
-    assert len(ids) == 4 + 2 * 3  # every problem against iterations and against passes
+    of_deep = [id for id in ids if id.startswith("deep-")]
+    assert ids[-len(of_deep) - 1] == "network"
+    assert of_deep == [
+        "deep-rates",
+        "deep-training",
+        "deep-coupling-relu",
+        "deep-coupling-relu-directions",
+        "deep-coupling-tanh",
+        "deep-coupling-tanh-directions",
+        "deep-controls",
+        "deep-loss",
+        "deep-explanations",
+    ]
+    # Every problem against iterations and against passes.
+    assert len(ids) - len(of_deep) == 4 + 2 * 3
     for figure in drawn:
         assert figure.title
         assert figure.caption.endswith(".")
@@ -210,7 +240,8 @@ def test_every_link_of_the_page_resolves(parsed, full):
         r"speeds up the real data",
         r"BN and WN come close to GDNP",
         r"batch normalization trains faster",
-        r"layers depend less",
+        r"layers depend less on one another",
+        r"the dependence falls over time, without it stays high",
         r"provably accelerate gradient descent on a non-convex problem",
         r"length-direction decoupling, rather than less covariate shift or a smoother loss",
         r"exponential rates on a structured non-convex problem",
@@ -235,6 +266,10 @@ def test_the_page_tells_settings_and_steps(parsed):
     assert "E[x] = 0: holds" in parsed.text
     assert "polarstep 0" in parsed.text  # the version that made the rows
     assert "preset\nquick" in parsed.text
+    text = re.sub(r"\s+", " ", parsed.text)
+    assert "10 of the images" in text  # that the coupling was measured on
+    assert "6 attempts of the tuning, 0 runs" in text
+    assert "relu, batch: 0.001: 1.5," in text
 
 
 def test_what_stands_in_the_rows_is_escaped(tmp_path):
@@ -267,6 +302,19 @@ def test_what_stands_in_the_rows_is_escaped(tmp_path):
         NETWORK[:1],
         NETWORK[1:2],
         NETWORK[2:],
+        attempts(),
+        attempts()[:-1],
+        DEEP[:102],
+        DEEP_RUNS,
+        DEEP[:103],
+        DEEP[:104],
+        DEEP[:-1],
+        deep({}, status="diverged"),
+        [*attempts(), training_run()],
+        [*attempts(), training_run(cross=None, own=None, shift=None, roughness=None)],
+        [*attempts(), training_run(cross=0.0, own=0.0, shift=0.0, gradient=0.0, roughness=0.0)],
+        [*attempts(normalization="batch"), training_run(normalization="batch")],
+        [*attempts(), training_run(data="cifar10")],
     ],
     ids=[
         "reference",
@@ -283,6 +331,19 @@ def test_what_stands_in_the_rows_is_escaped(tmp_path):
         "network, softplus",
         "network, squared",
         "network, data",
+        "tuning of one network",
+        "tuning of one network but the last rate",
+        "tuning of all networks",
+        "deep runs without their tuning",
+        "one deep run",
+        "two deep runs",
+        "deep runs but the last",
+        "deep runs that diverged",
+        "one network at its own rate",
+        "what is measured is not finite",
+        "dead layers",
+        "batch normalization alone",
+        "tuned on other data",
     ],
 )
 def test_any_rows_make_a_page(tmp_path, made):

@@ -14,7 +14,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("polarstep"):
             raise
+        who = "reproduce deep" if error.name == "torch" else "the command line"
+        extras = "reproduce,torch" if error.name == "torch" else "reproduce"
         sys.exit(
-            f"polarstep: the command line needs {error.name!r}, which is not installed. "
-            "Run: pip install 'polarstep[reproduce]'"
+            f"polarstep: {who} needs {error.name!r}, which is not installed. "
+            f"Run: pip install 'polarstep[{extras}]'"
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .deep_analysis import Deep
 from .halfspaces import RUNS
 from .records import Row, read_rows
 
@@ -27,13 +28,23 @@ class Rows:
 
     halfspaces: tuple[Row, ...]
     network: tuple[Row, ...]
+    deep: tuple[Row, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Rows:
         """All rows of a folder."""
-        return cls(
-            *(tuple(_newest(read_rows(folder / f"{n}.jsonl"))) for n in ("halfspaces", "network"))
-        )
+        names = ("halfspaces", "network", "deep")
+        return cls(*(tuple(_newest(read_rows(folder / f"{n}.jsonl"))) for n in names))
+
+    @property
+    def all(self) -> tuple[Row, ...]:
+        """The rows of all experiments."""
+        return (*self.halfspaces, *self.network, *self.deep)
+
+    @cached_property
+    def deep_networks(self) -> Deep:
+        """What the rows of deep networks say."""
+        return Deep(self.deep)
 
     def stage(self, name: str) -> list[Row]:
         """The rows of a stage of the halfspace experiment."""

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from .. import __version__
-from . import downloads, halfspaces, network
+from ..extras import require_torch
+from . import deep, downloads, halfspaces, network
 from .presets import PRESETS
 from .records import Record
 from .report import write_report
 from .running import run_stages
 
-EXPERIMENTS = {"halfspaces": halfspaces, "network": network}
+EXPERIMENTS = {"halfspaces": halfspaces, "network": network, "deep": deep}
 
 
 def _default_data() -> Any:
@@ -47,7 +48,9 @@ def polarstep() -> None:
     show_default=True,
     help="Folder for the rows and the report.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), help="Random starts. Default: 10.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), help="Random starts. Default: 10; 2 or 3 of deep."
+)
 @click.option("--resume", is_flag=True, help="Keep the rows that are there and run the rest.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one per core.")
 def reproduce(
@@ -64,7 +67,10 @@ def reproduce(
     Every finished run is on disk at once. After an interruption, the same command with --resume
     goes on where it stopped; without it earlier rows are set aside and all runs start anew.
     """
-    names = list(EXPERIMENTS) if experiment == "all" else [experiment]
+    names, left_out = [experiment], ""
+    if experiment == "all":
+        names, left_out = _those_that_can_run()
+        click.echo(left_out, err=True, nl=bool(left_out))
     try:
         for name in names:
             module, record = EXPERIMENTS[name], Record(out, name)
@@ -73,11 +79,23 @@ def reproduce(
             stages = module.stages(PRESETS[preset], data, seeds)
             run_stages(stages, module.execute, record, preset, data, jobs)
         click.echo(f"Report: {write_report(out)}")
+        click.echo(left_out, err=True, nl=bool(left_out))
     except KeyboardInterrupt:
         click.echo(f"\nInterrupted. What was finished is in {out}; go on with --resume.", err=True)
         raise SystemExit(130) from None
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _those_that_can_run() -> tuple[list[str], str]:
+    """The names of the experiments for which everything is installed; what to say of the rest."""
+    names = list(EXPERIMENTS)
+    try:
+        require_torch("The experiment on deep networks")
+    except ModuleNotFoundError:
+        names.remove("deep")
+        return names, f"DEEP NETWORKS ARE LEFT OUT: they need PyTorch. {deep.INSTALL}"
+    return names, ""
 
 
 @polarstep.command()

@@ -28,6 +28,13 @@ class Preset:
     network_sweeps: int
     network_data_sweeps: int
     network_data_iterations: int
+    # deep networks
+    deep_units: int  # of each hidden layer
+    deep_samples: int
+    deep_steps: int
+    deep_seeds: int
+    deep_coupling_samples: int
+    deep_points: int  # where a run is measured, besides where its loss passes a level
 
 
 PRESETS = {
@@ -46,6 +53,12 @@ PRESETS = {
         network_sweeps=20,
         network_data_sweeps=5,
         network_data_iterations=100,
+        deep_units=50,
+        deep_samples=400,
+        deep_steps=80,
+        deep_seeds=2,
+        deep_coupling_samples=100,
+        deep_points=5,
     ),
     "paper": Preset(
         name="paper",
@@ -62,5 +75,11 @@ PRESETS = {
         network_sweeps=30,
         network_data_sweeps=6,
         network_data_iterations=100,
+        deep_units=50,
+        deep_samples=2_500,
+        deep_steps=400,
+        deep_seeds=3,
+        deep_coupling_samples=500,
+        deep_points=11,
     ),
 }

@@ -8,8 +8,9 @@ import math
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def key(spec: dict[str, Any]) -> str:
 def environment() -> dict[str, Any]:
     """The versions and the machine that a run was made with."""
     packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    with suppress(PackageNotFoundError):
+        packages["torch"] = version("torch")
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {
         "polarstep": __version__,

@@ -9,10 +9,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..validation import complaint
 from .analysis import TARGETS, Rows
-from .figures import LABELS, figures, short
+from .deep import LEVELS, RATES, Network, Tuning
+from .deep import RULE as RATE_RULE
+from .deep_analysis import Deep
+from .drawing import short
+from .figures import figures
+from .halfspace_figures import LABELS
 from .halfspaces import RUNS
 from .tuning import RULE
 from .verdicts import verdicts
@@ -41,7 +48,7 @@ def write_report(folder: Path) -> Path:
     import jinja2
 
     rows = Rows.read(folder)
-    if not rows.halfspaces and not rows.network:
+    if not rows.all:
         got = f"{str(folder)!r}, which holds no finished run"
         advice = "Make some: polarstep reproduce --out " + str(folder)
         raise ValueError(complaint("polarstep report", "DIR", "hold rows", got, advice))
@@ -60,9 +67,13 @@ def write_report(folder: Path) -> Path:
         iterations=_iterations(rows),
         steps=[_steps(row) for row in rows.stage("tuning")],
         rule=RULE,
+        deep=_deep(rows.deep_networks),
+        levels=LEVELS,
+        rates=[_rate(*pair) for pair in rows.deep_networks.tunings.items()],
+        rate_rule=RATE_RULE,
         environments=_environments(rows),
-        counts={"halfspaces": len(rows.halfspaces), "network": len(rows.network)},
-        presets=sorted({row["spec"]["preset"] for row in (*rows.halfspaces, *rows.network)}),
+        count=len(rows.all),
+        presets=sorted({row["spec"]["preset"] for row in rows.all}),
     )
     path = folder / "report.html"
     unfinished = folder / "report.html.part"
@@ -130,9 +141,36 @@ def _steps(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _deep(deep: Deep) -> dict[str, Any] | None:
+    """What the runs of deep networks have in common, and how many there are."""
+    runs = [row for row in deep.rows if row["spec"]["stage"] == "run"]
+    if not runs:
+        return None
+    spec, outcome = runs[0]["spec"], runs[0]["outcome"]
+    seeds = {row["spec"]["seed"] for row in runs}
+    sizes = {"n": outcome["n"], "d": outcome["d"], "seeds": len(seeds), "runs": len(runs)}
+    return {**spec, **sizes, "diverged": deep.diverged}
+
+
+def _rate(network: Network, tuning: Tuning) -> dict[str, Any]:
+    """A line of the table of learning rates."""
+    edge = tuning.best in (RATES[0], RATES[-1])
+    return {
+        "network": ", ".join(network),
+        "best": tuning.best,
+        "score": tuning.scores.min(),
+        "start": tuning.start,
+        "decades": tuning.decades,
+        "good": f"{min(tuning.good):g} to {max(tuning.good):g}" if tuning.good else "none",
+        "diverged": int(np.isinf(tuning.scores).sum()),
+        "notes": "at the end of the grid" if edge else "",
+        "scores": [
+            f"{rate:g}: {score:.4g}" for rate, score in zip(RATES, tuning.scores, strict=True)
+        ],
+    }
+
+
 def _environments(rows: Rows) -> list[dict[str, Any]]:
     """The distinct environments that the rows were made in."""
-    seen = {
-        str(row["environment"]): row["environment"] for row in (*rows.halfspaces, *rows.network)
-    }
+    seen = {str(row["environment"]): row["environment"] for row in rows.all}
     return list(seen.values())

@@ -1,0 +1,106 @@
+"""What figures share: panels, legends, logarithmic ticks, and SVG that fits in a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+RC: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report."""
+
+    id: str
+    title: str
+    caption: str
+    svg: str
+
+
+def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Canvas, list[Axes]]:
+    """Panels with margins in inches: room for labels, titles, and a legend on top."""
+    made = Canvas(figsize=(width, height))
+    panels = made.subplots(rows, columns, squeeze=False)
+    made.subplots_adjust(
+        left=0.75 / width,
+        right=1 - 0.15 / width,
+        bottom=0.6 / height,
+        top=1 - 0.62 / height,
+        wspace=0.24,
+        hspace=0.18,
+    )
+    return made, list(np.ravel(panels))
+
+
+def legend(drawn: Canvas, axes: Axes, columns: int) -> None:
+    """What is drawn in one of the panels, named above all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    drawn.legend(unique.values(), unique.keys(), loc="upper center", ncols=columns)
+
+
+def svg(drawn: Canvas, id: str) -> str:
+    """The figure as an SVG element whose ids are its own, so that several fit in one page."""
+    for axes in drawn.axes:
+        if axes.get_yscale() == "log":
+            _plain_ticks(axes.yaxis, axes.get_ylim())
+        if axes.get_xscale() == "log":
+            _plain_ticks(axes.xaxis, axes.get_xlim())
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": id}):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # A hundredth of a point is finer than any screen, and half the size.
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", buffer.getvalue())
+    text = re.sub(r'((?: id="|href="#|url\(#))', rf"\g<1>{id}-", text[text.index("<svg") :])
+    return text.replace("<svg ", f'<svg role="img" aria-label="{id}" ', 1)
+
+
+def _plain_ticks(axis: Axis, limits: tuple[float, float]) -> None:
+    """A handful of ticks on a logarithmic axis, whatever its range, labelled in plain text."""
+    axis.set_minor_locator(NullLocator())
+    if limits[0] <= 0:  # nothing can be drawn on it
+        axis.set_major_locator(NullLocator())
+        return
+    decades = abs(np.log10(limits[1] / limits[0]))
+    narrow = axis.axes.bbox.width < 2.5 * axis.axes.figure.dpi
+    if decades > (1.8 if narrow else 2.5):
+        subs: tuple[float, ...] = (1,)
+    elif decades > 0.8:
+        subs = (1, 3) if narrow else (1, 2, 5)
+    else:
+        subs = (1, 2, 5) if narrow else (1, 1.5, 2, 3, 4, 5, 6, 7, 8)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=4 if narrow else 7))
+    axis.set_major_formatter(lambda value, _: short(value))
+    if decades < 0.55:
+        axis.set_major_locator(MaxNLocator(3 if narrow else 6))
+        axis.set_major_formatter(lambda value, _: f"{value:.4g}")
+
+
+def short(value: float) -> str:
+    """A number in as few characters as it takes: 0.2, 5e-8."""
+    if 1e-2 <= value < 1e4:
+        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    return re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", f"{value:.0e}")
