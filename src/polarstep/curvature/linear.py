@@ -1,0 +1,310 @@
+"""Exact blocks for networks whose samples do not couple and whose layers are linear.
+
+A weight that is used once, in z_n = W b_n for every sample n, acts through z alone: perturbing the
+R units of z (R tangents) says as much as perturbing the R s entries of W. From the per-sample
+Jacobians of those few tangents `contraction` computes the blocks' norms.
+
+Whether a model is of this kind is not guessed from its modules: `record` hangs perturbations e on
+the outputs of its linear layers, and `check` compares with the loss itself: gradients that must
+agree, and derivatives between samples that must be zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import batchnorm
+from .contraction import Factors, radial_part, squared_norm
+from .directions import units_of
+from .problem import NotSeparable, Problem
+
+
+@dataclass(frozen=True)
+class Site:
+    """A parameter's one place: z = inputs W^T + ... + perturbation.
+
+    inputs: (N, s), ones for a bias. perturbation: (N, R), a leaf of zeros. order: when the layer
+    was called.
+    """
+
+    name: str
+    order: int
+    inputs: Tensor
+    perturbation: Tensor
+
+
+@contextlib.contextmanager
+def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
+    """Collect the sites of the named parameters while the model is called in this context."""
+    sites: list[Site] = []
+    calls: list[str] = []
+    handles = []
+    wanted = set(names)
+    try:
+        for prefix, module in problem.model.named_modules():
+            own = [
+                f"{prefix}.{n}" if prefix else n for n, _ in module.named_parameters(recurse=False)
+            ]
+            mine = [name for name in own if name in wanted]
+            if not mine:
+                continue
+            wanted -= set(mine)
+            if type(module) is not nn.Linear:
+                raise NotSeparable(f"{mine[0]} is not a parameter of a torch.nn.Linear")
+            if shared := problem.tied & set(own):
+                raise NotSeparable(f"{min(shared)} is used in several places")
+            handles.append(module.register_forward_hook(_hook(prefix, mine, sites, calls)))
+        if wanted:
+            raise NotSeparable(f"{min(wanted)} is not a parameter of a torch.nn.Linear")
+        yield sites
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(
+    prefix: str, names: list[str], sites: list[Site], calls: list[str]
+) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    def perturb(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
+        if prefix in calls:
+            raise NotSeparable(f"layer {prefix!r} is used more than once")
+        calls.append(prefix)
+        inputs = arguments[0]
+        if inputs.ndim != 2:
+            raise NotSeparable(f"the inputs of layer {prefix!r} are not one vector per sample")
+        perturbation = torch.zeros_like(output, requires_grad=True)
+        for name in names:
+            own = torch.ones_like(inputs[:, :1]) if name.endswith("bias") else inputs
+            sites.append(Site(name, len(calls), own, perturbation))
+        return output + perturbation
+
+    return perturb
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A loss whose samples are separate: sites in the order of their calls, delta = dl/dz of each.
+
+    statistics: what batch normalization's statistics add, see `batchnorm`; None without any.
+    """
+
+    loss: Tensor
+    sites: list[Site]
+    deltas: list[Tensor]
+    statistics: batchnorm.Statistics | None
+
+
+def record(problem: Problem, names: Sequence[str]) -> Recording:
+    """Call the model once and check that the formulas of `contraction` are those of its loss.
+
+    Raises
+    ------
+    NotSeparable
+        If the model is not of this module's kind.
+    """
+    known = batchnorm.multipliers(problem)
+    statistics = None
+    with sites_of(problem, names) as sites:
+        if known is None:
+            loss = problem.loss()
+        else:
+            loss, statistics = batchnorm.lagrangian(problem, known)
+    if missing := set(names) - {site.name for site in sites}:
+        raise NotSeparable(f"{min(missing)} is not used")
+    if len({len(site.inputs) for site in sites}) > 1:
+        raise NotSeparable("its layers see different numbers of samples")
+    perturbations = [site.perturbation for site in sites]
+    deltas = list(torch.autograd.grad(loss, perturbations, create_graph=True))
+    recording = Recording(loss, sites, deltas, statistics)
+    _check_gradients(problem, recording)
+    _check_samples(recording)
+    return recording
+
+
+def _check_gradients(problem: Problem, recording: Recording) -> None:
+    """Every parameter's gradient is sum_n delta_n b_n^T: it acts through its site alone."""
+    own = [problem.parameters[site.name] for site in recording.sites]
+    gradients = torch.autograd.grad(problem.loss(), own)
+    for site, delta, gradient in zip(recording.sites, recording.deltas, gradients, strict=True):
+        expected = (delta.T @ site.inputs).view_as(gradient)
+        scale = (delta.abs().T @ site.inputs.abs()).amax()
+        tolerance = 1e3 * torch.finfo(gradient.dtype).eps
+        if bool((expected - gradient).abs().amax() > tolerance * scale):
+            raise NotSeparable(f"{site.name} acts beside its linear layer")
+
+
+def _check_samples(recording: Recording) -> None:
+    """With tangents on a part of the samples, the others' derivatives are exactly zero.
+
+    The parts are the samples with bit k of their index set, for every k, so that any two samples
+    are on different sides at least once. Tangents are random.
+    """
+    sites, statistics = recording.sites, recording.statistics
+    inputs = [site.perturbation for site in sites]
+    outputs = [site.inputs for site in sites if site.inputs.requires_grad]
+    if statistics is not None:
+        inputs += statistics.expanded
+        outputs += statistics.inputs
+    N = len(sites[0].inputs)
+    indices = torch.arange(N, device=inputs[0].device)
+    for some in (recording.deltas, outputs):
+        live = [tensor for tensor in some if tensor.requires_grad]
+        probes = [torch.randn_like(tensor) for tensor in live]
+        for k in range((N - 1).bit_length() if live else 0):
+            part = indices.bitwise_right_shift(k) % 2 == 1
+            found = torch.autograd.grad(
+                live,
+                inputs,
+                [probe * part[:, None] for probe in probes],
+                retain_graph=True,
+                allow_unused=True,
+            )
+            if any(bool(tensor[~part].any()) for tensor in found if tensor is not None):
+                raise NotSeparable("its samples influence one another")
+
+
+def squared_norms(
+    problem: Problem,
+    pairs: Sequence[tuple[str, str]],
+    directions: bool,
+    memory: int,
+    bar: Any,
+) -> dict[tuple[str, str], float]:
+    """The squared norm of the block of every pair of names; `bar` is a progress bar."""
+    names = sorted({name for pair in pairs for name in pair})
+    recording = record(problem, names)
+    places = {s.name: (s, d) for s, d in zip(recording.sites, recording.deltas, strict=True)}
+    ordered = {pair: sorted(pair, key=lambda name: places[name][0].order) for pair in pairs}
+    corrections = None
+    if recording.statistics is not None:
+        last = {name for _, name in ordered.values()}
+        corrections = batchnorm.Corrections(recording, last, tangents, memory)
+    bar.reset(total=len(pairs))
+    result = dict.fromkeys(pairs, 0.0)
+    for early in dict.fromkeys(first for first, _ in ordered.values()):
+        site, delta = places[early]
+        R = delta.shape[1]
+        mine = [pair for pair in pairs if ordered[pair][0] == early]
+        sizes = {pair: _numbers(site, places[ordered[pair][1]][0]) for pair in mine}
+        room = memory // (2 * delta.element_size())
+        rows = max(1, min(R, room // max(sizes.values())))
+        for chosen in _ranges(R, rows):
+            for group in _groups(mine, {pair: rows * sizes[pair] for pair in mine}, room):
+                lates = [places[ordered[pair][1]] for pair in group]
+                Ms, Ps = jacobians(site, delta, [late for late, _ in lates], chosen, room)
+                for pair, (late, late_delta), M, P in zip(group, lates, Ms, Ps, strict=True):
+                    inputs = late.inputs.detach(), site.inputs.detach()
+                    factors = Factors(M, P, late_delta.detach(), *inputs)
+                    sides = corrections.sides(early, late.name) if corrections else None
+                    units = None
+                    if directions:
+                        units = [units_of(problem.parameters[name]) for name in ordered[pair]]
+                    result[pair] += _squared_norm(factors, sides, units, chosen, memory)
+                    if chosen.stop == R:
+                        bar.update()
+    return {pair: max(value, 0.0) for pair, value in result.items()}
+
+
+def _squared_norm(
+    factors: Factors,
+    sides: tuple[batchnorm.Side, batchnorm.Side] | None,
+    units: Sequence[tuple[Tensor, Tensor]] | None,
+    rows: range,
+    memory: int,
+) -> float:
+    """The squared norm of some rows of a block; by the units' directions if `units` are given."""
+    some = slice(rows.start, rows.stop)
+    if units is not None:
+        units = [(units[0][0][some], units[0][1][some]), units[1]]
+    if sides is not None:
+        return batchnorm.squared_norm(factors, sides[0].rows(some), sides[1], units, memory)
+    if units is None:
+        return squared_norm(factors, memory)
+    (early_lengths, early), (late_lengths, late) = units
+    factors = factors.scaled(late_lengths, early_lengths)
+    return squared_norm(factors, memory) - radial_part(factors, late, early, memory)
+
+
+def jacobians(
+    site: Site, delta: Tensor, lates: Sequence[Site], rows: range, room: int
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """M = d delta_late/dz and P = d inputs_late/dz for some units of `site`; see `contraction`.
+
+    Both have shape (units, N, ...); `room` is how many numbers may be alive at once.
+    """
+    perturbations = [late.perturbation for late in lates]
+    Ms = tangents(delta, perturbations, rows, room)
+    # The derivative of the vector-Jacobian product is the Jacobian-vector product.
+    later = [late.inputs for late in lates if late.order > site.order]
+    later = [inputs for inputs in dict.fromkeys(later) if inputs.requires_grad]
+    covectors = [torch.zeros_like(inputs, requires_grad=True) for inputs in later]
+    moved: list[Tensor | None] = [None] * len(later)
+    if later:
+        (product,) = torch.autograd.grad(
+            later, site.perturbation, covectors, create_graph=True, allow_unused=True
+        )
+        if product is not None:
+            moved = tangents(product, covectors, rows, room)
+    found = dict(zip(later, moved, strict=True))
+    return (
+        [_filled(M, p, rows) for M, p in zip(Ms, perturbations, strict=True)],
+        [found.get(late.inputs) if late.order > site.order else None for late in lates],
+    )
+
+
+def tangents(
+    output: Tensor, inputs: Sequence[Tensor], rows: range, room: int
+) -> list[Tensor | None]:
+    """The derivatives of some columns of `output` (N, R) by the inputs: each (rows, N, ...)."""
+    N, R = output.shape
+    eye = torch.eye(R, dtype=output.dtype, device=output.device)[rows.start : rows.stop]
+    at_once = max(1, room // (8 * max(sum(tensor.numel() for tensor in inputs), N * R)))
+    parts = [
+        torch.autograd.grad(
+            output,
+            inputs,
+            some[:, None, :].expand(len(some), N, R),
+            is_grads_batched=True,
+            retain_graph=True,
+            allow_unused=True,
+        )
+        for some in torch.split(eye, at_once)
+    ]
+    return [_joined(tensors) for tensors in zip(*parts, strict=True)]
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    found = [part for part in parts if part is not None]
+    return torch.cat(found) if len(found) > 1 else found[0] if found else None
+
+
+def _filled(M: Tensor | None, like: Tensor, rows: range) -> Tensor:
+    return like.new_zeros(len(rows), *like.shape) if M is None else M
+
+
+def _numbers(early: Site, late: Site) -> int:
+    """How many numbers one tangent's Jacobians hold."""
+    inputs = late.inputs.numel() if late.order > early.order else 0
+    return late.perturbation.numel() + inputs
+
+
+def _ranges(stop: int, step: int) -> list[range]:
+    return [range(start, min(start + step, stop)) for start in range(0, stop, step)]
+
+
+def _groups(items: Sequence[Any], sizes: Mapping[Any, int], room: int) -> Iterator[list[Any]]:
+    """Consecutive items whose sizes add up to no more than the room, one item at least."""
+    group: list[Any] = []
+    for item in items:
+        if group and sum(sizes[other] for other in [*group, item]) > room:
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
