@@ -13,25 +13,22 @@ S_i = ds/dW_i the Hessian of the true loss is, without a term in d2s,
     H_ij = L_ij + S_i^T L_sj + L_is S_j + S_i^T L_ss S_j
          = L_ij + Y_i Z_j^T,    Y_i = [S_i^T, L_is],  Z_j = [L_js + S_j^T L_ss, S_j^T],
 
-a block as in `contraction` and one whose rank is at most twice the number of statistics. Its norm
-is that of the first, plus twice their inner product, plus <Y^T Y, Z^T Z>.
+a block as in `contraction` and one whose rank is at most twice the number of statistics, see
+`lowrank`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import contraction
-from .contraction import Factors, block, square
+from .lowrank import Dense, Factored, Side
 from .problem import NotSeparable, Problem
-
-_SAMPLES = 256  # at a time
-_LOSS = 1e-2  # of a squared norm to cancellation
+from .sites import Site, ranges, tangents
 
 
 @dataclass
@@ -139,267 +136,149 @@ class _Call:
         return output if self.bias is None else output + self.bias
 
 
-@dataclass(frozen=True)
-class Dense:
-    """Y or Z of some units as it is: values (R, s, k), a matrix per unit."""
-
-    values: Tensor
-
-    def along(self, samples: slice, b: Tensor) -> Tensor:
-        """Contracted with the inputs b: (samples, R, k)."""
-        R, s, k = self.values.shape
-        return (b[samples] @ self.values.transpose(0, 1).reshape(s, R * k)).view(-1, R, k)
-
-    def gram(self, samples: slice, along: Tensor) -> Tensor:
-        """What some samples contribute to Y^T Y, (k, k); here all is in the first ones."""
-        if samples.start:
-            return self.values.new_zeros(())
-        flat = self.values.flatten(0, 1)
-        return flat.T @ flat
-
-    def on_tangents(self, lengths: Tensor, directions: Tensor) -> Dense:
-        """For the derivatives by the units' directions, see `directions.to_directions`."""
-        radial = (directions[:, None, :] @ self.values) * directions[:, :, None]
-        return Dense(lengths[:, None, None] * (self.values - radial))
-
-    def rows(self, chosen: slice) -> Dense:
-        """Some of the units."""
-        return Dense(self.values[chosen])
-
-    def double(self) -> Dense:
-        return Dense(self.values.double())
-
-
-@dataclass(frozen=True)
-class Factored:
-    """The same as sum_n values_n[r] b_n[s], values (N, R, k), where b, (N, s), is wide.
-
-    radial: (N, R), the inputs' parts b_n . u_r along the units' directions, which are left out;
-    None leaves out nothing.
-    """
-
-    values: Tensor
-    b: Tensor
-    radial: Tensor | None = None
-
-    def along(self, samples: slice, b: Tensor) -> Tensor:
-        N, R, k = self.values.shape
-        result = (b[samples] @ b.T @ self.values.view(N, R * k)).view(-1, R, k)
-        if self.radial is not None:
-            lost = (self.radial.T[:, None, :] @ self.values.transpose(0, 1)).squeeze(1)  # (R, k)
-            result -= self.radial[samples, :, None] * lost
-        return result
-
-    def gram(self, samples: slice, along: Tensor) -> Tensor:
-        return self.values[samples].flatten(0, 1).T @ along.flatten(0, 1)
-
-    def on_tangents(self, lengths: Tensor, directions: Tensor) -> Factored:
-        return Factored(lengths[:, None] * self.values, self.b, self.b @ directions.T)
-
-    def rows(self, chosen: slice) -> Factored:
-        radial = None if self.radial is None else self.radial[:, chosen]
-        return Factored(self.values[:, chosen].contiguous(), self.b, radial)
-
-    def double(self) -> Factored:
-        radial = None if self.radial is None else self.radial.double()
-        return Factored(self.values.double(), self.b.double(), radial)
-
-
-Side = Dense | Factored
-
-
-def squared_norm(
-    f: Factors, Y: Side, Z: Side, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
-) -> float:
-    """||B + Y Z^T||^2 for the block B of `f`, on the tangents of the units' spheres if given.
-
-    Directly, or by the three terms of the square where that costs less and loses no more than two
-    digits to cancellation (it loses more where a bias stands before the normalization).
-    """
-    if units is not None:
-        Y, Z = Y.on_tangents(*units[0]), Z.on_tangents(*units[1])
-        f = f.scaled(units[1][0], units[0][0])
-    R, N, p = f.M.shape
-    q, s, k = f.a.shape[1], f.b.shape[1], Y.values.shape[-1]
-    dense = isinstance(Y, Dense) and isinstance(Z, Dense)
-    built = R * s * p * q * (2 * N + k)
-    apart = N * N * R * (p + q) * 1.5 + 3 * N * k * (R * s + p * q)
-    if not dense or apart < built:
-        total, base = _by_terms(f, Y, Z, units, memory)
-        if total > _LOSS * base:
-            return total
-        if not dense:
-            return _by_terms(f.double(), Y.double(), Z.double(), units, memory)[0]
-    assert isinstance(Y, Dense)
-    assert isinstance(Z, Dense)
-    return _built(f, Y, Z, units, memory)
-
-
-def _built(
-    f: Factors, Y: Dense, Z: Dense, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
-) -> float:
-    """The norm of the block itself, some rows at a time."""
-    R, s, k = Y.values.shape
-    p, q, _ = Z.values.shape
-    rows = max(1, memory // (4 * s * p * q * f.a.element_size()))
-    total = 0.0
-    for start in range(0, R, rows):
-        some = slice(start, start + rows)
-        B = block(f.rows(some))  # (R, s, p, q)
-        if units is not None:
-            early, late = units[0][1][some], units[1][1]
-            B -= torch.einsum("rs,rpq->rspq", early, torch.einsum("rspq,rs->rpq", B, early))
-            B -= torch.einsum("pq,rsp->rspq", late, torch.einsum("rspq,pq->rsp", B, late))
-        B += (Y.values[some].reshape(-1, k) @ Z.values.view(-1, k).T).view_as(B)
-        total += square(B)
-    return total
-
-
-def _by_terms(
-    f: Factors, Y: Side, Z: Side, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
-) -> tuple[float, float]:
-    """(||B + Y Z^T||^2, ||B||^2), the first as ||B||^2 + 2 <B, Y Z^T> + <Y^T Y, Z^T Z>."""
-    base = contraction.squared_norm(f, memory)
-    if units is not None:
-        base -= contraction.radial_part(f, units[1][1], units[0][1], memory)
-    k = Y.values.shape[-1]
-    grams = [f.a.new_zeros(k, k, dtype=torch.float64) for _ in range(2)]
-    total = base
-    for start in range(0, len(f.b), _SAMPLES):
-        samples = slice(start, start + _SAMPLES)
-        along_b, along_a = Y.along(samples, f.b), Z.along(samples, f.a)  # (n, R, k), (n, p, k)
-        grams[0] += Y.gram(samples, along_b)
-        grams[1] += Z.gram(samples, along_a)
-        total += 2 * _inner(along_b @ along_a.transpose(1, 2), f.M[:, samples])
-        if f.P is not None:
-            # A late layer whose inputs move has Z dense.
-            assert isinstance(Z, Dense)
-            p, q, _ = Z.values.shape
-            turned = (f.delta[samples] @ Z.values.view(p, q * k)).view(-1, q, k)
-            total += 2 * _inner(along_b @ turned.transpose(1, 2), f.P[:, samples])
-    return total + float((grams[0] * grams[1]).sum()), base
-
-
-def _inner(pairs: Tensor, jacobian: Tensor) -> float:
-    return float((pairs * jacobian.transpose(0, 1)).sum(dtype=torch.float64))
-
-
 class Corrections:
-    """Everything about the statistics that the blocks of the given sites need.
+    """Y and Z of every pair of parameters.
 
     Derivatives are taken once, at construction: of every site's delta and inputs by the
-    statistics, of the normalized inputs by everything before them, and of dL/ds by s.
+    statistics, of the normalized inputs by everything before them, and of dL/ds by s. A derivative
+    by a weight is laid out as the values of a `lowrank.Side`, a column per statistic.
+
+    Parameters
+    ----------
+    loss, statistics
+        L and its statistics, of `lagrangian`.
+    places : dict
+        The site and delta = dL/dz of every parameter, by name.
+    late : names
+        Those that stand second in a pair.
+    memory : int
+        Bytes that may be used, about.
     """
 
-    def __init__(self, recording: Any, late: Iterable[str], tangents: Any, memory: int) -> None:
-        self.statistics: Statistics = recording.statistics
-        sites, deltas = recording.sites, recording.deltas
-        self.tangents = tangents
-        self.N = N = len(sites[0].inputs)
-        self.room = memory // (2 * deltas[0].element_size())
-        self.inputs = {site.name: site.inputs.detach() for site in sites}
+    def __init__(
+        self,
+        loss: Tensor,
+        statistics: Statistics,
+        places: Mapping[str, tuple[Site, Tensor]],
+        late: Iterable[str],
+        memory: int,
+    ) -> None:
+        self.statistics = statistics
+        self.sites = {name: site for name, (site, _) in places.items()}
+        self.room = memory // (2 * loss.element_size())
         self.dense: dict[str, bool] = {}
-        for site in sites:
-            R, s, c = site.perturbation.shape[1], site.inputs.shape[1], self.statistics.count
-            self.dense[site.name] = site.inputs.requires_grad or 2 * s <= N
-            size = R * c * (s if self.dense[site.name] else N)
-            if size > self.room:
+        for name, site in self.sites.items():
+            (N, R), s = site.perturbation.shape, site.inputs.shape[1]
+            self.dense[name] = site.inputs.requires_grad or 2 * s <= N
+            if statistics.count * R * (s if self.dense[name] else N) > self.room:
                 raise NotSeparable("its batch statistics are too many for the memory allowed")
-        self.S = self._sensitivities(sites)
-        self.reached = {
-            name: values.flatten(0, 1).abs().amax(0) > 0 for name, values in self.S.items()
-        }
-        self.L_ws = {
-            site.name: self._mixed(site, delta) for site, delta in zip(sites, deltas, strict=True)
-        }
-        self.L_ss = self._curvature(recording.loss, [self.reached[name] for name in late])
+        self.partial, self.inverse = self._sensitivities()
+        self.touched = {name: _any_column(values) for name, values in self.partial.items()}
+        self.mixed = {name: self._mixed(site, delta) for name, (site, delta) in places.items()}
+        reached = [_any_column(self._S(name)) for name in late]
+        self.curvature = self._curvature(loss, torch.stack(reached).any(0))
 
     def sides(self, early: str, late: str) -> tuple[Side, Side] | None:
         """(Y of the early parameter, Z of the late one); None where they are zero."""
-        first, second = self.reached[early], self.reached[late]
-        Y = torch.cat([self.S[early][..., first], self.L_ws[early][..., second]], dim=-1)
-        bent = self.L_ws[late][..., first] + self.S[late] @ self.L_ss[:, first]
-        Z = torch.cat([bent, self.S[late][..., second]], dim=-1)
-        if Y.shape[-1] == 0:
+        S = self._S(late)
+        first, second = self.touched[early], _any_column(S)
+        if not first.any() and not second.any():
             return None
+        Y = torch.cat([self.partial[early][..., first], self.mixed[early][..., second]], dim=-1)
+        # S_early^T (L_s,late + L_ss S_late), with the inverse in S_early moved to this side.
+        bent = (self.mixed[late] + S @ self.curvature) @ self.inverse.T
+        Z = torch.cat([bent[..., first], S[..., second]], dim=-1)
         return self._side(early, Y), self._side(late, Z)
 
     def _side(self, name: str, values: Tensor) -> Side:
-        return Dense(values) if self.dense[name] else Factored(values, self.inputs[name])
+        return Dense(values) if self.dense[name] else Factored(values, self._inputs(name))
 
-    def _sensitivities(self, sites: Sequence[Any]) -> dict[str, Tensor]:
-        """S = ds/dW of every site, laid out as a `Side`: A^-1 of the partial derivatives.
+    def _inputs(self, name: str) -> Tensor:
+        return self.sites[name].inputs.detach()
 
-        s = (1/N) sum_n sigma_n(W, s), so that A = I - (1/N) sum_n d sigma_n/ds.
+    def _S(self, name: str) -> Tensor:
+        """ds/dW."""
+        return self.partial[name] @ self.inverse
+
+    def _sensitivities(self) -> tuple[dict[str, Tensor], Tensor]:
+        """(D, A^-T) with ds/dW = D A^-T.
+
+        s = (1/N) sum_n sigma_n(W, s), so that D is the mean of d sigma_n/dW, with s given, and
+        A = I - (1/N) sum_n d sigma_n/ds.
         """
-        stats = self.statistics
+        stats, sites = self.statistics, list(self.sites.values())
         partial = {site.name: self._empty(site) for site in sites}
         A = torch.eye(stats.count, dtype=torch.float64, device=stats.given[0].device)
         wanted = [*(site.perturbation for site in sites), *stats.expanded]
+        numbers = sum(tensor.numel() for tensor in wanted)
         for input, given, place in zip(stats.inputs, stats.given, stats.places, strict=True):
-            C = input.shape[1]
-            moved = self.tangents(input, wanted, range(C), self.room)
+            N, C = input.shape
             # d sigma = (dz, 2 (z - mean) dz); the second has on average no part in d mean.
-            slopes = (2 / self.N) * (input - given[:C]).detach().T[:, :, None]  # (C, N, 1)
-            means, variances = place
-            for site, dz in zip(sites, moved, strict=False):
-                if dz is None:
-                    continue
-                for rows, weighted in ((means, dz / self.N), (variances, dz * slopes)):
-                    if self.dense[site.name]:
-                        block = weighted.transpose(1, 2) @ site.inputs.detach()  # (C, R, s)
-                        partial[site.name][..., rows] = block.permute(1, 2, 0)
-                    else:
-                        partial[site.name][..., rows] = weighted.permute(1, 2, 0)
-            for columns, dz in zip(stats.places, moved[len(sites) :], strict=True):
-                if dz is None:
-                    continue
-                whole = slice(columns[0].start, columns[1].stop)
-                A[means, whole] -= dz.mean(1)
-                A[variances, whole] -= (dz * slopes).sum(1)
-        inverse = torch.linalg.inv(A).T
-        return {name: values @ inverse.to(values.dtype) for name, values in partial.items()}
+            slopes = (2 / N) * (input - given[:C]).detach().T[:, :, None]  # (C, N, 1)
+            for some in ranges(C, max(1, self.room // numbers)):
+                rows = [slice(first.start + some.start, first.start + some.stop) for first in place]
+                moved = tangents(input, wanted, some, self.room)
+                for k, dz in enumerate(moved):
+                    if dz is None:
+                        continue
+                    for at, weighted in zip(
+                        rows, (dz / N, dz * slopes[some.start : some.stop]), strict=True
+                    ):
+                        if k >= len(sites):
+                            means, variances = stats.places[k - len(sites)]
+                            A[at, means.start : variances.stop] -= weighted.sum(1)
+                        elif self.dense[sites[k].name]:
+                            by_weight = weighted.transpose(1, 2) @ sites[k].inputs.detach()
+                            partial[sites[k].name][..., at] = by_weight.permute(1, 2, 0)
+                        else:
+                            partial[sites[k].name][..., at] = weighted.permute(1, 2, 0)
+        return partial, torch.linalg.inv(A).T.to(stats.given[0].dtype)
 
-    def _mixed(self, site: Any, delta: Tensor) -> Tensor:
-        """L_ws of a site, laid out as a `Side`."""
+    def _mixed(self, site: Site, delta: Tensor) -> Tensor:
+        """d2L/dW ds = sum_n M_n b_n + delta_n db_n/ds, with M = d delta/ds."""
         stats, inputs = self.statistics, site.inputs.detach()
         mixed = self._empty(site)
-        units, entries = range(delta.shape[1]), range(inputs.shape[1])
-        Ms = self.tangents(delta, stats.expanded, units, self.room)
-        Ps: list[Tensor | None] = [None] * len(Ms)
-        if site.inputs.requires_grad:
-            Ps = self.tangents(site.inputs, stats.expanded, entries, self.room)
-        for (means, variances), M, P in zip(stats.places, Ms, Ps, strict=True):
-            columns = slice(means.start, variances.stop)
-            if M is not None and self.dense[site.name]:
-                mixed[..., columns] += inputs.T @ M
-            elif M is not None:
-                mixed[..., columns] = M.transpose(0, 1)
-            if P is not None:
-                mixed[..., columns] += (delta.detach().T @ P).transpose(0, 1)
+        columns = [slice(means.start, variances.stop) for means, variances in stats.places]
+        at_once = max(1, self.room // (stats.count * len(inputs)))
+        for some in ranges(delta.shape[1], at_once):
+            units = slice(some.start, some.stop)
+            Ms = tangents(delta, stats.expanded, some, self.room)
+            for at, M in zip(columns, Ms, strict=True):
+                if M is not None and self.dense[site.name]:
+                    mixed[units, :, at] += inputs.T @ M
+                elif M is not None:
+                    mixed[:, units, at] = M.transpose(0, 1)
+        for some in ranges(inputs.shape[1] if site.inputs.requires_grad else 0, at_once):
+            entries = slice(some.start, some.stop)
+            Ps = tangents(site.inputs, stats.expanded, some, self.room)
+            for at, P in zip(columns, Ps, strict=True):
+                if P is not None:
+                    mixed[:, entries, at] += (delta.detach().T @ P).transpose(0, 1)
         return mixed
 
-    def _empty(self, site: Any) -> Tensor:
-        """Zeros for a site, laid out as a `Side` with a column per statistic."""
-        R, s, c = site.perturbation.shape[1], site.inputs.shape[1], self.statistics.count
-        shape = (R, s, c) if self.dense[site.name] else (self.N, R, c)
-        return site.perturbation.new_zeros(shape)
+    def _empty(self, site: Site) -> Tensor:
+        """Zeros: a column per statistic."""
+        (N, R), s, c = site.perturbation.shape, site.inputs.shape[1], self.statistics.count
+        return site.perturbation.new_zeros((R, s, c) if self.dense[site.name] else (N, R, c))
 
-    def _curvature(self, loss: Tensor, masks: Sequence[Tensor]) -> Tensor:
+    def _curvature(self, loss: Tensor, needed: Tensor) -> Tensor:
         """L_ss: symmetric, in those rows and columns that a late layer's S can meet."""
         stats = self.statistics
-        total = stats.count
-        needed = torch.stack(list(masks)).any(0)
-        curvature = loss.new_zeros(total, total)
+        curvature = loss.new_zeros(stats.count, stats.count)
         slopes = torch.autograd.grad(loss, stats.given, create_graph=True)
         for slope, (means, variances) in zip(slopes, stats.places, strict=True):
             rows = slice(means.start, variances.stop)
             if not needed[rows].any():
                 continue
-            moved = self.tangents(slope[None], stats.given, range(len(slope)), self.room)
+            moved = tangents(slope[None], stats.given, range(len(slope)), self.room)
             for part, (first, last) in zip(moved, stats.places, strict=True):
                 if part is not None:
                     columns = slice(first.start, last.stop)
                     curvature[rows, columns] = part
                     curvature[columns, rows] = part.T
         return curvature
+
+
+def _any_column(values: Tensor) -> Tensor:
+    """Which columns, along the last dimension, are not zero."""
+    return values.flatten(0, 1).abs().amax(0) > 0

@@ -5,86 +5,24 @@ R units of z (R tangents) says as much as perturbing the R s entries of W. From 
 Jacobians of those few tangents `contraction` computes the blocks' norms.
 
 Whether a model is of this kind is not guessed from its modules: `record` hangs perturbations e on
-the outputs of its linear layers, and `check` compares with the loss itself: gradients that must
-agree, and derivatives between samples that must be zero.
+the outputs of its linear layers, and compares with the loss itself: gradients that must agree, and
+derivatives between samples that must be zero.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import batchnorm
+from . import batchnorm, lowrank
 from .contraction import Factors, radial_part, squared_norm
 from .directions import units_of
 from .problem import NotSeparable, Problem
-
-
-@dataclass(frozen=True)
-class Site:
-    """A parameter's one place: z = inputs W^T + ... + perturbation.
-
-    inputs: (N, s), ones for a bias. perturbation: (N, R), a leaf of zeros. order: when the layer
-    was called.
-    """
-
-    name: str
-    order: int
-    inputs: Tensor
-    perturbation: Tensor
-
-
-@contextlib.contextmanager
-def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
-    """Collect the sites of the named parameters while the model is called in this context."""
-    sites: list[Site] = []
-    calls: list[str] = []
-    handles = []
-    wanted = set(names)
-    try:
-        for prefix, module in problem.model.named_modules():
-            own = [
-                f"{prefix}.{n}" if prefix else n for n, _ in module.named_parameters(recurse=False)
-            ]
-            mine = [name for name in own if name in wanted]
-            if not mine:
-                continue
-            wanted -= set(mine)
-            if type(module) is not nn.Linear:
-                raise NotSeparable(f"{mine[0]} is not a parameter of a torch.nn.Linear")
-            if shared := problem.tied & set(own):
-                raise NotSeparable(f"{min(shared)} is used in several places")
-            handles.append(module.register_forward_hook(_hook(prefix, mine, sites, calls)))
-        if wanted:
-            raise NotSeparable(f"{min(wanted)} is not a parameter of a torch.nn.Linear")
-        yield sites
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _hook(
-    prefix: str, names: list[str], sites: list[Site], calls: list[str]
-) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
-    def perturb(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
-        if prefix in calls:
-            raise NotSeparable(f"layer {prefix!r} is used more than once")
-        calls.append(prefix)
-        inputs = arguments[0]
-        if inputs.ndim != 2:
-            raise NotSeparable(f"the inputs of layer {prefix!r} are not one vector per sample")
-        perturbation = torch.zeros_like(output, requires_grad=True)
-        for name in names:
-            own = torch.ones_like(inputs[:, :1]) if name.endswith("bias") else inputs
-            sites.append(Site(name, len(calls), own, perturbation))
-        return output + perturbation
-
-    return perturb
+from .sites import Site, ranges, sites_of, tangents
 
 
 @dataclass(frozen=True)
@@ -120,7 +58,10 @@ def record(problem: Problem, names: Sequence[str]) -> Recording:
     if len({len(site.inputs) for site in sites}) > 1:
         raise NotSeparable("its layers see different numbers of samples")
     perturbations = [site.perturbation for site in sites]
-    deltas = list(torch.autograd.grad(loss, perturbations, create_graph=True))
+    found = torch.autograd.grad(loss, perturbations, create_graph=True, allow_unused=True)
+    deltas = [delta for delta in found if delta is not None]
+    if len(deltas) < len(sites):
+        raise NotSeparable("one of its layers has no part in the loss")
     recording = Recording(loss, sites, deltas, statistics)
     _check_gradients(problem, recording)
     _check_samples(recording)
@@ -184,7 +125,9 @@ def squared_norms(
     corrections = None
     if recording.statistics is not None:
         last = {name for _, name in ordered.values()}
-        corrections = batchnorm.Corrections(recording, last, tangents, memory)
+        corrections = batchnorm.Corrections(
+            recording.loss, recording.statistics, places, last, memory
+        )
     bar.reset(total=len(pairs))
     result = dict.fromkeys(pairs, 0.0)
     for early in dict.fromkeys(first for first, _ in ordered.values()):
@@ -194,7 +137,7 @@ def squared_norms(
         sizes = {pair: _numbers(site, places[ordered[pair][1]][0]) for pair in mine}
         room = memory // (2 * delta.element_size())
         rows = max(1, min(R, room // max(sizes.values())))
-        for chosen in _ranges(R, rows):
+        for chosen in ranges(R, rows):
             for group in _groups(mine, {pair: rows * sizes[pair] for pair in mine}, room):
                 lates = [places[ordered[pair][1]] for pair in group]
                 Ms, Ps = jacobians(site, delta, [late for late, _ in lates], chosen, room)
@@ -213,7 +156,7 @@ def squared_norms(
 
 def _squared_norm(
     factors: Factors,
-    sides: tuple[batchnorm.Side, batchnorm.Side] | None,
+    sides: tuple[lowrank.Side, lowrank.Side] | None,
     units: Sequence[tuple[Tensor, Tensor]] | None,
     rows: range,
     memory: int,
@@ -223,7 +166,7 @@ def _squared_norm(
     if units is not None:
         units = [(units[0][0][some], units[0][1][some]), units[1]]
     if sides is not None:
-        return batchnorm.squared_norm(factors, sides[0].rows(some), sides[1], units, memory)
+        return lowrank.squared_norm(factors, sides[0].rows(some), sides[1], units, memory)
     if units is None:
         return squared_norm(factors, memory)
     (early_lengths, early), (late_lengths, late) = units
@@ -258,32 +201,6 @@ def jacobians(
     )
 
 
-def tangents(
-    output: Tensor, inputs: Sequence[Tensor], rows: range, room: int
-) -> list[Tensor | None]:
-    """The derivatives of some columns of `output` (N, R) by the inputs: each (rows, N, ...)."""
-    N, R = output.shape
-    eye = torch.eye(R, dtype=output.dtype, device=output.device)[rows.start : rows.stop]
-    at_once = max(1, room // (8 * max(sum(tensor.numel() for tensor in inputs), N * R)))
-    parts = [
-        torch.autograd.grad(
-            output,
-            inputs,
-            some[:, None, :].expand(len(some), N, R),
-            is_grads_batched=True,
-            retain_graph=True,
-            allow_unused=True,
-        )
-        for some in torch.split(eye, at_once)
-    ]
-    return [_joined(tensors) for tensors in zip(*parts, strict=True)]
-
-
-def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    found = [part for part in parts if part is not None]
-    return torch.cat(found) if len(found) > 1 else found[0] if found else None
-
-
 def _filled(M: Tensor | None, like: Tensor, rows: range) -> Tensor:
     return like.new_zeros(len(rows), *like.shape) if M is None else M
 
@@ -292,10 +209,6 @@ def _numbers(early: Site, late: Site) -> int:
     """How many numbers one tangent's Jacobians hold."""
     inputs = late.inputs.numel() if late.order > early.order else 0
     return late.perturbation.numel() + inputs
-
-
-def _ranges(stop: int, step: int) -> list[range]:
-    return [range(start, min(start + step, stop)) for start in range(0, stop, step)]
 
 
 def _groups(items: Sequence[Any], sizes: Mapping[Any, int], room: int) -> Iterator[list[Any]]:

@@ -1,0 +1,163 @@
+"""Norms of blocks to which a matrix of low rank is added: ||B + Y Z^T||_F.
+
+B is a block as in `contraction`, with the early layer's numbers (r, s) and the late one's (p, q).
+Y and Z have k columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import contraction
+from .contraction import Factors, block, square
+
+_SAMPLES = 256  # at a time
+_LOSS = 1e-2  # of a squared norm to cancellation
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Y or Z of some units as it is: values (R, s, k), a matrix per unit."""
+
+    values: Tensor
+
+    def along(self, samples: slice, b: Tensor) -> Tensor:
+        """Contracted with the inputs b: (samples, R, k)."""
+        return (b[samples] @ self.values).transpose(0, 1)
+
+    def gram(self, samples: slice, along: Tensor) -> Tensor:
+        """What some samples contribute to Y^T Y, (k, k); here all is in the first ones."""
+        if samples.start:
+            return self.values.new_zeros(())
+        flat = self.values.flatten(0, 1)
+        return flat.T @ flat
+
+    def on_tangents(self, lengths: Tensor, directions: Tensor) -> Dense:
+        """For the derivatives by the units' directions, see `directions.to_directions`."""
+        radial = (directions[:, None, :] @ self.values) * directions[:, :, None]
+        return Dense(lengths[:, None, None] * (self.values - radial))
+
+    def rows(self, chosen: slice) -> Dense:
+        """Some of the units."""
+        return Dense(self.values[chosen])
+
+    def double(self) -> Dense:
+        return Dense(self.values.double())
+
+
+@dataclass(frozen=True)
+class Factored:
+    """The same as sum_n values_n[r] b_n[s], values (N, R, k), where b, (N, s), is wide.
+
+    radial: (N, R), the inputs' parts b_n . u_r along the units' directions, which are left out;
+    None leaves out nothing.
+    """
+
+    values: Tensor
+    b: Tensor
+    radial: Tensor | None = None
+
+    def along(self, samples: slice, b: Tensor) -> Tensor:
+        N, R, k = self.values.shape
+        result = (b[samples] @ b.T @ self.values.view(N, R * k)).view(-1, R, k)
+        if self.radial is not None:
+            lost = (self.radial.T[:, None, :] @ self.values.transpose(0, 1)).squeeze(1)  # (R, k)
+            result -= self.radial[samples, :, None] * lost
+        return result
+
+    def gram(self, samples: slice, along: Tensor) -> Tensor:
+        return self.values[samples].flatten(0, 1).T @ along.flatten(0, 1)
+
+    def on_tangents(self, lengths: Tensor, directions: Tensor) -> Factored:
+        return Factored(lengths[:, None] * self.values, self.b, self.b @ directions.T)
+
+    def rows(self, chosen: slice) -> Factored:
+        radial = None if self.radial is None else self.radial[:, chosen]
+        return Factored(self.values[:, chosen].contiguous(), self.b, radial)
+
+    def double(self) -> Factored:
+        radial = None if self.radial is None else self.radial.double()
+        return Factored(self.values.double(), self.b.double(), radial)
+
+
+Side = Dense | Factored
+
+
+def squared_norm(
+    f: Factors, Y: Side, Z: Side, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
+) -> float:
+    """||B + Y Z^T||^2 for the block B of `f`, on the tangents of the units' spheres if given.
+
+    Directly, or by the three terms of the square where that costs less and loses no more than two
+    digits to cancellation (it loses more where a bias stands before the normalization).
+    """
+    if units is not None:
+        Y, Z = Y.on_tangents(*units[0]), Z.on_tangents(*units[1])
+        f = f.scaled(units[1][0], units[0][0])
+    R, N, p = f.M.shape
+    q, s, k = f.a.shape[1], f.b.shape[1], Y.values.shape[-1]
+    dense = isinstance(Y, Dense) and isinstance(Z, Dense)
+    built = R * s * p * q * (2 * N + k)
+    apart = N * N * R * (p + q) * 1.5 + 3 * N * k * (R * s + p * q)
+    if not dense or apart < built:
+        total, base = _by_terms(f, Y, Z, units, memory)
+        if total > _LOSS * base:
+            return total
+        if not dense:
+            return _by_terms(f.double(), Y.double(), Z.double(), units, memory)[0]
+    assert isinstance(Y, Dense)
+    assert isinstance(Z, Dense)
+    return _built(f, Y, Z, units, memory)
+
+
+def _built(
+    f: Factors, Y: Dense, Z: Dense, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
+) -> float:
+    """The norm of the block itself, some rows at a time."""
+    R, s, k = Y.values.shape
+    p, q, _ = Z.values.shape
+    rows = max(1, memory // (4 * s * p * q * f.a.element_size()))
+    total = 0.0
+    for start in range(0, R, rows):
+        some = slice(start, start + rows)
+        B = block(f.rows(some))  # (R, s, p, q)
+        if units is not None:
+            early, late = units[0][1][some], units[1][1]
+            B -= torch.einsum("rs,rpq->rspq", early, torch.einsum("rspq,rs->rpq", B, early))
+            B -= torch.einsum("pq,rsp->rspq", late, torch.einsum("rspq,pq->rsp", B, late))
+        B += (Y.values[some].reshape(-1, k) @ Z.values.view(-1, k).T).view_as(B)
+        total += square(B)
+    return total
+
+
+def _by_terms(
+    f: Factors, Y: Side, Z: Side, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
+) -> tuple[float, float]:
+    """(||B + Y Z^T||^2, ||B||^2), the first as ||B||^2 + 2 <B, Y Z^T> + <Y^T Y, Z^T Z>."""
+    base = contraction.squared_norm(f, memory)
+    if units is not None:
+        base -= contraction.radial_part(f, units[1][1], units[0][1], memory)
+    k = Y.values.shape[-1]
+    grams = [f.a.new_zeros(k, k, dtype=torch.float64) for _ in range(2)]
+    total = base
+    for start in range(0, len(f.b), _SAMPLES):
+        samples = slice(start, start + _SAMPLES)
+        along_b, along_a = Y.along(samples, f.b), Z.along(samples, f.a)  # (n, R, k), (n, p, k)
+        grams[0] += Y.gram(samples, along_b)
+        grams[1] += Z.gram(samples, along_a)
+        total += 2 * _inner(along_b @ along_a.transpose(1, 2), f.M[:, samples])
+        if f.P is not None:
+            # A late layer whose inputs move has Z dense.
+            assert isinstance(Z, Dense)
+            p, q, _ = Z.values.shape
+            turned = (f.delta[samples] @ Z.values.view(p, q * k)).view(-1, q, k)
+            total += 2 * _inner(along_b @ turned.transpose(1, 2), f.P[:, samples])
+    return total + float((grams[0] * grams[1]).sum()), base
+
+
+def _inner(pairs: Tensor, jacobian: Tensor) -> float:
+    return float((pairs * jacobian.transpose(0, 1)).sum(dtype=torch.float64))

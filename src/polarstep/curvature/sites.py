@@ -1,0 +1,111 @@
+"""Where parameters act: the pre-activations of linear layers, and derivatives by them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .problem import NotSeparable, Problem
+
+
+@dataclass(frozen=True)
+class Site:
+    """A parameter's one place: z = inputs W^T + ... + perturbation.
+
+    inputs: (N, s), ones for a bias. perturbation: (N, R), a leaf of zeros. order: when the layer
+    was called.
+    """
+
+    name: str
+    order: int
+    inputs: Tensor
+    perturbation: Tensor
+
+
+@contextlib.contextmanager
+def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
+    """Collect the sites of the named parameters while the model is called in this context."""
+    sites: list[Site] = []
+    calls: list[str] = []
+    handles = []
+    wanted = set(names)
+    try:
+        for prefix, module in problem.model.named_modules():
+            own = [
+                f"{prefix}.{n}" if prefix else n for n, _ in module.named_parameters(recurse=False)
+            ]
+            mine = [name for name in own if name in wanted]
+            if not mine:
+                continue
+            wanted -= set(mine)
+            if type(module) is not nn.Linear:
+                raise NotSeparable(f"{mine[0]} is not a parameter of a torch.nn.Linear")
+            if shared := problem.tied & set(own):
+                raise NotSeparable(f"{min(shared)} is used in several places")
+            handles.append(module.register_forward_hook(_hook(prefix, mine, sites, calls)))
+        if wanted:
+            raise NotSeparable(f"{min(wanted)} is not a parameter of a torch.nn.Linear")
+        yield sites
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(
+    prefix: str, names: list[str], sites: list[Site], calls: list[str]
+) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    def perturb(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
+        if prefix in calls:
+            raise NotSeparable(f"layer {prefix!r} is used more than once")
+        calls.append(prefix)
+        inputs = arguments[0]
+        if inputs.ndim != 2:
+            raise NotSeparable(f"the inputs of layer {prefix!r} are not one vector per sample")
+        perturbation = torch.zeros_like(output, requires_grad=True)
+        for name in names:
+            own = torch.ones_like(inputs[:, :1]) if name.endswith("bias") else inputs
+            sites.append(Site(name, len(calls), own, perturbation))
+        return output + perturbation
+
+    return perturb
+
+
+def tangents(
+    output: Tensor, inputs: Sequence[Tensor], rows: range, room: int
+) -> list[Tensor | None]:
+    """The derivatives of some columns of `output` (N, R) by the inputs: each (rows, N, ...).
+
+    None where there is no dependence. `room` is how many numbers may be alive at once.
+    """
+    if not output.requires_grad:
+        return [None] * len(inputs)
+    N, R = output.shape
+    eye = torch.eye(R, dtype=output.dtype, device=output.device)[rows.start : rows.stop]
+    at_once = max(1, room // (8 * max(sum(tensor.numel() for tensor in inputs), N * R)))
+    parts = [
+        torch.autograd.grad(
+            output,
+            inputs,
+            some[:, None, :].expand(len(some), N, R),
+            is_grads_batched=True,
+            retain_graph=True,
+            allow_unused=True,
+        )
+        for some in torch.split(eye, at_once)
+    ]
+    return [_joined(tensors) for tensors in zip(*parts, strict=True)]
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    found = [part for part in parts if part is not None]
+    return torch.cat(found) if len(found) > 1 else found[0] if found else None
+
+
+def ranges(stop: int, step: int) -> list[range]:
+    """0 ... stop in parts."""
+    return [range(start, min(start + step, stop)) for start in range(0, stop, step)]
