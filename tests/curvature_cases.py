@@ -1,0 +1,394 @@
+"""Small networks for the tests of polarstep.curvature, and their Hessians in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from polarstep.nn import mlp
+
+JACOBIANS = "exact, by per-sample Jacobians"
+
+
+def products_because(reason):
+    return f"exact, by Hessian-vector products ({reason})"
+
+
+@dataclass(frozen=True)
+class Case:
+    """build() -> (model, loss_fn, batch) in double precision.
+
+    how: what the result says of the way it was computed when all of `names` (default: every
+    parameter) are rows. forward(model, parameters, inputs): the model written out, where calling
+    it has wrong second derivatives.
+    """
+
+    name: str
+    build: Callable
+    how: str = JACOBIANS
+    names: tuple[str, ...] | None = None
+    forward: Callable | None = None
+
+    def chosen(self, model):
+        return list(self.names or (name for name, _ in model.named_parameters()))
+
+
+def hessian(model, loss_fn, batch, names, forward=None):
+    """Every block d2f/dW_i dW_j between the named parameters, in full, by their names."""
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+
+    def f(*values):
+        state = {**parameters, **dict(zip(names, values, strict=True))}
+        if forward is not None:
+            return loss_fn(forward(model, state, batch[0]), batch[1])
+        state |= {name: value.clone() for name, value in buffers.items()}
+        return loss_fn(functional_call(model, state, (batch[0],)), batch[1])
+
+    with sdpa_kernel(SDPBackend.MATH):
+        blocks = torch.autograd.functional.hessian(f, tuple(parameters[name] for name in names))
+    return {(a, b): blocks[i][j] for i, a in enumerate(names) for j, b in enumerate(names)}
+
+
+def norms(blocks):
+    return {pair: float(torch.linalg.vector_norm(block.double())) for pair, block in blocks.items()}
+
+
+@cache
+def solved(case):
+    """(model, loss_fn, batch, names, blocks) of a case; the model is not to be changed."""
+    model, loss_fn, batch = case.build()
+    names = case.chosen(model)
+    return model, loss_fn, batch, names, hessian(model, loss_fn, batch, names, case.forward)
+
+
+def assert_norms(c, expected, rel=1e-10):
+    """Every entry to `rel`; where the truth is zero, to the root of the rounding of a square."""
+    largest = max(expected.values())
+    for pair, value in expected.items():
+        tolerance = rel * value if value > 1e-9 * largest else 1e-7 * largest
+        assert abs(c[pair] - value) <= tolerance, (pair, c[pair], value, c[pair] / (value or 1) - 1)
+
+
+# --- data and modules --------------------------------------------------------------------------
+
+
+def draw(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def labels(samples, classes, seed=0):
+    return torch.randint(classes, (samples,), generator=torch.Generator().manual_seed(seed))
+
+
+def spread(model, seed=0):
+    """Random biases, gains and shifts, because the initial ones are special; double precision."""
+    generator = torch.Generator().manual_seed(seed)
+    model = model.double()
+    with torch.no_grad():
+        for value in model.parameters():
+            noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            if value.ndim < 2:
+                value += 0.3 * noise
+            else:
+                value.copy_(noise / value[0].numel() ** 0.5)
+    return model
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.inner = nn.Linear(4, 5), nn.Linear(5, 5)
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, x):
+        h = self.first(x)
+        h = h + torch.tanh(self.inner(torch.tanh(h)))
+        return self.last(h + 0.5 * h.square())
+
+
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.left, self.right = nn.Linear(4, 4), nn.Linear(4, 3), nn.Linear(4, 3)
+        self.last = nn.Linear(3, 3)
+
+    def forward(self, x):
+        h = torch.tanh(self.stem(x))
+        return self.last(torch.tanh(self.left(h)) * torch.sigmoid(self.right(h)))
+
+
+class Twice(nn.Module):
+    """One layer used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.inner, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = torch.tanh(self.inner(torch.tanh(self.first(x))))
+        return self.last(torch.tanh(self.inner(h)))
+
+
+class Tied(nn.Module):
+    """Two layers that share one Parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.second(torch.tanh(self.first(x)))))
+
+
+class Beside(nn.Module):
+    """A weight used by its layer, and as a matrix."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        h = torch.tanh(self.first(x))
+        return self.last(h) + torch.tanh(h @ self.first.weight)[:, :3]
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(6, 4)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, tokens):
+        h = self.embedding(tokens)
+        h = h + self.attention(h, h, h, need_weights=False)[0]
+        return self.last(h.mean(1))
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.last = nn.LSTM(3, 3, batch_first=True), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.last(self.lstm(x)[0][:, -1])
+
+
+def contrastive(output, targets):
+    """Every sample against all others of the batch."""
+    similar = output @ output.T
+    return (similar.logsumexp(1) - similar.gather(1, targets[:, None])[:, 0]).mean()
+
+
+# --- cases -------------------------------------------------------------------------------------
+
+
+def classified(make, samples=7, inputs=4, how=JACOBIANS, name="", loss=F.cross_entropy, **more):
+    def build():
+        return spread(make()), loss, (draw(samples, inputs), labels(samples, 3))
+
+    return Case(name, build, how, **more)
+
+
+def normalized(units, samples, inputs, *, bias=False, affine=True, shift=True, momentum=0.1):
+    """Linear layers, each hidden one with batch normalization behind it."""
+    layers = []
+    for before, after in zip((inputs, *units), units, strict=False):
+        norm = nn.BatchNorm1d(after, affine=affine, momentum=momentum)
+        if not shift:
+            norm.register_parameter("bias", None)
+        layers += [nn.Linear(before, after, bias=bias), norm, nn.Tanh()]
+    return nn.Sequential(*layers, nn.Linear(units[-1], 3))
+
+
+def linear_names(model):
+    return tuple(
+        f"{name}.{own}"
+        for name, layer in model.named_modules()
+        if type(layer) is nn.Linear
+        for own, _ in layer.named_parameters()
+    )
+
+
+def batch_normalized(name, units, samples, inputs, **options):
+    def make():
+        return normalized(units, samples, inputs, **options)
+
+    return classified(make, samples, inputs, name=name, names=linear_names(make()))
+
+
+def torch_weight_norm():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    for k in (0, 2):
+        nn.utils.parametrizations.weight_norm(model[k])
+    return model
+
+
+def written_out(model, parameters, x):
+    """A sequence of weight-normalized layers and activations."""
+    for name, layer in model.named_children():
+        if not hasattr(layer, "parametrizations"):
+            x = layer(x)
+            continue
+        g, v = (parameters[f"{name}.parametrizations.weight.original{k}"] for k in (0, 1))
+        x = x @ (g * v / v.square().sum(1, keepdim=True).sqrt()).T + parameters[f"{name}.bias"]
+    return x
+
+
+def convolutional(norm=False):
+    layers = [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2) if norm else nn.Identity(), nn.Tanh()]
+    layers += [nn.AvgPool2d(2), nn.Conv2d(2, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(3, 3)]
+    return nn.Sequential(*layers)
+
+
+def images(model):
+    return spread(model), F.cross_entropy, (draw(5, 1, 6, 6), labels(5, 3))
+
+
+def with_targets(loss, targets):
+    def build():
+        return spread(mlp((4, 5, 3), "tanh", seed=0)), loss, (draw(6, 4), targets)
+
+    return build
+
+
+def frozen():
+    model = mlp((4, 5, 5, 3), "tanh", seed=0)
+    model.linear1.requires_grad_(False)
+    model.linear2.weight.requires_grad_(False)
+    return model
+
+
+def evaluated(model):
+    """Its running statistics are those of other data."""
+    model = spread(model)
+    model(draw(20, 4, seed=5))
+    return model.eval(), F.cross_entropy, (draw(6, 4), labels(6, 3))
+
+
+SEPARATE = [
+    classified(lambda: mlp((4, 3), seed=0), name="linear model"),
+    classified(lambda: mlp((4, 6, 3), "relu", seed=0), name="relu"),
+    classified(lambda: mlp((4, 5, 4, 5, 3), "relu", seed=0), name="relu, deep"),
+    classified(lambda: mlp((4, 6, 3), "tanh", seed=0), name="tanh"),
+    classified(lambda: mlp((4, 3, 5, 4, 3), "tanh", seed=0), name="tanh, deep"),
+    classified(lambda: mlp((12, 3, 3), "tanh", seed=0), 5, 12, name="wide inputs"),
+    classified(lambda: mlp((2, 3, 3), "tanh", seed=0), 40, 2, name="many samples"),
+    classified(lambda: mlp((4, 5, 3), "tanh", seed=0), 1, name="one sample"),
+    classified(Residual, name="residual"),
+    classified(Branches, name="branches"),
+    classified(frozen, name="frozen"),
+    Case("mse, mean", with_targets(F.mse_loss, draw(6, 3, seed=1))),
+    Case("mse, sum", with_targets(nn.MSELoss(reduction="sum"), draw(6, 3, seed=1))),
+    Case("bce", with_targets(F.binary_cross_entropy_with_logits, draw(6, 3, seed=1).sigmoid())),
+    classified(
+        lambda: mlp((4, 5, 3), seed=0),
+        name="cross entropy, sum",
+        loss=nn.CrossEntropyLoss(reduction="sum"),
+    ),
+    classified(
+        lambda: mlp((4, 5, 3), seed=0), name="linear loss", loss=lambda output, _: output.mean()
+    ),
+]
+
+# Samples more and fewer than twice the inputs: both forms of the matrices of low rank.
+BATCH_NORMALIZED = [
+    batch_normalized("1 norm", (5,), 9, 4),
+    batch_normalized("1 norm, wide", (4,), 6, 12),
+    batch_normalized("1 norm, wide, bias", (4,), 6, 12, bias=True),
+    batch_normalized("2 norms, plain", (4, 5), 9, 4, affine=False),
+    batch_normalized("2 norms, bias", (4, 3), 9, 4, bias=True),
+    batch_normalized("2 norms, wide, no shift", (3, 4), 6, 10, shift=False),
+    batch_normalized("3 norms, cumulative", (3, 4, 3), 10, 4, momentum=None),
+    batch_normalized("3 norms, wide", (3, 4, 3), 5, 9),
+    classified(
+        lambda: mlp((4, 5, 4, 3), "relu", "batch", shift=False, seed=0),
+        9,
+        name="mlp, no shift",
+        names=("linear1.weight", "linear2.weight", "linear3.weight", "linear3.bias"),
+    ),
+    Case(
+        "evaluation",
+        lambda: evaluated(normalized((4, 3), 6, 4)),
+        names=linear_names(normalized((4, 3), 6, 4)),
+    ),
+    Case(
+        "evaluation, without running statistics",
+        lambda: evaluated(
+            nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
+        ),
+        names=("0.weight", "0.bias"),
+    ),
+]
+
+OTHERS = [
+    Case(
+        "convolutions",
+        lambda: images(convolutional()),
+        products_because("0.weight is not a parameter of a torch.nn.Linear"),
+    ),
+    Case(
+        "convolutions, batch norm",
+        lambda: images(convolutional(norm=True)),
+        products_because("batch normalization over more than one vector per sample"),
+    ),
+    classified(
+        lambda: normalized((4,), 7, 4),
+        how=products_because("1.weight is not a parameter of a torch.nn.Linear"),
+        name="gains and shifts",
+    ),
+    classified(
+        torch_weight_norm,
+        how=products_because("0.bias is not a parameter of a torch.nn.Linear"),
+        name="torch's weight norm",
+        forward=written_out,
+    ),
+    classified(
+        lambda: mlp((4, 4, 3), "tanh", "weight", seed=0),
+        how=products_because("linear1.bias is not a parameter of a torch.nn.Linear"),
+        name="weight norm",
+        forward=written_out,
+    ),
+    classified(
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3)),
+        how=products_because("1.weight is not a parameter of a torch.nn.Linear"),
+        name="layer norm",
+    ),
+    classified(Twice, how=products_because("layer 'inner' is used more than once"), name="twice"),
+    classified(Tied, how=products_because("first.weight is used in several places"), name="tied"),
+    classified(
+        Beside, how=products_because("first.weight acts beside its linear layer"), name="beside"
+    ),
+    Case(
+        "attention",
+        lambda: (
+            spread(Attention()),
+            F.cross_entropy,
+            (labels(20, 6).view(5, 4), labels(5, 3)),
+        ),
+        products_because("embedding.weight is not a parameter of a torch.nn.Linear"),
+    ),
+    Case(
+        "lstm",
+        lambda: (spread(Recurrent()), F.cross_entropy, (draw(5, 4, 3), labels(5, 3))),
+        products_because("lstm.weight_ih_l0 is not a parameter of a torch.nn.Linear"),
+    ),
+    Case(
+        "contrastive",
+        lambda: (spread(mlp((4, 5, 3), "tanh", seed=0)), contrastive, (draw(6, 4), labels(6, 6))),
+        products_because("its samples influence one another"),
+    ),
+]
+
+CASES = [*SEPARATE, *BATCH_NORMALIZED, *OTHERS]
+BY_NAME = {case.name: case for case in CASES}
