@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SCALES = {
-    "raw": "||d2f/dW_i dW_j||_F",
-    "relative": "||W_i|| ||W_j|| ||d2f/dW_i dW_j||_F",
-    "own": "||d2f/dW_i dW_j||_F / ||d2f/dW_i dW_i||_F",
+    "raw": "‖∂²f/∂Wᵢ∂Wⱼ‖",
+    "relative": "‖Wᵢ‖ ‖Wⱼ‖ ‖∂²f/∂Wᵢ∂Wⱼ‖",
+    "own": "‖∂²f/∂Wᵢ∂Wⱼ‖ / ‖∂²f/∂Wᵢ∂Wᵢ‖",
 }
 
 
@@ -207,7 +207,7 @@ class Coupling:
         shades = np.ma.filled(image.norm(values), 1.0)
         for i, j in np.ndindex(*values.shape):
             color = "w" if shades[i, j] < 0.6 else "k"
-            text = f"{self.values[i, j]:.2g}"
+            text = _short(self.values[i, j])
             axes.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
         axes.figure.colorbar(image, ax=axes)
         return axes
@@ -220,3 +220,8 @@ class Coupling:
             own = np.array([self.own[row] for row in self.rows])
             return np.divide(1.0, own, out=np.full_like(own, np.nan), where=own > 0)[:, None]
         return 1.0
+
+
+def _short(value: float) -> str:
+    """Two digits, without an exponent where that is as short."""
+    return f"{value:.0f}" if 100 <= value < 10_000 else f"{value:.2g}"
