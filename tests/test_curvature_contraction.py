@@ -1,0 +1,187 @@
+"""The norms' formulas against blocks built by einsum."""
+
+import pytest
+
+torch = pytest.importorskip(
+    "torch", reason="PyTorch is not installed: pip install 'polarstep[torch]'"
+)
+
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from curvature_cases import draw  # noqa: E402
+from polarstep.curvature import contraction, lowrank  # noqa: E402
+from polarstep.curvature.contraction import Factors  # noqa: E402
+from polarstep.curvature.lowrank import Dense, Factored  # noqa: E402
+
+ROOMY = 2**30
+KINDS = ["none", "full", "square", "diagonal"]
+
+
+def factors(N, R=3, p=4, q=5, s=2, kind="full", seed=0):
+    if kind in ("square", "diagonal"):
+        q = R
+    P = None if kind == "none" else draw(R, N, q, seed=seed + 1)
+    if kind == "diagonal":
+        P = P * torch.eye(R, dtype=P.dtype)[:, None, :]
+    M, delta, a, b = (
+        draw(*shape, seed=seed + 2 + k)
+        for k, shape in enumerate([(R, N, p), (N, p), (N, q), (N, s)])
+    )
+    return Factors(M, P, delta, a, b)
+
+
+def built(f):
+    B = torch.einsum("rnp,nq,ns->rspq", f.M, f.a, f.b)
+    if f.P is not None:
+        B = B + torch.einsum("rnq,np,ns->rspq", f.P, f.delta, f.b)
+    return B
+
+
+def unit(*shape, seed):
+    directions = draw(*shape, seed=seed)
+    return directions / directions.norm(dim=1, keepdim=True)
+
+
+def on_tangents(B, early, late):
+    """(I - v v^T) B (I - u u^T), unit by unit."""
+    B = B - torch.einsum("rs,rt,rtpq->rspq", early, early, B)
+    return B - torch.einsum("pq,pt,rspt->rspq", late, late, B)
+
+
+def square(B):
+    return pytest.approx(float(B.square().sum()), rel=1e-11)
+
+
+# --- blocks of Jacobians -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("N", [1, 6, 512, 513, 1100])
+def test_directly_and_by_pairs(N, kind):
+    """512 samples are one tile of pairs."""
+    f = factors(N, kind=kind)
+    B = built(f)
+    torch.testing.assert_close(contraction.block(f), B, rtol=1e-11, atol=1e-11)
+    assert contraction._by_pairs(f) == square(B)
+    assert contraction._directly(f, ROOMY) == square(B)
+    assert contraction._directly(f, 1) == square(B)
+    assert contraction.squared_norm(f, ROOMY) == square(B)
+
+
+@given(
+    sizes=st.tuples(*[st.integers(1, 5)] * 5),
+    kind=st.sampled_from(KINDS),
+    memory=st.sampled_from([1, 200, 1000, ROOMY]),
+    seed=st.integers(0, 1000),
+)
+def test_sizes(sizes, kind, memory, seed):
+    f = factors(*sizes, kind=kind, seed=seed)
+    B = built(f)
+    assert contraction._by_pairs(f) == pytest.approx(float(B.square().sum()), rel=1e-9)
+    assert contraction._directly(f, memory) == square(B)
+    early, late = unit(*f.M.shape[::2][:1], f.b.shape[1], seed=seed), unit(*B.shape[2:], seed=seed)
+    kept = contraction.squared_norm(f, memory) - contraction.radial_part(f, late, early, memory)
+    expected = float(on_tangents(B, early, late).square().sum())
+    assert kept == pytest.approx(expected, rel=1e-9, abs=1e-13 * float(B.square().sum()))
+
+
+def test_the_cheaper_way_is_taken(monkeypatch):
+    taken = []
+    monkeypatch.setattr(contraction, "_by_pairs", lambda f: taken.append("pairs"))
+    monkeypatch.setattr(contraction, "_directly", lambda f, memory: taken.append("directly"))
+    contraction.squared_norm(factors(4, s=200), ROOMY)
+    contraction.squared_norm(factors(4, s=200, kind="none"), ROOMY)
+    contraction.squared_norm(factors(300, s=1), ROOMY)
+    assert taken == ["pairs", "pairs", "directly"]
+
+
+def test_a_tile_of_a_diagonal_is_not_mistaken():
+    """A matrix whose one sample moves another input is not diagonal."""
+    f = factors(5, kind="diagonal")
+    assert contraction._is_diagonal(f.P)
+    f.P[0, 3, 1] = 0.5
+    assert not contraction._is_diagonal(f.P)
+    assert contraction._by_pairs(f) == square(built(f))
+    assert not contraction._is_diagonal(factors(5, kind="full").P)
+
+
+def test_scaled_and_rows():
+    f = factors(6)
+    late, early = draw(4, seed=7), draw(3, seed=8)
+    scaled = early[:, None, None, None] * built(f) * late[:, None]
+    torch.testing.assert_close(built(f.scaled(late, early)), scaled)
+    torch.testing.assert_close(built(f.rows(slice(1, 3))), built(f)[1:3])
+
+
+# --- a matrix of low rank on top ---------------------------------------------------------------
+
+
+def low_rank(f, k, factored, seed=20):
+    """(Y, Z) as sides, and Y Z^T, for every combination of forms."""
+    (R, N, p), q, s = f.M.shape, f.a.shape[1], f.b.shape[1]
+    Y = Factored(draw(N, R, k, seed=seed), f.b) if factored[0] else Dense(draw(R, s, k, seed=seed))
+    Z = (
+        Factored(draw(N, p, k, seed=seed + 1), f.a)
+        if factored[1]
+        else Dense(draw(p, q, k, seed=seed + 1))
+    )
+    full_Y, full_Z = (
+        side.values if isinstance(side, Dense) else torch.einsum("nrk,ns->rsk", side.values, side.b)
+        for side in (Y, Z)
+    )
+    return Y, Z, torch.einsum("rsk,pqk->rspq", full_Y, full_Z)
+
+
+@pytest.mark.parametrize("kind", ["none", "full", "diagonal"])
+@pytest.mark.parametrize("factored", [(False, False), (True, False), (True, True), (False, True)])
+@pytest.mark.parametrize("tangents", [False, True])
+@pytest.mark.parametrize("N", [5, 256, 300])
+def test_low_rank(N, kind, factored, tangents):
+    """256 samples are taken at a time. Inputs that move come with Z dense."""
+    if factored[1] and kind != "none":
+        kind = "none"
+    f = factors(N, kind=kind)
+    Y, Z, YZ = low_rank(f, 3, factored)
+    B, units = built(f) + YZ, None
+    if tangents:
+        early, late = unit(3, 2, seed=30), unit(4, f.a.shape[1], seed=31)
+        lengths = draw(3, seed=32).abs(), draw(4, seed=33).abs()
+        units = [(lengths[0], early), (lengths[1], late)]
+        scaled = lengths[0][:, None, None, None] * B * lengths[1][:, None]
+        B = on_tangents(scaled, early, late)
+    assert lowrank.squared_norm(f, Y, Z, units, ROOMY) == square(B)
+    # Both ways take what is scaled and on the tangents already.
+    if tangents:
+        Y, Z = Y.on_tangents(*units[0]), Z.on_tangents(*units[1])
+        f = f.scaled(units[1][0], units[0][0])
+    total, base = lowrank._by_terms(f, Y, Z, units, ROOMY)
+    assert total == square(B)
+    alone = built(f) if not tangents else on_tangents(built(f), early, late)
+    assert base == square(alone)
+    if factored == (False, False):
+        assert lowrank._built(f, Y, Z, units, ROOMY) == square(B)
+        assert lowrank._built(f, Y, Z, units, 1) == square(B)
+
+
+@pytest.mark.parametrize("factored", [(False, False), (True, False)])
+def test_rows_of_a_low_rank(factored):
+    f = factors(7)
+    Y, Z, YZ = low_rank(f, 2, factored)
+    some = slice(1, 3)
+    found = lowrank.squared_norm(f.rows(some), Y.rows(some), Z, None, ROOMY)
+    assert found == square((built(f) + YZ)[some])
+
+
+@pytest.mark.parametrize("N", [8, 300])
+def test_a_block_that_cancels_almost_is_as_exact_as_any(N):
+    """What is left is a millionth of either part: the three terms alone would lose 12 digits."""
+    f = factors(N)
+    B = built(f)
+    left, values, right = torch.linalg.svd(B.reshape(6, 20), full_matrices=False)
+    Y = Dense((-left * values).reshape(3, 2, 6))
+    Z = Dense((right.T + 1e-6 * draw(20, 6, seed=9)).reshape(4, 5, 6))
+    rest = B + torch.einsum("rsk,pqk->rspq", Y.values, Z.values)
+    assert rest.norm() < 1e-4 * B.norm()
+    expected = pytest.approx(float(rest.square().sum()), rel=1e-8)
+    assert lowrank.squared_norm(f, Y, Z, None, ROOMY) == expected
