@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help test lint format reproduce bench clean
+.PHONY: help test lint format reproduce bench bench-coupling clean
 
 help:  ## what can be made
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polarstep needs Python 3.11 or newer: make PYTHON=...")'
@@ -32,6 +32,9 @@ reproduce: $(READY)  ## run the paper's experiments, quick preset, and write res
 
 bench: $(READY)  ## time an iteration of each method beside plain NumPy
 	$(BIN)/python benchmarks/iteration_cost.py
+
+bench-coupling: $(READY)  ## time coupling beside its peers (pip install curvlinops-for-pytorch pyhessian)
+	$(BIN)/python benchmarks/coupling.py
 
 clean:  ## remove the environment and the caches, not the results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
