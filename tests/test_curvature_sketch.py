@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy  # noqa: E402
 
 from curvature_cases import draw, labels, normalized, spread  # noqa: E402
 from polarstep.curvature import coupling  # noqa: E402
+from polarstep.curvature.products import Products  # noqa: E402
 from polarstep.curvature.sketch import Estimate  # noqa: E402
 from polarstep.nn import mlp  # noqa: E402
 
@@ -143,6 +144,20 @@ def test_never_more_products_than_allowed(max_products):
     assert np.isfinite(both.stderr).all()
 
 
+@pytest.mark.parametrize("rtol", [0.2, 0.01, 1e-7])
+def test_products_are_counted(monkeypatch, rtol):
+    """Every vector that goes backward through the gradient's graph is one product."""
+    spent, backward = [], Products._backward
+
+    def counted(self, outputs, inputs, vectors):
+        spent.append(len(vectors[0]))
+        return backward(self, outputs, inputs, vectors)
+
+    monkeypatch.setattr(Products, "_backward", counted)
+    c = coupling(*problem("tanh"), method="sketch", rtol=rtol)
+    assert c.n_products == sum(spent)
+
+
 def test_the_warning_names_the_worst():
     text = (
         r"^coupling: \d of 3 norms have a standard error above rtol = 0.001 after "
@@ -234,6 +249,19 @@ def test_the_standard_error_of_many_probes_is_the_plain_one():
         estimate.sample_more(draw(50, 200, seed=seed))
     plain = np.std(estimate.sample, ddof=1) / np.sqrt(2000) / (2 * estimate.norm)
     assert plain <= estimate.stderr < 1.2 * plain
+
+
+@pytest.mark.parametrize("probes", [8, 16, 40])
+@pytest.mark.parametrize("spectrum", [[1.0], [1.0, 0.9, 0.8], [1.0, *[0.1] * 30]])
+def test_few_probes_of_few_dimensions_are_covered(spectrum, probes):
+    """A square with the spectrum of a matrix of low rank is as skewed as can be."""
+    repeats, truth, covered = 1000, np.linalg.norm(spectrum), 0
+    values = draw(repeats, probes, len(spectrum)) * torch.tensor(spectrum, dtype=torch.float64)
+    for responses in values:
+        estimate = Estimate()
+        estimate.sample_more(responses)
+        covered += abs(estimate.norm - truth) <= 2 * estimate.stderr
+    assert covered / repeats >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / repeats)
 
 
 def test_one_probe_has_no_standard_error():
