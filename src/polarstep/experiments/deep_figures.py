@@ -112,11 +112,8 @@ def rates(deep: Deep) -> Figure:
         "Deep networks: learning rates",
         "The mean training loss over the last steps at every learning rate of the grid. Large "
         "dots are the tuned rates, bars along the bottom the good ones; crosses diverged or ended "
-        "above three times the initial loss. What to see: "
-        + "; ".join(
-            f"{a} {n}: {t.best:g} is best, {t.decades:g} decades are good"
-            for (a, n), t in deep.tunings.items()
-        )
+        "above three times the initial loss. What to see (tuned rate, decades of good rates): "
+        + "; ".join(f"{a} {n}: {t.best:g}, {t.decades:g}" for (a, n), t in deep.tunings.items())
         + ".",
         svg(drawn, "deep-rates"),
     )
@@ -236,7 +233,10 @@ def _trend(deep: Deep, networks: list[Network], coordinates: str) -> str:
     parts = []
     for network in networks:
         ways = []
-        for scale, name in (("raw", "the mean over the other layers"), ("own", "over the own")):
+        for scale, name in (
+            ("raw", "the mean over the other layers"),
+            ("own", "relative to its own block"),
+        ):
             early, late = deep.over_time(network, cross(scale, coordinates))
             if np.isfinite([early, late]).all():
                 ways.append(f"{name} from {short(early)} to {short(late)}")

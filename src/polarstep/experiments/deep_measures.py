@@ -52,8 +52,10 @@ def folded(model: nn.Sequential) -> nn.Sequential:
 def _plain(layer: nn.Module) -> nn.Module:
     if not isinstance(layer, nn.Linear) or not is_parametrized(layer):
         return copy.deepcopy(layer)
-    plain = nn.Linear(layer.in_features, layer.out_features, device="meta").to_empty(device="cpu")
-    plain.load_state_dict({"weight": layer.weight, "bias": layer.bias})
+    sizes, weight = (layer.in_features, layer.out_features), layer.weight
+    # From "meta": initial weights would be drawn from torch's global random state.
+    plain = nn.Linear(*sizes, device="meta", dtype=weight.dtype).to_empty(device="cpu")
+    plain.load_state_dict({"weight": weight, "bias": layer.bias})
     return plain
 
 

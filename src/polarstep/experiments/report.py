@@ -149,7 +149,8 @@ def _deep(deep: Deep) -> dict[str, Any] | None:
     spec, outcome = runs[0]["spec"], runs[0]["outcome"]
     seeds = {row["spec"]["seed"] for row in runs}
     sizes = {"n": outcome["n"], "d": outcome["d"], "seeds": len(seeds), "runs": len(runs)}
-    return {**spec, **sizes, "diverged": deep.diverged}
+    later = [t for t in spec["measured_at"] if t > 0]
+    return {**spec, **sizes, "measured_at": later, "diverged": deep.diverged}
 
 
 def _rate(network: Network, tuning: Tuning) -> dict[str, Any]:
