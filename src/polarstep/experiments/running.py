@@ -47,4 +47,8 @@ def run_stages(
 
 
 def _one(execute: Execute, spec: Spec, data: Path | None) -> tuple[Spec, dict[str, Any]]:
-    return spec, execute(spec, data)
+    from threadpoolctl import threadpool_limits
+
+    # Sums are rounded differently on different numbers of threads.
+    with threadpool_limits(1):
+        return spec, execute(spec, data)
