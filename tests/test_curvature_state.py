@@ -119,9 +119,9 @@ def test_nothing_changes(name, method, directions):
 
 
 @pytest.mark.parametrize("method", ["exact", "sketch"])
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_nothing_changes_when_forward_fails(at, method):
-    """In the checks, in the recorded call with its hooks, in the check of gradients."""
+    """In the checks, in the recorded call with its hooks."""
     model = marked(Failing(at).double())
     before = state(model)
     batch = draw(6, 4), labels(6, 3)
@@ -134,7 +134,7 @@ def test_nothing_changes_when_forward_fails(at, method):
     assert state(model) == before
 
 
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_nothing_changes_when_the_loss_fails(at):
     model = marked(spread(normalized((4, 3), 6, 4)))
     before, calls = state(model), []

@@ -77,13 +77,14 @@ def multipliers(problem: Problem) -> list[tuple[Tensor, Tensor]] | None:
             raise NotSeparable("batch normalization over more than one vector per sample")
         mean = input.mean(0)
         variance = (input - mean).square().mean(0)
-        nodes.append(torch.cat([mean, variance]))
-        return call.normalized(input, nodes[-1])
+        node = torch.cat([mean, variance])
+        nodes.append(node if node.requires_grad else node.requires_grad_())
+        return call.normalized(input, node)
 
     loss = problem.loss({torch.nn.functional.batch_norm: normalize})
     if not nodes:
         return None
-    gradients = torch.autograd.grad(loss, nodes)
+    gradients = torch.autograd.grad(loss, nodes, allow_unused=True, materialize_grads=True)
     return [(node.detach(), g) for node, g in zip(nodes, gradients, strict=True)]
 
 
@@ -264,8 +265,10 @@ class Corrections:
     def _curvature(self, loss: Tensor, needed: Tensor) -> Tensor:
         """L_ss: symmetric, in those rows and columns that a late layer's S can meet."""
         stats = self.statistics
-        curvature = loss.new_zeros(stats.count, stats.count)
-        slopes = torch.autograd.grad(loss, stats.given, create_graph=True)
+        curvature = stats.given[0].new_zeros(stats.count, stats.count)
+        slopes = torch.autograd.grad(
+            loss, stats.given, create_graph=True, allow_unused=True, materialize_grads=True
+        )
         for slope, (means, variances) in zip(slopes, stats.places, strict=True):
             rows = slice(means.start, variances.stop)
             if not needed[rows].any():

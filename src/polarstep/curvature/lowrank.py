@@ -1,4 +1,4 @@
-"""Norms of blocks to which a matrix of low rank is added: ||B + Y Z^T||_F.
+"""Norms of blocks to which a matrix of low rank is added, ||B + Y Z^T||_F, also by directions.
 
 B is a block as in `contraction`, with the early layer's numbers (r, s) and the late one's (p, q).
 Y and Z have k columns.
@@ -88,38 +88,50 @@ Side = Dense | Factored
 
 
 def squared_norm(
-    f: Factors, Y: Side, Z: Side, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
+    f: Factors,
+    sides: tuple[Side, Side] | None,
+    units: Sequence[tuple[Tensor, Tensor]] | None,
+    memory: int,
 ) -> float:
-    """||B + Y Z^T||^2 for the block B of `f`, on the tangents of the units' spheres if given.
+    """||B + Y Z^T||^2 for the block B of `f` and the sides Y, Z; B alone without sides.
 
-    Directly, or by the three terms of the square where that costs less and loses no more than two
-    digits to cancellation (it loses more where a bias stands before the normalization).
+    With `units`, the (lengths, directions) of early and late units, by their directions.
+
+    By the terms of the square where that costs less and loses no more than two digits to
+    cancellation (it loses more where a bias stands before a normalization), else from the block
+    itself.
     """
     if units is not None:
-        Y, Z = Y.on_tangents(*units[0]), Z.on_tangents(*units[1])
         f = f.scaled(units[1][0], units[0][0])
+        if sides is not None:
+            sides = sides[0].on_tangents(*units[0]), sides[1].on_tangents(*units[1])
     R, N, p = f.M.shape
-    q, s, k = f.a.shape[1], f.b.shape[1], Y.values.shape[-1]
-    dense = isinstance(Y, Dense) and isinstance(Z, Dense)
-    built = R * s * p * q * (2 * N + k)
-    apart = N * N * R * (p + q) * 1.5 + 3 * N * k * (R * s + p * q)
-    if not dense or apart < built:
-        total, base = _by_terms(f, Y, Z, units, memory)
-        if total > _LOSS * base:
+    q, s = f.a.shape[1], f.b.shape[1]
+    built = apart = 0.0
+    if sides is not None:
+        k = sides[0].values.shape[-1]
+        built = R * s * p * q * (2 * N + k)
+        apart = N * N * R * (p + q) * 1.5 + 3 * N * k * (R * s + p * q)
+    dense = sides is None or all(isinstance(side, Dense) for side in sides)
+    if apart <= built or not dense:
+        total, largest = _by_terms(f, sides, units, memory)
+        if total > _LOSS * largest or (sides is None and units is None):
             return total
         if not dense:
-            return _by_terms(f.double(), Y.double(), Z.double(), units, memory)[0]
-    assert isinstance(Y, Dense)
-    assert isinstance(Z, Dense)
-    return _built(f, Y, Z, units, memory)
+            assert sides is not None
+            both = sides[0].double(), sides[1].double()
+            return _by_terms(f.double(), both, units, memory)[0]
+    return _built(f, sides, units, memory)
 
 
 def _built(
-    f: Factors, Y: Dense, Z: Dense, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
+    f: Factors,
+    sides: tuple[Side, Side] | None,
+    units: Sequence[tuple[Tensor, Tensor]] | None,
+    memory: int,
 ) -> float:
-    """The norm of the block itself, some rows at a time."""
-    R, s, k = Y.values.shape
-    p, q, _ = Z.values.shape
+    """The norm of the block itself, some rows at a time. Sides are dense."""
+    (R, _, p), q, s = f.M.shape, f.a.shape[1], f.b.shape[1]
     rows = max(1, memory // (4 * s * p * q * f.a.element_size()))
     total = 0.0
     for start in range(0, R, rows):
@@ -129,21 +141,31 @@ def _built(
             early, late = units[0][1][some], units[1][1]
             B -= torch.einsum("rs,rpq->rspq", early, torch.einsum("rspq,rs->rpq", B, early))
             B -= torch.einsum("pq,rsp->rspq", late, torch.einsum("rspq,pq->rsp", B, late))
-        B += (Y.values[some].reshape(-1, k) @ Z.values.view(-1, k).T).view_as(B)
+        if sides is not None:
+            Y, Z = (side.values for side in sides)
+            B += (Y[some].flatten(0, 1) @ Z.flatten(0, 1).T).view_as(B)
         total += square(B)
     return total
 
 
 def _by_terms(
-    f: Factors, Y: Side, Z: Side, units: Sequence[tuple[Tensor, Tensor]] | None, memory: int
+    f: Factors,
+    sides: tuple[Side, Side] | None,
+    units: Sequence[tuple[Tensor, Tensor]] | None,
+    memory: int,
 ) -> tuple[float, float]:
-    """(||B + Y Z^T||^2, ||B||^2), the first as ||B||^2 + 2 <B, Y Z^T> + <Y^T Y, Z^T Z>."""
-    base = contraction.squared_norm(f, memory)
+    """(the squared norm, its largest term).
+
+    ||B + Y Z^T||^2 = ||B||^2 + 2 <B, Y Z^T> + <Y^T Y, Z^T Z>, less the radial part of B.
+    """
+    total = largest = contraction.squared_norm(f, memory)
     if units is not None:
-        base -= contraction.radial_part(f, units[1][1], units[0][1], memory)
+        total -= contraction.radial_part(f, units[1][1], units[0][1], memory)
+    if sides is None:
+        return total, largest
+    Y, Z = sides
     k = Y.values.shape[-1]
     grams = [f.a.new_zeros(k, k, dtype=torch.float64) for _ in range(2)]
-    total = base
     for start in range(0, len(f.b), _SAMPLES):
         samples = slice(start, start + _SAMPLES)
         along_b, along_a = Y.along(samples, f.b), Z.along(samples, f.a)  # (n, R, k), (n, p, k)
@@ -156,7 +178,7 @@ def _by_terms(
             p, q, _ = Z.values.shape
             turned = (f.delta[samples] @ Z.values.view(p, q * k)).view(-1, q, k)
             total += 2 * _inner(along_b @ turned.transpose(1, 2), f.P[:, samples])
-    return total + float((grams[0] * grams[1]).sum()), base
+    return total + float((grams[0] * grams[1]).sum()), largest
 
 
 def _inner(pairs: Tensor, jacobian: Tensor) -> float:

@@ -56,12 +56,12 @@ class Problem:
             got = f"{len(batch)} items" if isinstance(batch, (tuple, list)) else type(batch)
             raise TypeError(complaint(WHO, "batch", "be a pair (inputs, targets)", got))
         self.model, self.loss_fn = model, loss_fn
-        self.inputs, self.targets = batch
-        self.parameters = {
-            name: value.detach().clone().requires_grad_()
-            for name, value in model.named_parameters()
-            if value.is_floating_point()
-        }
+        self.parameters: dict[str, Tensor] = {}
+        with torch.inference_mode(False):
+            self.inputs, self.targets = (_usable(part) for part in batch)
+            for name, value in model.named_parameters():
+                if value.is_floating_point():
+                    self.parameters[name] = value.detach().clone().requires_grad_()
         if not self.parameters:
             raise ValueError(complaint(WHO, "model", "have parameters", "a model without any"))
         places: dict[int, list[str]] = {}
@@ -93,12 +93,21 @@ class Problem:
     def undisturbed(self) -> Iterator[None]:
         """Gradients on, whatever the caller has switched off; random numbers as they were."""
         cuda = {value.device for value in self.parameters.values() if value.is_cuda}
+        # What parametrizations by hooks have computed last is an attribute beside the parameters.
+        derived = [
+            (module, {k: v for k, v in vars(module).items() if isinstance(v, Tensor)})
+            for module in self.model.modules()
+        ]
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
             torch.random.fork_rng(devices=list(cuda)),
         ):
-            yield
+            try:
+                yield
+            finally:
+                for module, attributes in derived:
+                    vars(module).update(attributes)
 
     def select(self, names: str | Iterable[str] | None, argument: str) -> list[str]:
         """The parameters that a name, a list of names or None (the weights) stands for."""
@@ -108,6 +117,9 @@ class Problem:
                 must = "name parameters, because the model has no weights of two or more dimensions"
                 raise ValueError(complaint(WHO, argument, must, None))
             return weights
+        if not isinstance(names, Iterable):
+            got = f"a {type(names).__name__}"
+            raise TypeError(complaint(WHO, argument, "be a name or several names", got))
         chosen = [names] if isinstance(names, str) else list(names)
         for name in chosen:
             if name not in self.parameters:
@@ -132,6 +144,12 @@ class Problem:
         if not first.requires_grad:
             must = "depend on the model's parameters by differentiable operations"
             raise ValueError(complaint(WHO, "loss_fn", must, "a loss without a gradient"))
+        own = [value for value in self.model.parameters() if value.requires_grad]
+        if own and any(g is not None for g in torch.autograd.grad(first, own, allow_unused=True)):
+            must = "depend on the parameters through the model's output alone"
+            advice = "Return what it needs, such as a penalty, from the model's forward."
+            got = "a loss that uses the model's own tensors"
+            raise ValueError(complaint(WHO, "loss_fn", must, got, advice))
         value, again = first.item(), self.loss().item()
         if not math.isfinite(value):
             advice = "Check the batch and the weights for NaN and infinity."
@@ -144,6 +162,17 @@ class Problem:
             )
             raise ValueError(complaint(WHO, "model", must, f"{value} and {again}", advice))
         return value
+
+
+def _usable(part: Any) -> Any:
+    """Inputs or targets that autograd can save: tensors made in inference mode are copied."""
+    if isinstance(part, Tensor):
+        return part.clone() if part.is_inference() else part
+    if type(part) in (tuple, list):
+        return type(part)(_usable(item) for item in part)
+    if isinstance(part, dict):
+        return {name: _usable(item) for name, item in part.items()}
+    return part
 
 
 class _Instead(TorchFunctionMode):

@@ -207,7 +207,7 @@ class Coupling:
         shades = np.ma.filled(image.norm(values), 1.0)
         for i, j in np.ndindex(*values.shape):
             color = "w" if shades[i, j] < 0.6 else "k"
-            text = _short(self.values[i, j])
+            text = _short(float(self.values[i, j]))
             axes.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
         axes.figure.colorbar(image, ax=axes)
         return axes

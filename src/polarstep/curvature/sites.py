@@ -15,7 +15,7 @@ from .problem import NotSeparable, Problem
 
 @dataclass(frozen=True)
 class Site:
-    """A parameter's one place: z = inputs W^T + ... + perturbation.
+    """A parameter's one place: z = inputs W^T + ... + perturbation, where W is a constant.
 
     inputs: (N, s), ones for a bias. perturbation: (N, R), a leaf of zeros. order: when the layer
     was called.
@@ -43,7 +43,8 @@ def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
             if not mine:
                 continue
             wanted -= set(mine)
-            if type(module) is not nn.Linear:
+            own_names = {name.rpartition(".")[2] for name in mine}
+            if type(module) is not nn.Linear or own_names - {"weight", "bias"}:
                 raise NotSeparable(f"{mine[0]} is not a parameter of a torch.nn.Linear")
             if shared := problem.tied & set(own):
                 raise NotSeparable(f"{min(shared)} is used in several places")
@@ -58,8 +59,8 @@ def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
 
 def _hook(
     prefix: str, names: list[str], sites: list[Site], calls: list[str]
-) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
-    def perturb(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
+) -> Callable[[nn.Linear, tuple[Any, ...], Tensor], Tensor]:
+    def perturb(module: nn.Linear, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
         if prefix in calls:
             raise NotSeparable(f"layer {prefix!r} is used more than once")
         calls.append(prefix)
@@ -67,10 +68,13 @@ def _hook(
         if inputs.ndim != 2:
             raise NotSeparable(f"the inputs of layer {prefix!r} are not one vector per sample")
         perturbation = torch.zeros_like(output, requires_grad=True)
+        constants = {"weight": module.weight, "bias": module.bias}
         for name in names:
-            own = torch.ones_like(inputs[:, :1]) if name.endswith("bias") else inputs
-            sites.append(Site(name, len(calls), own, perturbation))
-        return output + perturbation
+            own = name.rpartition(".")[2]
+            constants[own] = constants[own].detach()
+            seen = inputs if own == "weight" else torch.ones_like(inputs[:, :1])
+            sites.append(Site(name, len(calls), seen, perturbation))
+        return nn.functional.linear(inputs, **constants) + perturbation
 
     return perturb
 

@@ -144,17 +144,16 @@ def row_norms(
         for some in batches(count):
             like = [products.parameters[name] for name in columns]
             G = [scale * gaussian(some, p) for scale, p in zip(scales, like, strict=True)]
-            range_of.append(products.to_one(row, G, columns).flatten(1))
-        # Orthogonal to the old vectors to rounding: projected twice.
-        new = torch.cat(range_of).T
-        for _ in range(2):
-            new = torch.linalg.qr(new - basis @ (basis.T @ new))[0]
+            range_of.append(products.to_one(row, G, columns).flatten(1).T)
+        # Together, so that they are orthogonal also where the range is used up.
+        together = torch.linalg.qr(torch.cat([basis, *range_of], dim=1))[0]
+        new = together[:, basis.shape[1] :]
         for vectors in torch.split(new.T, products.at_once):
             found = products.from_one(row, vectors.reshape(-1, *shape), columns)
             for estimate, responses in zip(estimates, found, strict=True):
                 estimate.exact += square(responses)
             bar.update(len(vectors))
-        return torch.cat([basis, new], dim=1)
+        return together
 
     basis = weight.new_zeros(size, 0)
     estimates = [Estimate() for _ in columns]
