@@ -32,6 +32,7 @@ MIDDLE = 4  # the layer whose dependence on the others is measured
 RATES_PER_DECADE = 4
 RATES = tuple(float(f"{10 ** (k / RATES_PER_DECADE):.3g}") for k in range(-12, 5))
 LEVELS = (2.0, 1.5, 1.0, 0.5, 0.1)  # losses at which networks are compared
+COUPLING_ERROR = 0.01  # the relative standard error of coupling where it is estimated
 STEP_FACTORS = (0.5, 1.0, 2.0)  # how far along a step the smoothness of the loss is measured
 _TUNING_SEED = 10_000  # seeds of the runs count up from 0
 _TAIL = 0.05  # the share of the steps whose mean loss is the score

@@ -57,7 +57,7 @@ PRESETS = {
         deep_samples=400,
         deep_steps=80,
         deep_seeds=2,
-        deep_coupling_samples=100,
+        deep_coupling_samples=250,
         deep_points=5,
     ),
     "paper": Preset(
@@ -79,7 +79,7 @@ PRESETS = {
         deep_samples=2_500,
         deep_steps=400,
         deep_seeds=3,
-        deep_coupling_samples=500,
+        deep_coupling_samples=1_000,
         deep_points=11,
     ),
 }

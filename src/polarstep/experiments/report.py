@@ -14,7 +14,7 @@ import numpy as np
 from .. import __version__
 from ..validation import complaint
 from .analysis import TARGETS, Rows
-from .deep import LEVELS, RATES, Network, Tuning
+from .deep import COUPLING_ERROR, LEVELS, RATES, Network, Tuning
 from .deep import RULE as RATE_RULE
 from .deep_analysis import Deep
 from .drawing import short
@@ -69,6 +69,7 @@ def write_report(folder: Path) -> Path:
         rule=RULE,
         deep=_deep(rows.deep_networks),
         levels=LEVELS,
+        coupling_error=COUPLING_ERROR,
         rates=[_rate(*pair) for pair in rows.deep_networks.tunings.items()],
         rate_rule=RATE_RULE,
         environments=_environments(rows),
