@@ -113,11 +113,12 @@ def decoupling_in_networks(rows: Rows) -> tuple[bool | None, str]:
     lower = sum(ratio < _LOWER for ratio in found.values())
     ahead = correlations["coupling"] > max(correlations[name] for name in RIVALS)
     listed = ", ".join(f"{name} {value:+.2f}" for name, value in correlations.items())
+    runs = sum(len(list(deep.every(activation))) for activation in deep.activations)
     return (
         lower == len(found) and ahead,
         f"Deep networks: {SCALES['own']} for directions is lower than in the plain network in "
         f"{lower} of {len(found)} comparisons ({_listed(found)}). Rank correlation with the loss "
-        f"at the end over all runs: {listed}.",
+        f"at the end over all {runs} runs: {listed}.",
     )
 
 
