@@ -26,6 +26,16 @@ def test_public_names_resolve(name):
     assert name in dir(ps)
 
 
+@pytest.mark.parametrize("name", ["curvature", "nn"])
+def test_what_needs_torch_is_there_when_it_is_asked_for(name):
+    pytest.importorskip("torch", reason=f"polarstep.{name} needs PyTorch")
+    done = python(
+        f"import polarstep as ps, sys; assert 'torch' not in sys.modules; ps.{name}; "
+        f"print('torch' in sys.modules, '{name}' in dir(ps), '{name}' in ps.__all__)"
+    )
+    assert done.stdout.split() == ["True", "True", "False"]
+
+
 def test_minimize_is_the_function_whatever_was_imported_first():
     done = python("import polarstep.loop, polarstep as ps; print(callable(ps.minimize))")
     assert done.stdout.strip() == "True"

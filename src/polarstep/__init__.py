@@ -4,7 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import design, losses, objectives, parameterization, solvers, steps, theory
+    from . import (
+        curvature,
+        design,
+        losses,
+        nn,
+        objectives,
+        parameterization,
+        solvers,
+        steps,
+        theory,
+    )
     from .design import Design
     from .loop import Result, Status, Trace, minimize
     from .losses import MarginLoss
@@ -28,6 +38,7 @@ _HOMES = {
     "Trace": "loop",
 }
 _MODULES = {"design", "losses", "objectives", "parameterization", "solvers", "steps", "theory"}
+_NEED_TORCH = {"curvature", "nn"}  # `from polarstep import *` leaves them out
 
 __all__ = [*_HOMES, *sorted(_MODULES), "__version__"]
 
@@ -36,7 +47,7 @@ def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used: `import polarstep` is instant."""
     if name in _HOMES:
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    elif name in _MODULES:
+    elif name in _MODULES | _NEED_TORCH:
         value = import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -45,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_NEED_TORCH])
