@@ -195,3 +195,15 @@ def test_claims_are_not_repeated_and_their_groups_stand_together():
     groups = [v.group for v in found]
     assert [*dict.fromkeys(groups)] == ["Findings", "Questions", "Theory", "Beside the paper"]
     assert groups == sorted(groups, key=[*dict.fromkeys(groups)].index)
+
+
+def test_what_was_not_run_says_what_to_run():
+    nothing = Rows((), (), ())
+    found = {v.claim: v for v in verdicts(nothing)}
+    assert {v.verdict for v in found.values()} == {"not measured"}
+    commands = {v.numbers for v in found.values() if v.numbers.startswith("Not run: ")}
+    assert commands == {
+        f"Not run: polarstep reproduce {n} does that." for n in ("halfspaces", "network")
+    }
+    assert "network" in found["Theorem 3: every tanh unit takes the direction S^-1 u."].numbers
+    assert not any(v.numbers.rstrip().endswith(": .") for v in found.values())
