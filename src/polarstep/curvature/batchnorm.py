@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .lowrank import Dense, Factored, Side
 from .problem import NotSeparable, Problem
-from .sites import Site, ranges, tangents
+from .sites import Site, ranges, tangents, together
 
 
 @dataclass
@@ -185,10 +185,10 @@ class Corrections:
         first, second = self.touched[early], _any_column(S)
         if not first.any() and not second.any():
             return None
-        Y = torch.cat([self.partial[early][..., first], self.mixed[early][..., second]], dim=-1)
+        Y = _side_by_side((self.partial[early], first), (self.mixed[early], second))
         # S_early^T (L_s,late + L_ss S_late), with the inverse in S_early moved to this side.
         bent = (self.mixed[late] + S @ self.curvature) @ self.inverse.T
-        Z = torch.cat([bent[..., first], S[..., second]], dim=-1)
+        Z = _side_by_side((bent, first), (S, second))
         return self._side(early, Y), self._side(late, Z)
 
     def _side(self, name: str, values: Tensor) -> Side:
@@ -240,7 +240,7 @@ class Corrections:
         stats, inputs = self.statistics, site.inputs.detach()
         mixed = self._empty(site)
         columns = [slice(means.start, variances.stop) for means, variances in stats.places]
-        at_once = max(1, self.room // (stats.count * len(inputs)))
+        at_once = together(stats.count * len(inputs), self.room)
         for some in ranges(delta.shape[1], at_once):
             units = slice(some.start, some.stop)
             Ms = tangents(delta, stats.expanded, some, self.room)
@@ -269,17 +269,24 @@ class Corrections:
         slopes = torch.autograd.grad(
             loss, stats.given, create_graph=True, allow_unused=True, materialize_grads=True
         )
-        for slope, (means, variances) in zip(slopes, stats.places, strict=True):
-            rows = slice(means.start, variances.stop)
-            if not needed[rows].any():
-                continue
-            moved = tangents(slope[None], stats.given, range(len(slope)), self.room)
-            for part, (first, last) in zip(moved, stats.places, strict=True):
-                if part is not None:
-                    columns = slice(first.start, last.stop)
-                    curvature[rows, columns] = part
-                    curvature[columns, rows] = part.T
+        at_once = together(stats.count * len(stats.inputs[0]), self.room)
+        for slope, (means, _) in zip(slopes, stats.places, strict=True):
+            for some in ranges(len(slope), at_once):
+                rows = slice(means.start + some.start, means.start + some.stop)
+                if not needed[rows].any():
+                    continue
+                moved = tangents(slope[None], stats.given, some, self.room)
+                for part, (first, last) in zip(moved, stats.places, strict=True):
+                    if part is not None:
+                        columns = slice(first.start, last.stop)
+                        curvature[rows, columns] = part
+                        curvature[columns, rows] = part.T
         return curvature
+
+
+def _side_by_side(*parts: tuple[Tensor, Tensor]) -> Tensor:
+    """The chosen columns of several values."""
+    return torch.cat([v if chosen.all() else v[..., chosen] for v, chosen in parts], dim=-1)
 
 
 def _any_column(values: Tensor) -> Tensor:

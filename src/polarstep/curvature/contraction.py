@@ -71,15 +71,16 @@ def squared_norm(f: Factors, memory: int) -> float:
 
 
 def block(f: Factors) -> Tensor:
-    """B itself, shape (R, s, p, q)."""
+    """B itself, shape (R, s, p, q), contiguous."""
     R, N, p = f.M.shape
     q, s = f.a.shape[1], f.b.shape[1]
     ba = (f.b[:, :, None] * f.a[:, None, :]).reshape(N, s * q)
     B = (f.M.transpose(1, 2).reshape(R * p, N) @ ba).view(R, p, s, q).transpose(1, 2)
-    if f.P is not None:
-        bd = (f.b[:, :, None] * f.delta[:, None, :]).reshape(N, s * p)
-        B = B + (f.P.transpose(1, 2).reshape(R * q, N) @ bd).view(R, q, s, p).permute(0, 2, 3, 1)
-    return B
+    if f.P is None:
+        return B.contiguous()
+    bd = (f.b[:, :, None] * f.delta[:, None, :]).reshape(N, s * p)
+    by_P = (f.P.transpose(1, 2).reshape(R * q, N) @ bd).view(R, q, s, p).permute(0, 2, 3, 1)
+    return torch.add(B, by_P, out=B.new_empty(R, s, p, q))
 
 
 def _directly(f: Factors, memory: int) -> float:

@@ -143,7 +143,7 @@ def _built(
             B -= torch.einsum("pq,rsp->rspq", late, torch.einsum("rspq,pq->rsp", B, late))
         if sides is not None:
             Y, Z = (side.values for side in sides)
-            B += (Y[some].flatten(0, 1) @ Z.flatten(0, 1).T).view_as(B)
+            B.view(-1, p * q).addmm_(Y[some].flatten(0, 1), Z.flatten(0, 1).T)
         total += square(B)
     return total
 

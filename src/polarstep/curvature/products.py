@@ -17,6 +17,8 @@ from .contraction import square
 from .directions import to_directions
 from .problem import Problem
 
+_ENOUGH = 2**27  # bytes in a batch of products; more at once are no faster
+
 
 class Products:
     """Products with blocks H_ji = d2f/dW_j dW_i, from one gradient whose graph is kept.
@@ -43,7 +45,7 @@ class Products:
         self.gradients = dict(zip(self.parameters, gradients, strict=True))
         # What one vector of a batch needs: about the graph's own tensors, and its results twice.
         results = 2 * sum(p.numel() * p.element_size() for p in self.parameters.values())
-        self.at_once = max(1, memory // (saved[0] + results))
+        self.at_once = max(1, min(memory, _ENOUGH) // (saved[0] + results))
         self.count = 0
 
     def from_one(self, name: str, vectors: Tensor, others: Sequence[str]) -> list[Tensor]:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from .problem import NotSeparable, Problem
 
+_ENOUGH = 2**23  # numbers from one backward pass for many tangents
+
 
 @dataclass(frozen=True)
 class Site:
@@ -90,7 +92,7 @@ def tangents(
         return [None] * len(inputs)
     N, R = output.shape
     eye = torch.eye(R, dtype=output.dtype, device=output.device)[rows.start : rows.stop]
-    at_once = max(1, room // (8 * max(sum(tensor.numel() for tensor in inputs), N * R)))
+    at_once = together(max(sum(tensor.numel() for tensor in inputs), N * R), room)
     parts = [
         torch.autograd.grad(
             output,
@@ -103,6 +105,14 @@ def tangents(
         for some in torch.split(eye, at_once)
     ]
     return [_joined(tensors) for tensors in zip(*parts, strict=True)]
+
+
+def together(numbers: int, room: int) -> int:
+    """How many tangents to take at once, if each gives so many numbers.
+
+    Backward passes hold several times what they give; many at once are no faster than some.
+    """
+    return max(1, min(room // (8 * numbers), _ENOUGH // numbers))
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
