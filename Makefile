@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 test: lint  ## check style and types, run all tests (figures, command line and README included)
-	$(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 lint: $(READY)  ## style and types only
 	$(BIN)/ruff check

@@ -54,6 +54,13 @@ def test_singular_moments(name, convert):
     assert moments.dual_norm(S @ w) == pytest.approx(moments.norm(w), rel=1e-9)
 
 
+def to_the_end(trace, max_iter):
+    """A trace of max_iter iterations; a run ends before them where its gradient is exactly zero."""
+    left = max_iter + 1 - len(trace)
+    assert left == 0 or trace.grad_norm[-1] == 0.0
+    return {name: np.append(v, [v[-1]] * left) for name, v in trace.as_dict().items()}
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", SINGULAR)
 def test_singular_s_follows_the_trajectory_of_the_reduced_problem(name, method):
@@ -64,10 +71,11 @@ def test_singular_s_follows_the_trajectory_of_the_reduced_problem(name, method):
     problems = [ps.Halfspace(A, y, "softplus", 0.05) for A in (X, (X - X.mean(0)) @ basis)]
     options = {"max_iter": 60, "tol": 0.0}
     full, reduced = (ps.minimize(problem, method, **options) for problem in problems)
-    np.testing.assert_allclose(full.trace.fun, reduced.trace.fun, rtol=1e-9)
-    np.testing.assert_allclose(full.trace.length, reduced.trace.length, rtol=1e-7)
-    np.testing.assert_allclose(full.trace.direction_gap, reduced.trace.direction_gap, atol=1e-9)
-    np.testing.assert_allclose(full.trace.grad_norm, reduced.trace.grad_norm, atol=1e-9)
+    one, other = (to_the_end(run.trace, 60) for run in (full, reduced))
+    np.testing.assert_allclose(one["fun"], other["fun"], rtol=1e-9)
+    np.testing.assert_allclose(one["length"], other["length"], rtol=1e-7)
+    np.testing.assert_allclose(one["direction_gap"], other["direction_gap"], atol=1e-9)
+    np.testing.assert_allclose(one["grad_norm"], other["grad_norm"], atol=1e-9)
     np.testing.assert_allclose(basis.T @ full.x, reduced.x, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(basis @ (basis.T @ full.x), full.x, atol=1e-9)
 

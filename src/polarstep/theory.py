@@ -276,7 +276,8 @@ def _projections(
     def project(name: str, w: np.ndarray) -> Projection:
         margins = -labels * design.matvec(w / moments.norm(w))
         mean = float(moments.u @ w) / moments.norm(w)
-        sd = np.sqrt(max(1.0 - mean**2, 1e-300))
+        # 1 - mean^2 is known to rounding; below that the labels are separated along w.
+        sd = np.sqrt(max(1.0 - mean**2, np.finfo(float).eps))
         x = np.sort((margins - mean) / sd)
         F = ndtr(x)
         distance = float(max(np.max(grid[1:] - F), np.max(F - grid[:-1])))
