@@ -99,9 +99,10 @@ def coupling(
     Notes
     -----
     Cost, for a layer of R units and N samples: R backward passes of the gradient's graph give
-    every Jacobian; each block then takes about min(4 N p q R s, N^2 (R p + R q)(1 + ...))
-    operations, see `polarstep.curvature.contraction`; batch normalization adds a part of low rank,
-    see `polarstep.curvature.batchnorm`. The sketch is Hutch++ (Meyer et al. 2021) on a row.
+    every Jacobian; a block with a layer of p units, inputs of length s and q, then takes about
+    min(4 N p q R s, N^2 (3 R p + 3 R q + q + s)) operations, see `polarstep.curvature.contraction`;
+    batch normalization adds a part of low rank, see `polarstep.curvature.batchnorm`. The sketch is
+    Hutch++ (Meyer et al. 2021) on a row.
     The quantity is that of Kohler et al. 2019, section 5.
 
     Examples
