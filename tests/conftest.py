@@ -1,6 +1,7 @@
 """Shared set-up: one deterministic hypothesis profile, and real data where there is some."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,13 @@ settings.register_profile(
     "polarstep", derandomize=True, deadline=None, max_examples=30, print_blob=False
 )
 settings.load_profile("polarstep")
+
+
+@pytest.fixture(autouse=True)
+def _same_networks_in_every_run():
+    """Networks draw their initial weights from torch's global generator."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,9 @@ def norms(blocks):
 @cache
 def solved(case):
     """(model, loss_fn, batch, names, blocks) of a case; the model is not to be changed."""
-    model, loss_fn, batch = case.build()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # a network's own initial weights, the same in every run
+        model, loss_fn, batch = case.build()
     names = case.chosen(model)
     return model, loss_fn, batch, names, hessian(model, loss_fn, batch, names, case.forward)
 

@@ -16,7 +16,7 @@ from . import contraction
 from .contraction import Factors, block, square
 
 _SAMPLES = 256  # at a time
-_LOSS = 1e-2  # of a squared norm to cancellation
+_LOSS = 0.25  # what must be left of the largest term, or too many digits cancel
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ def squared_norm(
 
     With `units`, the (lengths, directions) of early and late units, by their directions.
 
-    By the terms of the square where that costs less and loses no more than two digits to
-    cancellation (it loses more where a bias stands before a normalization), else from the block
-    itself.
+    By the terms of the square where that costs less and they do not cancel (they do where a bias
+    stands before a normalization), else from the block itself, or by the terms in double precision
+    where the block is too large.
     """
     if units is not None:
         f = f.scaled(units[1][0], units[0][0])
@@ -120,6 +120,7 @@ def squared_norm(
         if not dense:
             assert sides is not None
             both = sides[0].double(), sides[1].double()
+            units = units and [(lengths.double(), u.double()) for lengths, u in units]
             return _by_terms(f.double(), both, units, memory)[0]
     return _built(f, sides, units, memory)
 
