@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help test lint format reproduce bench bench-coupling clean
+.PHONY: help test lint format reproduce bench bench-coupling bench-linear clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -35,6 +35,9 @@ bench: $(READY)  ## time an iteration of each method beside plain NumPy
 
 bench-coupling: $(READY)  ## time coupling beside its peers (pip install curvlinops-for-pytorch pyhessian)
 	$(BIN)/python benchmarks/coupling.py
+
+bench-linear: $(READY)  ## time linear classifiers to the same accuracy beside their peers (pip install glum)
+	$(BIN)/python benchmarks/linear
 
 clean:  ## remove the environment and the caches, not the results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,146 @@
+"""HalfspaceClassifier beside scikit-learn's solvers and glum, to the same accuracy.
+
+    python benchmarks/linear [PART] [--only NAME ...] [--rounds 5] [--data DIR] [--quick] [--curves]
+
+Parts: race (the default), references, first-fit and robustness. The race measures the time of a
+whole `fit`, validation included, to (F - F*)/F* <= 1e-8 for F = C sum phi(-y (x w + b)) +
+||w||^2 / 2, on each data set with C = 1 and C = 100. polarstep is asked for tol=1e-8; each peer
+runs with the loosest tolerance (in decades) whose fit reaches that accuracy, found before. A peer
+is given up when one fit takes 20 times as long as the best peer's or 60 s. Every round fits every
+contestant once, in turn; ratios are medians over the rounds, with the smallest and largest; a peer
+that took 5 times as long as the best one runs in one round only. For scale the table has one read
+of X and one X^T X. All on one thread unless --threads says otherwise.
+
+--curves also draws time against accuracy, each solver over its tolerances. Everything goes to
+benchmarks/results: linear.json (runs with --only replace their own entries), linear.md,
+linear_NAME.png; F* and settings are kept there and found again only for other data
+(or with --search-again, for settings).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import first_fit
+import race
+import report
+import robustness
+import tqdm
+from reference import RESULTS, Exact, optima, store, stored
+
+import problems
+from polarstep.experiments.records import environment
+
+THREADED = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
+PENALTIES = (1.0, 100.0)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parts = ("race", "references", "first-fit", "robustness")
+    parser.add_argument("part", nargs="?", default="race", choices=parts)
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="data sets; a part of a name does"
+    )
+    parser.add_argument("--C", type=float, nargs="+", default=PENALTIES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="of robustness")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
+    parser.add_argument("--quick", action="store_true", help="at most 5,000 x 200, to try it out")
+    parser.add_argument("--curves", action="store_true", help="also draw time against accuracy")
+    parser.add_argument("--search-again", action="store_true", help="do not use stored settings")
+    args = parser.parse_args()
+    args.data = args.data and Path(args.data)
+    return args
+
+
+def chosen_sources(args: argparse.Namespace) -> dict[str, Any]:
+    found = problems.sources(args.data, args.quick)
+    if "a9a" not in found:
+        print("a9a is left out: pass --data DIR, with DIR/libsvm/a9a.")
+    if args.only:
+        exact = [name for name in args.only if name in found]
+        found = {
+            name: make
+            for name, make in found.items()
+            if name in exact or any(word in name for word in args.only if word not in exact)
+        }
+    return found
+
+
+def run_data(args: argparse.Namespace) -> None:
+    stem = "linear_quick" if args.quick else "linear"
+    for name, make in chosen_sources(args).items():
+        X, y = make()
+        exact, digest = Exact(X), problems.fingerprint(X, y)
+        for C in args.C:
+            problem = problems.Problem(name, X, y, C, digest)
+            if args.part == "references":
+                for best in optima(problem, exact):
+                    print(problem.key, best)
+                continue
+            label = f"{name}, C={C:g}"
+            result = race.race(problem, exact, args.rounds, args.search_again)
+            report.show(result, name)
+            if args.curves:
+                import curves
+
+                result["curves"] = curves.sweep(problem, exact)
+                curves.draw(result["curves"], label, f"{stem}_{name}_C{C:g}.png".replace("%", ""))
+            save(stem, label, result)
+
+
+def save(stem: str, label: str, result: dict[str, Any]) -> None:
+    """Each result replaces the one of its name at once, so that nothing is lost on the way."""
+    path = RESULTS / f"{stem}.json"
+    before = stored(path).get(label, {})
+    if "curves" in before:
+        result = {"curves": before["curves"], **result}
+    store(path, label, {**result, "environment": versions()})
+    (RESULTS / f"{stem}.md").write_text(report.markdown(stored(path), versions()))
+
+
+def versions() -> dict[str, Any]:
+    extra = {"glum": version("glum")} if find_spec("glum") else {}
+    return {**environment(), **extra}
+
+
+def set_threads(number: int) -> None:
+    """Libraries read these when they are loaded: where they differ, this process begins anew."""
+    wanted = dict.fromkeys((f"{name}_NUM_THREADS" for name in THREADED), str(number))
+    if not wanted.items() <= os.environ.items():
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **wanted})
+
+
+def main() -> None:
+    args = options()
+    set_threads(args.threads)
+    tqdm.tqdm.monitor_interval = 0  # no thread beside the forks
+    RESULTS.mkdir(exist_ok=True)
+    if not find_spec("glum"):
+        print("glum is left out: pip install glum.")
+    if args.part == "first-fit":
+        found = first_fit.measure(args.rounds)
+        (RESULTS / "linear_first_fit.json").write_text(json.dumps(found, indent=1))
+    elif args.part == "robustness":
+        rows = robustness.measure(args.data, args.seeds)
+        robustness.show(rows)
+        (RESULTS / "linear_robustness.json").write_text(json.dumps(rows, indent=1))
+        print(f"\nSaved: {robustness.draw(rows)}")
+    else:
+        run_data(args)
+        print(f"\nSaved in {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

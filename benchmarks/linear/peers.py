@@ -1,0 +1,81 @@
+"""Who takes part: polarstep, scikit-learn's solvers, and glum where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+
+import polarstep as ps
+from problems import Problem
+
+OURS = "polarstep"
+SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky", "liblinear", "sag", "saga")
+INTERCEPT_SCALINGS = (1e1, 1e2, 1e3, 1e4)  # liblinear penalises its intercept, divided by these
+ITERATIONS = 1_000_000  # time is what limits a peer
+Make = Callable[[float], Any]  # a tolerance -> an estimator that was not fitted
+
+
+def has_ours() -> bool:
+    return hasattr(ps, "HalfspaceClassifier")
+
+
+def ours(problem: Problem, tol: float) -> Any:
+    return ps.HalfspaceClassifier(loss="softplus", C=problem.C, tol=tol)
+
+
+def peers(problem: Problem) -> dict[str, list[Make]]:
+    """Each peer in the variants of which the fastest will stand for it."""
+    found: dict[str, list[Make]] = {}
+    for solver in SOLVERS:
+        options = {"solver": solver, "C": problem.C, "max_iter": ITERATIONS, "random_state": 0}
+        variants = [options]
+        if solver == "liblinear":
+            variants = [{**options, "intercept_scaling": s} for s in INTERCEPT_SCALINGS]
+        found[solver] = [partial(logistic_regression, problem, o) for o in variants]
+    if find_spec("glum"):
+        found["glum"] = [partial(glum, problem)]
+    return found
+
+
+def logistic_regression(problem: Problem, options: dict[str, Any], tol: float) -> Any:
+    return one_vs_rest(problem, LogisticRegression(tol=tol, **options))
+
+
+def glum(problem: Problem, tol: float) -> Any:
+    from glum import GeneralizedLinearRegressor
+
+    regressor = GeneralizedLinearRegressor(
+        family="binomial",
+        alpha=1 / (problem.C * problem.X.shape[0]),
+        l1_ratio=0,
+        solver="irls-ls",
+        gradient_tol=tol,
+        max_iter=1000,
+    )
+    return one_vs_rest(problem, regressor)
+
+
+def one_vs_rest(problem: Problem, estimator: Any) -> Any:
+    return estimator if len(problem.signs) == 1 else OneVsRestClassifier(estimator)
+
+
+def solution(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (fits, d) and intercepts (fits,)."""
+    parts = getattr(estimator, "estimators_", [estimator])
+    weights = np.vstack([np.atleast_2d(part.coef_) for part in parts])
+    intercepts = np.concatenate([np.atleast_1d(part.intercept_) for part in parts])
+    return weights.astype(np.float64), intercepts.astype(np.float64)
+
+
+def passes(estimator: Any) -> int | None:
+    """Passes over the data that polarstep counts, all fits together."""
+    results = getattr(estimator, "result_", [])
+    results = results if isinstance(results, list | tuple) else [results]
+    counts = [getattr(result, "n_passes", None) for result in results]
+    return sum(counts) if counts and None not in counts else None

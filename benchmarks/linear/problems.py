@@ -1,0 +1,167 @@
+"""The data sets of the benchmark of linear classifiers: made by seeded generators, or real ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.special import expit
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_classification
+
+from polarstep.experiments import datasets
+
+Data = tuple[Any, np.ndarray]
+QUICK = (5_000, 200)  # rows and columns at most with --quick
+
+
+@dataclass(frozen=True)
+class Problem:
+    """C sum phi(-y (x w + b)) + ||w||^2 / 2 on one data set; y holds 0, 1, ..., K - 1."""
+
+    name: str
+    X: Any
+    y: np.ndarray
+    C: float
+    digest: str
+
+    @property
+    def signs(self) -> list[np.ndarray]:
+        """Labels -1/+1 of each fit: one if there are two classes, else one for each class."""
+        classes = int(self.y.max()) + 1
+        positive = [1] if classes == 2 else range(classes)
+        return [np.where(self.y == k, 1.0, -1.0) for k in positive]
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}, C={self.C:g}, {self.digest}"
+
+
+# ------------------------------------------------------------------- generators
+
+
+def gaussian(n: int, d: int, kappa: float, dtype: Any = np.float64) -> Data:
+    """Two Gaussian classes, Bayes accuracy 84%; eigenvalues of S spread from 1/kappa to 1."""
+    X, y = datasets.gaussian_sample(*datasets.gaussian_moments(d, kappa, 0.5, 0), n, 0)
+    return X.astype(dtype, copy=False), (y > 0).astype(int)
+
+
+def draw_labels(margins: np.ndarray, rng: np.random.Generator, spread: float = 2.0) -> np.ndarray:
+    """Labels of a logistic model whose margins have this standard deviation."""
+    margins = spread * (margins - margins.mean()) / margins.std()
+    return (rng.random(len(margins)) < expit(margins)).astype(int)
+
+
+def sparse_rows(n: int, d: int, frequency: Callable[[np.ndarray], np.ndarray], binary: bool) -> Any:
+    """CSR of 50 entries a row (drawn with repetition), columns drawn with given frequencies."""
+    rng = np.random.default_rng(0)
+    cumulative = np.cumsum(rng.permutation(frequency(np.arange(1.0, d + 1))))
+    columns = np.searchsorted(cumulative, cumulative[-1] * rng.random(50 * n)).astype(np.int32)
+    values = np.ones(50 * n) if binary else rng.standard_normal(50 * n)
+    X = sparse.csr_matrix((values, columns, np.arange(0, 50 * n + 1, 50)), shape=(n, d))
+    X.sum_duplicates()
+    if binary:
+        X.data[:] = 1.0
+    return X
+
+
+def sparse_data(n: int, d: int, zipf: bool) -> Data:
+    """Normal values in columns of equal frequency, or ones in columns of Zipf's frequencies."""
+    X = sparse_rows(n, d, (lambda k: 1 / k) if zipf else np.ones_like, binary=zipf)
+    rng = np.random.default_rng(1)
+    weight = rng.standard_normal(d) * (rng.random(d) < 0.1)
+    return X, draw_labels(X @ weight, rng)
+
+
+def shifted(n: int, d: int, by: float) -> Data:
+    """scikit-learn's example of badly scaled data: one column scaled, the next one shifted."""
+    X, y = make_classification(n_samples=n, n_features=d, random_state=0)
+    X[:, 0] *= by
+    X[:, 1] += by
+    return X, y
+
+
+def rare_dense(n: int, d: int) -> Data:
+    """Half of the columns are normal, half are zero but in 3 to 30 rows."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d))
+    X[:, d // 2 :] = 0.0
+    for j in range(d // 2, d):
+        X[rng.choice(n, rng.integers(3, 31), replace=False), j] = 1.0
+    return X, draw_labels(X @ rng.standard_normal(d), rng)
+
+
+def rare_sparse(n: int, d: int) -> Data:
+    """Ten columns of ones in 30% of the rows; the others have ones in 1 to 20 rows."""
+    rng = np.random.default_rng(0)
+    counts = np.r_[np.full(10, int(0.3 * n)), rng.integers(1, 21, d - 10)]
+    rows = np.concatenate([rng.choice(n, count, replace=False) for count in counts])
+    columns = np.repeat(np.arange(d), counts)
+    X = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(n, d))
+    return X, draw_labels(X @ rng.standard_normal(d), rng)
+
+
+def few_positives(n: int, d: int) -> Data:
+    """A logistic model with 1% positives."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d))
+    margins = X @ rng.standard_normal(d) / np.sqrt(d)
+    return X, (rng.random(n) < expit(margins - 5.05)).astype(int)
+
+
+def iris(classes: int) -> Data:
+    X, y = load_iris(return_X_y=True)
+    return X, y if classes == 3 else (y == 1).astype(int)
+
+
+def a9a(folder: Path) -> Data:
+    X, y = datasets.a9a(folder)
+    return X, (y > 0).astype(int)
+
+
+# ------------------------------------------------------------------- the list
+
+
+def sources(folder: Path | None, quick: bool = False) -> dict[str, Callable[[], Data]]:
+    def made(make: Callable[..., Data], n: int, d: int, *others: Any) -> Callable[[], Data]:
+        if quick:
+            n, d = min(n, QUICK[0]), min(d, QUICK[1])
+        return partial(make, n, d, *others)
+
+    found = {
+        "gauss-1": made(gaussian, 500_000, 100, 1.0),
+        "gauss-1e3": made(gaussian, 500_000, 100, 1e3),
+        "gauss-1e6": made(gaussian, 500_000, 100, 1e6),
+        "gauss-float32": made(gaussian, 500_000, 100, 1e3, np.float32),
+        "gauss-d1000": made(gaussian, 100_000, 1_000, 1e3),
+        "gauss-d2000": made(gaussian, 20_000, 2_000, 1e3),
+        "gauss-d10": made(gaussian, 100_000, 10, 10.0),
+        "gauss-d5": made(gaussian, 2_000, 5, 10.0),
+        "positives-1%": made(few_positives, 200_000, 50),
+        "rare-dense": made(rare_dense, 50_000, 100),
+        "rare-sparse": made(rare_sparse, 100_000, 5_000),
+        "sparse-uniform": made(sparse_data, 200_000, 20_000, False),
+        "sparse-zipf": made(sparse_data, 200_000, 20_000, True),
+        "shifted-1e4": made(shifted, 10_000, 20, 1e4),
+        "shifted-1e8": made(shifted, 10_000, 20, 1e8),
+        "iris-binary": partial(iris, 2),
+        "iris": partial(iris, 3),
+        "breast-cancer": partial(load_breast_cancer, return_X_y=True),
+        "digits": partial(load_digits, return_X_y=True),
+    }
+    if datasets.find_a9a(folder):
+        found["a9a"] = partial(a9a, folder)
+    return found
+
+
+def fingerprint(X: Any, y: np.ndarray) -> str:
+    """Eight hex digits of the data, so that nothing cached outlives a change of a generator."""
+    hashed = hashlib.sha256(y.tobytes())
+    for part in (X.data, X.indices) if sparse.issparse(X) else (X,):
+        hashed.update(np.ascontiguousarray(part))
+    return hashed.hexdigest()[:8]
