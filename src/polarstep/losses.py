@@ -176,3 +176,9 @@ def margin_loss(loss: str | MarginLoss, who: str = "margin_loss") -> MarginLoss:
         got = f"a {type(loss).__name__}"
         raise TypeError(complaint(who, "loss", "be a name or a MarginLoss", got))
     return look_up(loss, LOSSES, who, "loss")
+
+
+def smooth_hinge_width(loss: MarginLoss) -> float | None:
+    """The width of a smooth hinge; None for another loss."""
+    parts = getattr(loss.phi, "__self__", None)
+    return parts.width if isinstance(parts, _SmoothHinge) else None

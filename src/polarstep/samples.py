@@ -1,0 +1,310 @@
+"""A weighted sample in memory, seen through sums over its rows.
+
+All that the method "whitened" asks of data is here: each question is one pass over the rows, each
+answer a sum of what blocks of rows contribute. Blocks go to threads here, to workers in `cluster`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.linalg as la
+import scipy.sparse as sp
+
+from . import kernels
+from .losses import MarginLoss
+
+_SINGLE_FROM = 256  # columns
+_GRAM_VALUES = 1 << 17  # values of X that are centred and weighted at a time: 1 MiB
+
+
+class Sums(NamedTuple):
+    """What rows contribute to the loss at (w, b): a = -y (p + b), p = (x - centre)^T w."""
+
+    value: float  # sum of s phi(a)
+    by_w: np.ndarray  # its gradient, shape (d,)
+    by_b: float
+    mean: float  # sum of s p
+    square: float  # sum of s p^2
+
+    def __add__(self, other: Any) -> Sums:
+        return Sums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Samples:
+    """Rows of X with labels -1, +1 and weights, for one loss.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix, shape (n, d)
+        float32 or float64, used where it lies.
+    y, weight : ndarray, shape (n,)
+        float64.
+    centre : ndarray, shape (d,)
+        What is subtracted from every row, implicitly.
+    loss : MarginLoss
+    n_threads : int
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray,
+        centre: np.ndarray,
+        loss: MarginLoss,
+        n_threads: int = 1,
+    ) -> None:
+        self.X, self.y, self.weight, self.centre, self.loss = X, y, weight, centre, loss
+        self.n_threads = n_threads
+        self.is_sparse = sp.issparse(X)
+        self.n, self.d = X.shape
+        self._code: Any = kernels.code_of(loss)
+        bounds = np.linspace(0, self.n, min(n_threads, self.n) + 1).astype(int)
+        self._blocks = [
+            (slice(start, stop), _for_kernels(X, start, stop)) for start, stop in pairwise(bounds)
+        ]
+        by_columns = not self.is_sparse and not X.flags.c_contiguous
+        self._tile = 512 if by_columns else 256 if self.d < 32 else 64
+
+    @property
+    def size(self) -> int:
+        """How many values of X a pass reads."""
+        return self.X.nnz if self.is_sparse else self.n * self.d
+
+    def effective_rows(self) -> np.ndarray:
+        """How many rows each column's variance rests on, shape (d,).
+
+        Dense: (sum z^2)^2 / sum z^4, z = x - centre, from a thousand rows; sparse: entries that are
+        not zero.
+        """
+        if self.is_sparse:
+            return np.bincount(self.X.indices, minlength=self.d).astype(float)
+        Z = np.square(self.X[:: max(1, self.n // 1_000)] - self.centre)
+        fourth = np.square(Z).sum(axis=0)
+        few = np.divide(Z.sum(axis=0) ** 2, fourth, out=np.zeros(self.d), where=fourth > 0)
+        return few * (self.n / len(Z))
+
+    def categories(self) -> np.ndarray:
+        """Where the columns of each category of a sparse X begin; [0] unless it is categorical.
+
+        It is where every row has the same number of entries, each in a range of its own.
+        """
+        lengths = np.diff(self.X.indptr)
+        r = int(lengths[0])
+        if not 1 < r <= 200 or (lengths != r).any():
+            return np.zeros(1, int)
+        columns = self.X.indices[self.X.indptr[0] : self.X.indptr[-1]].reshape(-1, r)
+        first, last = columns.min(axis=0), columns.max(axis=0)
+        apart = bool((last[:-1] < first[1:]).all())
+        return np.append(0, first[1:]).astype(int) if apart else np.zeros(1, int)
+
+    def gram_cost(self, k: int) -> float:
+        """About how long `gram` takes, in passes (measured on one core of a recent processor)."""
+        if not self.is_sparse:
+            return 1.0 + k / (60.0 if k >= _SINGLE_FROM else 30.0)
+        lengths = np.diff(self.X.indptr).astype(float)
+        return 1.0 + 0.3 * min(float(lengths @ lengths) / max(self.X.nnz, 1), k)
+
+    def sample(self, m: int, rng: np.random.Generator) -> Samples:
+        """m of the rows at random, without replacement, a quarter at least from each class.
+
+        Their weights make up for it: each class keeps its sum. (Case-control sampling, as in
+        Fithian and Hastie 2014.) Rows stay in order, which is the order they lie in memory.
+        """
+        chosen, weights = [], []
+        classes = [np.flatnonzero(self.y < 0), np.flatnonzero(self.y > 0)]
+        least = min(m // 4, *(len(rows) for rows in classes))
+        for rows in classes:
+            count = round(m * len(rows) / self.n)
+            count = min(max(count, least), m - least, len(rows))
+            if count < len(rows):
+                rows = rng.choice(rows, count, replace=False, shuffle=False)
+            weight = self.weight[rows]
+            total = self.weight[self.y == self.y[rows[0]]].sum() if count else 0.0
+            chosen.append(rows)
+            weights.append(weight * (total / weight.sum()))
+        rows, weight = np.concatenate(chosen), np.concatenate(weights)
+        order = np.argsort(rows)
+        rows = rows[order]
+        return Samples(
+            self.X[rows], self.y[rows], weight[order], self.centre, self.loss, self.n_threads
+        )
+
+    # ------------------------------------------------------------------ passes over the rows
+
+    def evaluate(self, w: np.ndarray, b: float) -> tuple[Sums, np.ndarray]:
+        """The sums at (w, b) and the margins -y (p + b), shape (n,). One read of X."""
+        margins = np.empty(self.n)
+        shift = float(self.centre @ w) if self.is_sparse else 0.0
+        work = self._evaluate if self._code is not None else self._evaluate_custom
+        parts = self._map(lambda at, X: work(at, X, w, b - shift, margins[at]))
+        return self._centred(reduce(Sums.__add__, parts), shift), margins
+
+    def project(self, v: np.ndarray, h: float) -> np.ndarray:
+        """How the margins change with (w, b) along (v, h): -y ((x - centre)^T v + h). One read."""
+        out = np.empty(self.n)
+        shift = float(self.centre @ v) if self.is_sparse else 0.0
+        self._map(lambda at, X: kernels.project(X, self.centre, v, out[at], self._tile))
+        out += h - shift
+        out *= -self.y
+        return out
+
+    def plane(self, margins: np.ndarray, p: np.ndarray, t: float, h: float) -> np.ndarray:
+        """The loss at margins + t p - h y: value, by t, h, tt, th, hh, shape (6,). Reads no X."""
+        if self._code is None:
+            return self._plane_custom(margins, p, t, h)
+        y, s = self.y, self.weight
+        parts = self._map(
+            lambda at, _: np.array(
+                kernels.plane(margins[at], p[at], y[at], s[at], t, h, *self._code)
+            )
+        )
+        return reduce(np.add, parts)
+
+    def move(self, margins: np.ndarray, p: np.ndarray, t: float, h: float) -> np.ndarray:
+        """margins + t p - h y."""
+        return margins + t * p - h * self.y
+
+    def root_mean_square(self, values: np.ndarray) -> float:
+        """The weighted root mean square of n values."""
+        return float(np.sqrt(self.weight @ np.square(values) / self.weight.sum()))
+
+    def curvatures(self, margins: np.ndarray) -> np.ndarray:
+        """s |phi''(a)|, shape (n,)."""
+        if self._code is None:
+            return np.abs(self.weight * self.loss.d2phi(margins))
+        out = np.empty(self.n)
+        kernels.curvatures(margins, self.weight, *self._code, out)
+        return np.abs(out, out=out)
+
+    def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
+        """Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), shape (k+1, k+1). One read of X.
+
+        A adds columns up: column j into column place[j] of k; place < 0 leaves it out.
+        """
+        return self._csr_gram(h, place, k) if self.is_sparse else self._dense_gram(h, place, k)
+
+    def squares(self, h: np.ndarray) -> np.ndarray:
+        """Sum of h (x - centre)^2 by element, shape (d,). One read of X."""
+        q = np.zeros(self.d)
+        for at, X in self._blocks:
+            kernels.combine_squares(X, self.centre, h[at], q, self._tile)
+        if self.is_sparse:
+            q += self.centre * (self.centre * h.sum() - 2 * (self.X.T @ h))
+        return q
+
+    # ------------------------------------------------------------------ how
+
+    def _map(self, work: Callable[[slice, Any], Any]) -> list[Any]:
+        if len(self._blocks) == 1:
+            return [work(*self._blocks[0])]
+        with ThreadPoolExecutor(len(self._blocks)) as pool:
+            return list(pool.map(lambda block: work(*block), self._blocks))
+
+    def _evaluate(self, at: slice, X: Any, w: np.ndarray, b: float, a: np.ndarray) -> Sums:
+        g = np.zeros(self.d)
+        value, by_b, mean, square = kernels.evaluate(
+            X, self.centre, self.y[at], self.weight[at], w, b, *self._code, a, g, self._tile
+        )
+        return Sums(value, g, by_b, mean, square)
+
+    def _evaluate_custom(self, at: slice, X: Any, w: np.ndarray, b: float, a: np.ndarray) -> Sums:
+        y, s, g = self.y[at], self.weight[at], np.zeros(self.d)
+        kernels.project(X, self.centre, w, a, self._tile)
+        mean, square = float(s @ a), float(s @ np.square(a))
+        a += b
+        a *= -y
+        r = s * self.loss.dphi(a)
+        r *= -y
+        kernels.combine(X, self.centre, r, g, self._tile)
+        return Sums(float(s @ self.loss.phi(a)), g, float(r.sum()), mean, square)
+
+    def _centred(self, sums: Sums, shift: float) -> Sums:
+        """The sums of a sparse X that was not centred, as if it had been."""
+        if not self.is_sparse:
+            return sums
+        total = float(self.weight.sum())
+        g = sums.by_w - self.centre * sums.by_b
+        mean = sums.mean - shift * total
+        square = sums.square - shift * (2 * sums.mean - shift * total)
+        return sums._replace(by_w=g, mean=mean, square=max(square, 0.0))
+
+    def _plane_custom(self, margins: np.ndarray, p: np.ndarray, t: float, h: float) -> np.ndarray:
+        a = margins + t * p - h * self.y
+        first = self.weight * self.loss.dphi(a)
+        second = self.weight * self.loss.d2phi(a)
+        return np.array(
+            [
+                self.weight @ self.loss.phi(a), first @ p, -(first @ self.y),
+                second @ np.square(p), -(second @ (p * self.y)), second.sum(),
+            ]
+        )  # fmt: skip
+
+    def _dense_gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
+        # Of a dense X columns are left out, not added up.
+        columns = slice(None) if k == self.d else np.argsort(place, kind="stable")[self.d - k :]
+        centre = self.centre[columns]
+        # A metric need not be exact: many columns are multiplied in single precision, each in units
+        # in which it is about 1.
+        kind: type[np.floating] = np.float64
+        syrk = la.blas.dsyrk
+        unit = np.ones(k)
+        if k >= _SINGLE_FROM:
+            kind, syrk = np.float32, la.blas.ssyrk
+            few = self.X[:: max(1, self.n // 500), columns] - centre
+            unit = np.sqrt(np.square(few).mean(axis=0))
+            unit[unit == 0] = 1.0
+        root = np.sqrt(h / h.max())
+        step = max(32, _GRAM_VALUES // (k + 1))
+        rows = np.empty((min(step, self.n), k + 1), kind)
+        G = np.zeros((k + 1, k + 1), kind, order="F")
+        for start in range(0, self.n, step):
+            at = slice(start, min(start + step, self.n))
+            part = rows[: at.stop - at.start]
+            np.subtract(self.X[at, columns], centre, out=part[:, :-1], casting="same_kind")
+            if kind is np.float32:
+                part[:, :-1] /= unit
+            part[:, -1] = 1.0
+            part *= root[at, None]
+            G = syrk(1.0, part.T, beta=1.0, c=G, overwrite_c=True)
+        unit = np.append(unit, 1.0)
+        G = G.astype(np.float64) * (h.max() * np.outer(unit, unit))
+        return _mirrored(G)
+
+    def _csr_gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
+        X = _for_kernels(self.X, 0, self.n)
+        triangle = np.zeros((k, k))
+        kernels.csr_gram(*X, h, place, triangle)
+        sums = np.zeros(self.d)
+        kernels.combine(X, self.centre, h, sums, self._tile)
+        inside = place >= 0
+        t = np.bincount(place[inside], sums[inside], k)
+        c = np.bincount(place[inside], self.centre[inside], k)
+        total = float(h.sum())
+        G = np.empty((k + 1, k + 1))
+        G[:k, :k] = triangle + triangle.T - np.diag(np.diag(triangle))
+        G[:k, :k] += np.outer(c, c * total - t) - np.outer(t, c)
+        G[:k, k] = G[k, :k] = t - c * total
+        G[k, k] = total
+        return G
+
+
+def _mirrored(G: np.ndarray) -> np.ndarray:
+    """The symmetric matrix whose upper triangle this is."""
+    return np.triu(G) + np.triu(G, 1).T
+
+
+def _for_kernels(X: Any, start: int, stop: int) -> Any:
+    """Rows start to stop of X in the form that kernels take."""
+    if not sp.issparse(X):
+        return X[start:stop]
+    kinds = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
+    indices = X.indices.view(kinds[X.indices.dtype])
+    indptr = X.indptr[start : stop + 1].view(kinds[X.indptr.dtype])
+    return X.data, indices, indptr
