@@ -2,14 +2,15 @@
 
     python benchmarks/linear [PART] [--only NAME ...] [--rounds 5] [--data DIR] [--quick] [--curves]
 
-Parts: race (the default), references, first-fit and robustness. The race measures the time of a
-whole `fit`, validation included, to (F - F*)/F* <= 1e-8 for F = C sum phi(-y (x w + b)) +
-||w||^2 / 2, on each data set with C = 1 and C = 100. polarstep is asked for tol=1e-8; each peer
-runs with the loosest tolerance (in decades) whose fit reaches that accuracy, found before. A peer
-is given up when one fit takes 20 times as long as the best peer's or 60 s. Every round fits every
-contestant once, in turn; ratios are medians over the rounds, with the smallest and largest; a peer
-that took 5 times as long as the best one runs in one round only. For scale the table has one read
-of X and one X^T X. All on one thread unless --threads says otherwise.
+Parts: race (the default), references and settings (what the race needs, found before it; kept),
+first-fit and robustness. The race measures the time of a whole `fit`, validation included, to
+(F - F*)/F* <= 1e-8 for F = C sum phi(-y (x w + b)) + ||w||^2 / 2, on each data set with C = 1 and
+C = 100. polarstep is asked for tol=1e-8; each peer runs with the loosest tolerance (in decades)
+whose fit reaches that accuracy, found before. A peer is given up when one fit takes 20 times as
+long as the best peer's or 60 s. Every round fits every contestant once, in turn; ratios are medians
+over the rounds, with the smallest and largest; a peer that took 5 times as long as the best one
+runs in one round only. For scale the table has one read of X and one X^T X. All on one thread
+unless --threads says otherwise.
 
 --curves also draws time against accuracy, each solver over its tolerances. Everything goes to
 benchmarks/results: linear.json (runs with --only replace their own entries), linear.md,
@@ -46,7 +47,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parts = ("race", "references", "first-fit", "robustness")
+    parts = ("race", "references", "settings", "first-fit", "robustness")
     parser.add_argument("part", nargs="?", default="race", choices=parts)
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="data sets; a part of a name does"
@@ -88,6 +89,10 @@ def run_data(args: argparse.Namespace) -> None:
             if args.part == "references":
                 for best in optima(problem, exact):
                     print(problem.key, best)
+                continue
+            if args.part == "settings":
+                for peer, setting in race.settings(problem, exact, args.search_again).items():
+                    print(f"{problem.key}: {peer} {setting}")
                 continue
             label = f"{name}, C={C:g}"
             result = race.race(problem, exact, args.rounds, args.search_again)

@@ -16,7 +16,7 @@ from problems import Problem
 
 OURS = "polarstep"
 SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky", "liblinear", "sag", "saga")
-INTERCEPT_SCALINGS = (1e1, 1e2, 1e3, 1e4)  # liblinear penalises its intercept, divided by these
+INTERCEPT_SCALINGS = (1e2, 1e3, 1e4)  # liblinear penalises its intercept, divided by these
 ITERATIONS = 1_000_000  # time is what limits a peer
 Make = Callable[[float], Any]  # a tolerance -> an estimator that was not fitted
 

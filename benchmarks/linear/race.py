@@ -22,7 +22,7 @@ from problems import Problem
 
 TARGET = 1e-8
 SETTINGS = RESULTS / "linear_settings.json"
-TOLERANCES = [10.0**-k for k in range(15)]
+TOLERANCES = [10.0**-k for k in range(1, 15)]
 LONGEST, SHORTEST, SLOWER = 60.0, 2.0, 20.0  # seconds a fit may take; times the best so far
 ONCE = 5.0  # times the best peer: measured in one round only
 FAST = 0.5  # seconds: in settings and curves the fastest of six fits counts
@@ -112,9 +112,12 @@ def limit_after(best: float) -> float:
 
 def fastest(variants: list[peers.Make], problem: Problem, exact: Exact, limit: float) -> Setting:
     """The fastest variant that will do; if none does, the one that comes closest."""
-    found = [loosest(make, problem, exact, limit) for make in variants]
-    for variant, setting in enumerate(found):
-        setting.variant = variant
+    found = []
+    for variant, make in enumerate(variants):
+        found.append(loosest(make, problem, exact, limit))
+        found[-1].variant = variant
+        if found[-1].tol is not None:  # slower ones need not end
+            limit = min(limit, max(found[-1].seconds, FAST))
     good = [setting for setting in found if setting.tol is not None]
     if good:
         return min(good, key=lambda s: s.seconds)
