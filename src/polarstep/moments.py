@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg as la
 
-from .design import Design
+from .design import Design, as_design, too_large
 from .validation import complaint, matrix, number, vector
 
 _LARGEST_DIMENSION = 20_000
@@ -28,7 +28,7 @@ class Moments:
     mean : ndarray, shape (d,), optional
         The mean of x before centring; zeros by default.
     n_samples : int, optional
-        How many samples the moments were taken from; None for a population.
+        How many samples (of positive weight) the moments were taken from; None for a population.
     y_squared : float
         E[y^2]; 1 for labels -1 and +1.
 
@@ -68,46 +68,54 @@ class Moments:
         object.__setattr__(self, "u", inside)
 
     @classmethod
-    def from_data(cls, X: Any, y: Any) -> Moments:
+    def from_data(cls, X: Any, y: Any, sample_weight: Any = None) -> Moments:
         """Moments of data: X dense or sparse (n, d), y real or -1/+1 (n,). Centres X implicitly.
+
+        With sample weights s all means are weighted: the mean m = sum s x/sum s,
+        u = -sum s y (x - m)/sum s and S = sum s (x - m) (x - m)^T/sum s. Of a `Design` with an
+        intercept the moments are those of (x, 1): (u, -E[y]), of length d + 1, and blockdiag(S, 1).
 
         Costs three passes over X: the means, u, and the Gram matrix.
 
         Raises
         ------
         ValueError, TypeError
-            If X or y is not finite and real, the shapes do not match, every column is constant,
-            or d is so large that a d x d matrix is out of reach.
+            If X, y or sample_weight is not finite and real, the shapes do not match, a weight is
+            negative or all are zero, every column is constant, or d is so large that a d x d matrix
+            is out of reach.
         """
-        design = X if isinstance(X, Design) else Design(X, who="Moments.from_data")
-        n, d = design.shape
-        y = vector(y, "Moments.from_data", "y", length=n)
+        who = "Moments.from_data"
+        design = as_design(X, who, sample_weight=sample_weight)
+        y = vector(y, who, "y", length=design.shape[0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            y_squared = design.average(np.square(y))
+            u = -design.moment(y)
+        if not np.isfinite(y_squared):
+            raise ValueError(too_large(who, "y"))
+        return cls.from_design(design, u, y_squared)
+
+    @classmethod
+    def from_design(cls, design: Design, u: np.ndarray, y_squared: float = 1.0) -> Moments:
+        """The same where u = -E[y (x - mean)] is known already: one pass, for the Gram matrix."""
+        who = "Moments.from_data"
+        d = design.n_features
         if d > _LARGEST_DIMENSION:
             must = f"have at most {_LARGEST_DIMENSION:,} columns (S is a dense d x d matrix)"
             advice = "Select or hash features first."
-            raise ValueError(complaint("Moments.from_data", "X", must, f"{d:,}", advice))
-        before = design.n_passes - 1  # the pass for the means belongs here
+            raise ValueError(complaint(who, "X", must, f"{d:,}", advice))
+        design.check_columns(who)
         with np.errstate(over="ignore", invalid="ignore"):
-            y_squared = float(np.mean(np.square(y)))
-            u = -design.rmatvec(y) / n
             S = design.gram()
-        for argument, values in (("y", y_squared), ("X", u), ("X", S)):
-            if not np.isfinite(values).all():
-                must = "hold numbers whose squares and products do not overflow"
-                got, advice = "numbers that are too large", "Rescale the largest."
-                raise ValueError(complaint("Moments.from_data", argument, must, got, advice))
-        spread = np.diag(S)
-        noise = np.square(1e-14 * design.mean) if not design.is_sparse else 1e-14 * design.mean**2
-        constant = spread <= noise
-        if constant.all():
-            got = f"{n} rows that are the same but for rounding" if n > 1 else "a single row"
-            advice = "There is nothing to learn from it. (Rescale values below 1e-150.)"
-            must = "have a column that varies"
-            raise ValueError(complaint("Moments.from_data", "X", must, got, advice))
+        if not (np.isfinite(u).all() and np.isfinite(S).all()):
+            raise ValueError(too_large(who, "X"))
+        u, mean = u.copy(), np.zeros(len(u))
+        mean[:d] = design.mean
+        constant = np.flatnonzero(design.constant)
         u[constant] = 0.0
         S[constant] = 0.0
         S[:, constant] = 0.0
-        return cls(u, S, design.mean, n, y_squared, design.n_passes - before)
+        n = design.shape[0] if design.weights is None else np.count_nonzero(design.weights)
+        return cls(u, S, mean, int(n), y_squared, n_passes=3)
 
     # ------------------------------------------------------------------ the geometry of S
 

@@ -112,7 +112,11 @@ class TanhNetwork:
         length_penalty: float = 0.0,
         max_length: float = np.inf,
     ) -> None:
-        self._set(Halfspace(X, y, loss, length_penalty, max_length), n_units, output_weights)
+        halfspace = Halfspace(X, y, loss, length_penalty, max_length)
+        if halfspace.intercept:
+            must, got = "be without an intercept", "a Design with one"
+            raise ValueError(complaint("TanhNetwork", "X", must, got, "Units have none."))
+        self._set(halfspace, n_units, output_weights)
 
     @classmethod
     def gaussian(

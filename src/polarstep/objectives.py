@@ -6,11 +6,12 @@ at any length g then cost O(n), and only `gradient` reads X again.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .design import Design
+from .design import as_design
 from .losses import MarginLoss, margin_loss
 from .moments import Moments
 from .quadrature import expectation
@@ -34,7 +35,7 @@ class Ray:
     stationary: float | None = None
 
     def __init__(self, moments: Moments, v: np.ndarray) -> None:
-        self.v = v
+        self.v = v = np.asarray(v)
         self.Sv = moments.S @ v
         self.squared = max(float(v @ self.Sv), 0.0)
         self.overlap = float(moments.u @ v)
@@ -58,6 +59,10 @@ class Ray:
     def coefficients(self, g: float) -> tuple[float, float]:
         """(c1, c2): for Gaussian data grad f(g v) = c1 u + c2 g S v."""
         raise NotImplementedError
+
+    def step_scale(self, g: float) -> float:
+        """c1 u^T v, by which gdnp divides its step; another number where the theorem is silent."""
+        return self.coefficients(g)[0] * self.overlap
 
 
 class Objective:
@@ -109,6 +114,11 @@ class Objective:
     def n_passes(self) -> int:
         """How many products have read all of the data so far."""
         return 0
+
+    @property
+    def smoothness(self) -> float:
+        """A bound on the largest eigenvalue of the Hessian of f."""
+        return self.curvature * self.moments.L
 
     def _limits(self, length_penalty: float, max_length: float) -> None:
         who = type(self).__name__
@@ -191,26 +201,59 @@ class _QuadraticRay(Ray):
 
 
 class Halfspace(Objective):
-    """f(wt) = (1/n) sum phi(z_i^T wt) + (lam/2) ||wt||_S^2 with z = -y x, x centred.
+    """f(wt) = mean phi(z_i^T wt) + (lam/2) ||wt||_S^2 + (alpha/2) ||wt||_2^2, z = -y x, x centred.
+
+    With an intercept it is f(wt, b) = mean phi(-y_i (x_i^T wt + b)) + the same penalties of wt. All
+    means are weighted where samples have weights.
 
     Parameters
     ----------
     X : array-like or scipy sparse, shape (n, d)
-        C- or F-ordered, float32 or float64, or sparse. Centred implicitly, never copied whole.
+        C- or F-ordered, float32 or float64, or sparse. Centred implicitly, never copied whole. A
+        `Design` is shared; it keeps its weights and intercept unless others are given here.
     y : array-like, shape (n,)
         Two different values; the smaller is taken as -1, the larger as +1.
     loss : str or MarginLoss
         "softplus", "sigmoid", "normal_cdf", "smooth_hinge", "squared", or your own.
     length_penalty : float
-        lam >= 0. A bounded loss needs it, or a cap, to have a minimiser of finite length.
+        lam >= 0. A bounded loss needs it, an l2_penalty or a cap to have a minimiser of finite
+        length.
     max_length : float
-        The cap G on ||wt||_S.
+        The cap G on ||wt||_S; not together with an intercept.
+    l2_penalty : float
+        alpha >= 0. Unlike the length penalty it depends on the units of the features. On Gaussian
+        data the gradient is then c1 u + c2 S wt + alpha wt, which is not the theorems' form: with
+        alpha > 0 they promise nothing, and gdnp is a heuristic.
+    intercept : bool
+        Append b as the last coordinate, unpenalised, as if a constant feature 1 stood there: all
+        vectors have d + 1 entries, the moments are (u, -mean y) and blockdiag(S, 1), and lengths
+        are sqrt(||wt||_S^2 + b^2). Predictions for a row x are the signs of
+        (x - moments.mean[:d])^T wt + b. The theorems do not cover it: z = -y (x, 1) is not
+        Gaussian.
+    sample_weight : array-like, shape (n,), optional
+        Weights >= 0, of any scale. A weight of k is the same as k copies of the row; a row of
+        weight zero has no influence (but must hold finite numbers).
+
+    Attributes
+    ----------
+    design : Design
+    labels : ndarray, shape (n,)
+        y as -1.0 and +1.0.
+    u : ndarray, shape (d,)
+        -mean y x.
+    moments : Moments
+        Taken at first use, which costs the pass for the Gram matrix.
 
     Raises
     ------
     ValueError, TypeError
         For labels that are not two-valued, values that are not finite, shapes that do not match,
-        unknown losses.
+        unknown losses, weights that are negative or leave out a class, a cap with an intercept.
+
+    Notes
+    -----
+    Where S is singular the part of wt outside its range never touches a margin, and the l2 penalty
+    only grows with it: `minimize` keeps it at zero.
 
     Source: Kohler et al. 2019, section 4.
     """
@@ -222,14 +265,41 @@ class Halfspace(Objective):
         loss: str | MarginLoss = "softplus",
         length_penalty: float = 0.0,
         max_length: float = np.inf,
+        *,
+        l2_penalty: float = 0.0,
+        intercept: bool = False,
+        sample_weight: Any = None,
     ) -> None:
         who = type(self).__name__
         self.loss = margin_loss(loss, who)
         self._limits(length_penalty, max_length)
-        self.design = X if isinstance(X, Design) else Design(X, who=who)
-        self.labels = signs(y, who, length=self.design.shape[0])
-        self.moments = Moments.from_data(self.design, self.labels)
-        self.curvature = self.loss.sup_curvature + self.length_penalty
+        self.l2_penalty = number(l2_penalty, who, "l2_penalty", at_least=0)
+        self.design = as_design(X, who, sample_weight=sample_weight, intercept=intercept)
+        self.intercept = self.design.intercept
+        if self.intercept and self.max_length < np.inf:
+            must = "be left out with an intercept (the cap would hold b too)"
+            advice = "Use a length_penalty or an l2_penalty."
+            raise ValueError(complaint(who, "max_length", must, f"{self.max_length:g}", advice))
+        weights = self.design.weights
+        self.labels = signs(y, who, length=self.design.shape[0], weights=weights)
+        self.design.check_columns(who)
+        self.u = -self.design.moment(self.labels)
+
+    @cached_property
+    def moments(self) -> Moments:  # type: ignore[override]
+        """The moments in which lengths are measured."""
+        return Moments.from_design(self.design, self.u)
+
+    @cached_property
+    def curvature(self) -> float:  # type: ignore[override]
+        """sup |phi''| + lam + alpha/mu, for alpha I <= (alpha/mu) S on the range of S."""
+        bound = self.loss.sup_curvature + self.length_penalty
+        return bound + self.l2_penalty / self.moments.mu if self.l2_penalty else bound
+
+    @property
+    def smoothness(self) -> float:
+        """(sup |phi''| + lam) L + alpha."""
+        return (self.loss.sup_curvature + self.length_penalty) * self.moments.L + self.l2_penalty
 
     @property
     def n_passes(self) -> int:
@@ -247,33 +317,49 @@ class DataRay(Ray):
         self.objective = objective
         self.margins = objective.design.matvec(v)
         self.margins *= -objective.labels
+        weights = objective.design.weights
+        self.weighted = self.margins if weights is None else weights * self.margins
+        # The penalties are (stiffness/2) g^2, with the gradient g * pull; they leave out b.
+        self.pull = objective.length_penalty * self.Sv + objective.l2_penalty * self.v
+        if objective.intercept:
+            self.pull[-1] = 0.0
+        self.stiffness = max(float(self.v @ self.pull), 0.0)
+        features = self.v[: objective.design.n_features]
+        self.flat = float(features @ features)
 
     def value(self, g: float) -> float:
-        loss, lam = self.objective.loss, self.objective.length_penalty
-        return float(np.mean(loss.phi(g * self.margins))) + 0.5 * lam * g * g * self.squared
+        losses = self.objective.loss.phi(g * self.margins)
+        return self.objective.design.average(losses) + 0.5 * self.stiffness * g * g
 
     def slope(self, g: float) -> float:
-        loss, lam = self.objective.loss, self.objective.length_penalty
-        n = len(self.margins)
-        return float(self.margins @ loss.dphi(g * self.margins)) / n + lam * g * self.squared
+        first = self.objective.loss.dphi(g * self.margins)
+        return float(self.weighted @ first) / len(first) + g * self.stiffness
 
     def curvature(self, g: float) -> float:
-        loss, lam = self.objective.loss, self.objective.length_penalty
-        second = loss.d2phi(g * self.margins)
-        return float(np.mean(np.square(self.margins) * second)) + lam * self.squared
+        second = self.objective.loss.d2phi(g * self.margins)
+        return self.objective.design.average(np.square(self.margins) * second) + self.stiffness
 
     def gradient(self, g: float) -> np.ndarray:
-        loss, lam = self.objective.loss, self.objective.length_penalty
-        residuals = loss.dphi(g * self.margins)
+        residuals = self.objective.loss.dphi(g * self.margins)
         residuals *= -self.objective.labels
-        gradient = self.objective.design.rmatvec(residuals) / len(residuals)
-        return gradient + lam * g * self.Sv if lam else gradient
+        return self.objective.design.moment(residuals) + g * self.pull
 
     def coefficients(self, g: float) -> tuple[float, float]:
-        loss, lam = self.objective.loss, self.objective.length_penalty
-        first = float(np.mean(loss.dphi(g * self.margins)))
-        second = float(np.mean(loss.d2phi(g * self.margins)))
-        return first - second * g * self.overlap, second + lam
+        """(c1, c2): for Gaussian data grad f(g v) = c1 u + c2 g S v + alpha g v."""
+        loss, average = self.objective.loss, self.objective.design.average
+        first = average(loss.dphi(g * self.margins))
+        second = average(loss.d2phi(g * self.margins))
+        return first - second * g * self.overlap, second + self.objective.length_penalty
+
+    def step_scale(self, g: float) -> float:
+        # With an l2 penalty, ||v||_S = 1 and a slope of zero, |c1 u^T v| = |g| (c2 + alpha ||v||^2)
+        # on Gaussian data. In its place |g| (c2 + alpha/L) makes the default step the reciprocal
+        # of c2 L + alpha, the largest eigenvalue of the Hessian c2 S + alpha I.
+        scale, alpha = super().step_scale(g), self.objective.l2_penalty
+        if not alpha:
+            return scale
+        of_loss = max(abs(scale) - abs(g) * alpha * self.flat, 0.0)
+        return float(np.copysign(of_loss + abs(g) * alpha / self.objective.moments.L, scale))
 
 
 # --------------------------------------------------------------------------- Gaussian population

@@ -61,8 +61,9 @@ def constant_step(
 ) -> DirectionRule:
     """w - step_size grad_w f.
 
-    The default step is 1/(C L) with C the bound on the curvature of f and L the largest
-    eigenvalue of S, times ||w_0||^2 in the norm of the parameterization.
+    The default step is 1/B, with B the bound on the largest eigenvalue of the Hessian, times
+    ||w_0||^2 in the norm of the parameterization. B is C L, C the bound on the curvature of f in
+    the metric S; an l2 penalty alpha adds alpha to it.
     """
     moments = objective.moments
     eta = _step(objective, step_size)
@@ -112,7 +113,9 @@ def theorem_step(
 
     On Gaussian data, and for least squares on any, it is
     w - step (S w - u ||w||_S^2/(u^T w)), whatever the loss and the length. The default step is
-    1/L, the theorem's; a constant step up to 2/L, for instance 2/(L + mu), is faster.
+    1/L, the theorem's; a constant step up to 2/L, for instance 2/(L + mu), is faster. With an l2
+    penalty, which the theorems do not cover, c1 u^T w gives way to a number by which the default is
+    as safe as it is without (see `objectives.DataRay.step_scale`).
     Source: Kohler et al. 2019, Algorithm 1.
     """
     moments = objective.moments
@@ -126,7 +129,7 @@ def theorem_step(
             if abs(parts.sum()) <= len(parts) * np.finfo(float).eps * np.abs(parts).sum():
                 raise OrthogonalStart
             started = True
-        h = it.ray.coefficients(it.g)[0] * it.ray.overlap
+        h = it.ray.step_scale(it.g)
         if h == 0:
             return it.ray.v
         # s grad_w f does not depend on g; at g = 1 it is also defined where g = 0. The scale of w
@@ -140,14 +143,14 @@ def theorem_step(
 
 
 def _step(objective: Objective, step_size: float | None) -> float:
-    """The given step size, or 1/(C L)."""
+    """The given step size, or 1/B."""
     if step_size is not None:
         return number(step_size, "minimize", "step_size", above=0)
     if not 0 < objective.curvature < np.inf:
         got = "none, and the curvature of the loss has no finite bound to set a default by"
         advice = "Pass step_size=..., or give the MarginLoss its `curvature`."
         raise ValueError(complaint("minimize", "step_size", "be given", got, advice))
-    return 1.0 / (objective.curvature * objective.moments.L)
+    return 1.0 / objective.smoothness
 
 
 # --------------------------------------------------------------------------- length rules
@@ -166,14 +169,14 @@ def constant_length_step(
 ) -> LengthRule:
     """g - length_step_size d_g f, taken at the old point, together with the direction's step.
 
-    The default step is 1/C in the metric S and 1/(C L) in the Euclidean one.
+    The default step is 1/C in the metric S and 1/B in the Euclidean one, B as in `constant_step`.
     """
     if length_step_size is not None:
         eta = number(length_step_size, "minimize", "length_step_size", above=0)
     else:
-        eta = _step(objective, None) * (
-            objective.moments.L if parameterization is batch_norm else 1.0
-        )
+        eta = _step(objective, None)
+        if parameterization is batch_norm:
+            eta = 1.0 / objective.curvature
 
     def rule(it: Iterate, ray: Ray) -> float:
         slope = float(it.ray.v @ it.gradient)

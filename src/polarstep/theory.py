@@ -239,6 +239,9 @@ def check_assumptions(
             advice = "Pass the labels too."
             raise ValueError(complaint("check_assumptions", "y", "come with X", None, advice))
         design = X if isinstance(X, Design) else Design(X, who="check_assumptions")
+        if design.weights is not None or design.intercept:
+            must = "be data without sample weights or an intercept"
+            raise ValueError(complaint("check_assumptions", "X", must, "a Design with them"))
         if design.shape[1] != len(moments.u):
             must = f"have {len(moments.u)} columns, as the moments do"
             raise ValueError(complaint("check_assumptions", "X", must, design.shape[1]))

@@ -78,7 +78,7 @@ class _UnitDataRay(DataRay):
     def coefficients(self, g: float) -> tuple[float, float]:
         unit, a = self.objective, g * self.margins
         F = unit.output + unit.theta * np.tanh(a)
-        extra = float(np.mean(unit.theta * _sech2(a) * unit.outer.d2phi(F) * unit.drift))
+        extra = unit.design.average(unit.theta * _sech2(a) * unit.outer.d2phi(F) * unit.drift)
         c1, c2 = super().coefficients(g)
         return c1 + extra, c2
 

@@ -74,6 +74,13 @@ def whole_number(value: Any, who: str, argument: str, *, at_least: int = 0) -> i
     return int(value)
 
 
+def flag(value: Any, who: str, argument: str) -> bool:
+    """True or False, as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(complaint(who, argument, "be True or False", repr(value)))
+    return bool(value)
+
+
 def check_callback(value: Any, who: str) -> None:
     """A function, or None."""
     if value is not None and not callable(value):
@@ -125,12 +132,32 @@ def _check_finite(array: np.ndarray, who: str, argument: str) -> None:
     raise ValueError(complaint(who, argument, "hold finite numbers only", got, advice))
 
 
-def signs(y: Any, who: str, *, length: int | None = None) -> np.ndarray:
-    """Two-valued labels as -1.0 (the smaller value) and +1.0 (the larger)."""
+def sample_weights(value: Any, who: str, *, length: int) -> np.ndarray:
+    """Weights >= 0 of samples, scaled so that their mean is one."""
+    weights = vector(value, who, "sample_weight", length=length)
+    if (weights < 0).any():
+        at = int(np.flatnonzero(weights < 0)[0])
+        got = f"{weights[at]:g} at position {at}"
+        raise ValueError(complaint(who, "sample_weight", "hold numbers >= 0 only", got))
+    largest = weights.max()
+    if not largest > 0:
+        must = "give some sample a positive weight"
+        raise ValueError(complaint(who, "sample_weight", must, "zeros only"))
+    weights = weights / largest  # whose sum does not overflow
+    return weights * (length / weights.sum())
+
+
+def signs(
+    y: Any, who: str, *, length: int | None = None, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Two-valued labels as -1.0 (the smaller value) and +1.0 (the larger).
+
+    Where there are weights, labels of weight zero are not looked at (but must be finite).
+    """
     labels = vector(y, who, "y", length=length)
-    values = np.unique(labels)
+    values = np.unique(labels if weights is None else labels[weights > 0])
     if len(values) == 1:
-        got = f"only {values[0]:g}"
+        got = f"only {values[0]:g}" + ("" if weights is None else " where the weight is not zero")
         advice = "A halfspace separates two classes: pass data that contain both."
         raise ValueError(complaint(who, "y", "hold two classes", got, advice))
     if len(values) > 2:

@@ -1,0 +1,360 @@
+"""Sample weights, the intercept and the l2 penalty of a halfspace on data."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from scipy import optimize
+
+import polarstep as ps
+from problems import (
+    ARCTAN,
+    LOSS_NAMES,
+    METHODS,
+    derivative,
+    numeric_gradient,
+    one_hot,
+    relative,
+    skewed,
+    two_class,
+)
+
+X, Y = skewed(11, 120, 3)
+X[np.random.default_rng(0).uniform(size=X.shape) < 0.3] = 0.0
+X[:, 1] += 2.0
+WEIGHTS = np.random.default_rng(1).exponential(size=120) * (np.arange(120) % 7 > 0)
+WT = np.array([0.7, -0.4, 0.2, 0.3])
+FORMS = {
+    "C": np.asarray,
+    "F": np.asfortranarray,
+    "csr": sp.csr_array,
+    "csr_matrix": sp.csr_matrix,
+}
+
+
+def variants():
+    """Every combination of weights, intercept and penalties, by name."""
+    for weights in (None, WEIGHTS):
+        for intercept in (False, True):
+            for alpha, lam in ((0.0, 0.0), (0.3, 0.0), (0.2, 0.1)):
+                name = f"{'weights' if weights is not None else 'plain'}-{alpha}-{lam}"
+                options = {"l2_penalty": alpha, "length_penalty": lam, "intercept": intercept}
+                yield pytest.param(options | {"sample_weight": weights}, id=name + "-b" * intercept)
+
+
+VARIANTS = list(variants())
+
+
+def written_out(objective, w, X=X, weights=None):
+    """f from its definition."""
+    s = np.ones(len(X)) if weights is None else weights
+    wt, b = (w[:-1], w[-1]) if objective.intercept else (w, 0.0)
+    centred = X - np.average(X, axis=0, weights=s)
+    loss = objective.loss.phi(-objective.labels * (centred @ wt + b))
+    squared = np.average((centred @ wt) ** 2, weights=s)
+    penalties = objective.length_penalty * squared + objective.l2_penalty * wt @ wt
+    return np.average(loss, weights=s) + 0.5 * penalties
+
+
+# ------------------------------------------------------------------ the function
+
+
+@pytest.mark.parametrize("loss", [*LOSS_NAMES, ARCTAN], ids=str)
+@pytest.mark.parametrize("options", VARIANTS)
+def test_values_and_derivatives(options, loss):
+    objective = ps.Halfspace(X, Y, loss, **options)
+    wt = WT[: len(objective.moments.u)]
+    for w in (wt, -2.0 * wt, np.zeros_like(wt)):
+        exact = written_out(objective, w, weights=options["sample_weight"])
+        assert objective.value(w) == pytest.approx(exact, rel=1e-12)
+        numeric = numeric_gradient(objective.value, w, 1e-3)
+        np.testing.assert_allclose(objective.gradient(w), numeric, atol=2e-8 * max(1, exact))
+    ray = objective.along(wt)
+    assert ray.squared == pytest.approx(1.0)
+    for g in (-2.0, 0.0, 0.9, 3.0):
+        assert ray.value(g) == pytest.approx(objective.value(g * ray.v), rel=1e-12)
+        slope, curvature = ray.slope(g), ray.curvature(g)
+        assert slope == pytest.approx(derivative(ray.value, g, 1e-3), abs=1e-8)
+        assert curvature == pytest.approx(derivative(ray.slope, g, 1e-3), abs=1e-7)
+        assert slope == pytest.approx(ray.v @ ray.gradient(g), abs=1e-11)
+        assert ray.coefficients(g) == pytest.approx(objective.coefficients(g * ray.v))
+
+
+@pytest.mark.parametrize("singular", [False, True])
+@pytest.mark.parametrize("options", VARIANTS)
+def test_the_hessian_is_within_its_bounds(options, singular):
+    data = np.column_stack([X[:, :2], X[:, 0] - X[:, 1]]) if singular else X
+    objective = ps.Halfspace(data, Y, **options)
+    moments = objective.moments
+    assert moments.rank == 3 - singular + objective.intercept
+    P = np.column_stack([moments.project(p) for p in moments.whitening.T])
+    for scale in (0.0, 1.0, 30.0):
+        w = moments.project(scale * WT[: len(P)])
+        H = np.column_stack(
+            [derivative(lambda t, e=e, w=w: objective.gradient(w + t * e), 0.0, 1e-3) for e in P.T]
+        )
+        # H P; then P^T H P, in coordinates in which S is the identity, and H on the range of S.
+        assert np.linalg.eigvalsh(P.T @ H)[-1] <= objective.curvature * (1 + 1e-6)
+        basis = np.linalg.qr(P)[0]
+        inner = basis.T @ H @ np.linalg.pinv(P) @ basis
+        assert np.linalg.eigvals(inner).real.max() <= objective.smoothness * (1 + 1e-6)
+
+
+def test_coefficients_leave_the_l2_penalty_out():
+    """On Gaussian data the gradient is c1 u + c2 S wt + alpha wt, up to sampling error."""
+    data, y = two_class(3, 400_000, 3, kappa=5.0)
+    objective = ps.Halfspace(data, y, l2_penalty=0.4, length_penalty=0.1)
+    wt = -1.5 * objective.moments.u
+    c1, c2 = objective.coefficients(wt)
+    form = c1 * objective.moments.u + c2 * objective.moments.S @ wt + 0.4 * wt
+    np.testing.assert_allclose(form, objective.gradient(wt), atol=5e-3)
+    assert (c1, c2) == ps.Halfspace(data, y, length_penalty=0.1).coefficients(wt)
+
+
+# ------------------------------------------------------------------ weights are repetitions
+
+
+@given(st.integers(0, 1000), st.booleans(), st.booleans(), st.sampled_from(list(FORMS)))
+def test_a_weight_is_a_number_of_copies(seed, intercept, single, form):
+    rng = np.random.default_rng(seed)
+    data, y = skewed(seed, 40, 3, offset=5.0)
+    data[rng.uniform(size=data.shape) < 0.3] = 0.0
+    data = data.astype(np.float32) if single else data
+    copies = rng.integers(0, 4, 40)
+    copies[[np.argmax(y), np.argmin(y)]] = 2
+    many = np.repeat(np.arange(40), copies)
+    options = {"l2_penalty": 0.05, "intercept": intercept}
+    weighted = ps.Halfspace(FORMS[form](data), y, sample_weight=0.37 * copies, **options)
+    repeated = ps.Halfspace(FORMS[form](data[many]), y[many], **options)
+    a, b = weighted.moments, repeated.moments
+    assert a.n_passes == b.n_passes == 3
+    for name in ("u", "S", "mean"):
+        assert relative(getattr(a, name), getattr(b, name)) < 1e-12
+    assert relative(weighted.design.variance, repeated.design.variance) < 1e-12
+    w = rng.standard_normal(3 + intercept)
+    assert weighted.value(w) == pytest.approx(repeated.value(w), rel=1e-12)
+    assert relative(weighted.gradient(w), repeated.gradient(w)) < 1e-10
+    for method in METHODS:
+        one, other = (ps.minimize(f, method, max_iter=8, tol=0.0) for f in (weighted, repeated))
+        np.testing.assert_allclose(one.trace.fun, other.trace.fun, rtol=1e-10)
+        assert one.n_passes == other.n_passes == 2 * one.n_iter + 2
+    plain = ps.Moments.from_data(FORMS[form](data), y, copies)
+    assert relative(plain.S, b.S[:3, :3]) < 1e-12
+    assert plain.n_samples == np.count_nonzero(copies)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_weight_zero_have_no_influence(form):
+    kept = WEIGHTS > 0
+    wild = np.where(kept[:, None], X, 1e120)
+    wild = np.column_stack([wild, np.where(kept, 0.3, 8.0), np.where(kept, 3.0, 0.0)])
+    y = np.where(kept, Y, 7.0)
+    constant = np.tile([0.3, 3.0], (kept.sum(), 1))
+    full = ps.Halfspace(FORMS[form](wild), y, sample_weight=WEIGHTS)
+    part = ps.Halfspace(
+        FORMS[form](np.column_stack([X[kept], constant])), Y[kept], sample_weight=WEIGHTS[kept]
+    )
+    assert full.moments.rank == part.moments.rank == 3
+    assert full.moments.n_samples == kept.sum()
+    for method in METHODS:
+        one, other = (ps.minimize(f, method, max_iter=10, tol=0.0) for f in (full, part))
+        np.testing.assert_allclose(one.trace.fun, other.trace.fun, rtol=1e-11)
+        np.testing.assert_allclose(one.x, other.x, rtol=1e-8, atol=1e-15)
+
+
+def test_equal_weights_change_nothing():
+    plain, equal = ps.Halfspace(X, Y), ps.Halfspace(X, Y, sample_weight=np.full(120, 0.1))
+    for method in METHODS:
+        one, other = (ps.minimize(f, method, max_iter=20, tol=0.0) for f in (plain, equal))
+        np.testing.assert_allclose(one.trace.fun, other.trace.fun, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])
+def test_the_scale_of_the_weights_does_not_matter(size):
+    here = ps.Halfspace(X, Y, sample_weight=WEIGHTS)
+    there = ps.Halfspace(X, Y, sample_weight=size * WEIGHTS)
+    assert there.value(WT[:3]) == pytest.approx(here.value(WT[:3]), rel=1e-13)
+    assert here.design.weights.mean() == pytest.approx(1.0)
+
+
+# ------------------------------------------------------------------ the intercept
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_intercept_is_a_constant_feature(form, dtype):
+    design = ps.Design(FORMS[form](X.astype(dtype)), sample_weight=WEIGHTS, intercept=True)
+    rows = X.astype(dtype).astype(float)
+    rows = np.column_stack([rows - np.average(rows, axis=0, weights=WEIGHTS), np.ones(120)])
+    assert design.shape == rows.shape
+    r, s = np.linspace(-1, 2, 120), WEIGHTS / WEIGHTS.sum()
+    np.testing.assert_allclose(design.matvec(WT), rows @ WT, atol=1e-12)
+    np.testing.assert_allclose(design.rmatvec(r), rows.T @ r, atol=1e-11)
+    np.testing.assert_allclose(design.moment(r), rows.T @ (s * r), atol=1e-13)
+    np.testing.assert_allclose(design.gram(), (rows * s[:, None]).T @ rows, atol=1e-13)
+    assert design.average(r) == pytest.approx(s @ r, rel=1e-13)
+    moments = ps.Moments.from_data(design, Y)
+    assert moments.u[-1] == pytest.approx(-s @ Y)
+    assert (moments.S[-1] == [0, 0, 0, 1]).all()
+    assert moments.mean[-1] == 0.0
+
+
+def test_a_design_brings_its_weights_and_its_intercept():
+    design = ps.Design(X, sample_weight=WEIGHTS, intercept=True)
+    shared = ps.Halfspace(design, Y)
+    assert shared.design is design
+    made = ps.Halfspace(X, Y, sample_weight=WEIGHTS, intercept=True)
+    assert shared.value(WT) == made.value(WT)
+    also = ps.Halfspace(ps.Design(X, sample_weight=WEIGHTS), Y, intercept=True)
+    assert also.value(WT) == made.value(WT)
+    other = ps.Halfspace(design, Y, sample_weight=np.ones(120))
+    assert other.value(WT) == pytest.approx(ps.Halfspace(X, Y, intercept=True).value(WT))
+    assert np.shares_memory(other.design.X, X)
+
+
+def test_a_network_averages_with_the_weights_of_its_design():
+    copies = np.arange(120) % 4
+    many = np.repeat(np.arange(120), copies)
+    weights = np.array([WT[:3], [0.1, 0.2, 0.3]])
+    networks = (ps.Design(X, sample_weight=copies), Y), (X[many], Y[many])
+    one, other = (ps.TanhNetwork(*data, 2).unit(1, weights) for data in networks)
+    assert one.coefficients(WT[:3]) == pytest.approx(other.coefficients(WT[:3]))
+    np.testing.assert_allclose(one.gradient(WT[:3]), other.gradient(WT[:3]), rtol=1e-10)
+
+
+# ------------------------------------------------------------------ minimising
+
+
+@pytest.mark.parametrize("form", ["C", "csr", "float32"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_finds_the_optimum(method, form):
+    data = X.astype(np.float32) if form == "float32" else FORMS[form](X)
+    exact = X.astype(np.float32).astype(float) if form == "float32" else X
+    options = {"l2_penalty": 0.05, "length_penalty": 0.02, "intercept": True}
+    objective = ps.Halfspace(data, Y, **options, sample_weight=WEIGHTS)
+    best = optimize.minimize(
+        lambda w: written_out(objective, w, exact, WEIGHTS), np.zeros(4), options={"gtol": 1e-8}
+    )
+    result = ps.minimize(objective, method, max_iter=5000)
+    assert result.status is ps.Status.converged
+    assert result.fun == pytest.approx(best.fun, abs=1e-12)
+    np.testing.assert_allclose(result.x, best.x, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_logistic_regression_is_that_of_scikit_learn(method):
+    from sklearn.linear_model import LogisticRegression
+
+    peer = LogisticRegression(C=1 / (0.1 * WEIGHTS.sum()), tol=1e-10, max_iter=1000)
+    peer.fit(X, Y, WEIGHTS)
+    objective = ps.Halfspace(X, Y, l2_penalty=0.1, intercept=True, sample_weight=WEIGHTS)
+    result = ps.minimize(objective, method, max_iter=5000)
+    np.testing.assert_allclose(result.x[:3], peer.coef_[0], atol=1e-6)
+    offset = result.x[3] - objective.moments.mean @ result.x
+    assert offset == pytest.approx(peer.intercept_[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_singular_s_with_an_l2_penalty(method):
+    """The part of wt outside the range of S stays zero, as at the optimum."""
+    data, y, _ = one_hot(3)
+    objective = ps.Halfspace(data, y, l2_penalty=0.02, intercept=True)
+    w0 = np.random.default_rng(0).standard_normal(10)
+    result = ps.minimize(objective, method, w0, max_iter=5000)
+    assert result.status is ps.Status.converged
+    best = optimize.minimize(
+        lambda w: written_out(objective, w, data), np.zeros(10), options={"gtol": 1e-8}
+    )
+    assert result.fun == pytest.approx(best.fun, abs=1e-11)
+    np.testing.assert_allclose(objective.moments.project(result.x), result.x, atol=1e-12)
+    np.testing.assert_allclose(result.x, best.x, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("alpha", [1.0, 30.0])
+def test_the_step_of_gdnp_is_safe_under_a_large_l2_penalty(seed, alpha):
+    data, y = skewed(seed, 200, 4)
+    for intercept in (False, True):
+        objective = ps.Halfspace(data, y, l2_penalty=alpha, intercept=intercept)
+        assert ps.minimize(objective, "gdnp", max_iter=500, tol=1e-7).success
+
+
+# ------------------------------------------------------------------ the Gram matrix waits
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_building_takes_no_gram_matrix(form, monkeypatch):
+    taken = []
+    gram = ps.Design.gram
+    monkeypatch.setattr(ps.Design, "gram", lambda self: taken.append(self) or gram(self))
+    objective = ps.Halfspace(FORMS[form](X), Y, intercept=True, sample_weight=WEIGHTS)
+    assert objective.n_passes == 2
+    assert not taken
+    assert objective.moments is objective.moments
+    assert taken == [objective.design]
+    assert objective.n_passes == objective.moments.n_passes == 3
+
+
+def test_wide_data_are_refused_where_their_gram_matrix_is_needed():
+    wide = sp.csr_array(([1.0], ([0], [0])), shape=(4, 30_000))
+    objective = ps.Halfspace(wide, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="`X` must have at most 20,000 columns"):
+        _ = objective.moments
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("weights", [None, np.arange(50) % 5])
+def test_variances_of_columns(convert, weights):
+    rng = np.random.default_rng(0)
+    outlier = np.where(np.arange(50) == 0, 1e9, rng.standard_normal(50))
+    sparse = rng.standard_normal(50) * (np.arange(50) % 3 > 0)
+    columns = [1e8 + rng.standard_normal(50), np.full(50, 1e8 / 3), outlier, sparse, 0 * sparse]
+    design = ps.Design(convert(np.column_stack(columns)), sample_weight=weights)
+    exact = np.diag(np.cov(np.column_stack(columns).T, bias=True, aweights=weights))
+    assert design.constant.tolist() == [False, True, False, False, True]
+    np.testing.assert_allclose(design.variance[[0, 2, 3]], exact[[0, 2, 3]], rtol=1e-7)
+
+
+# ------------------------------------------------------------------ bad input
+
+SPOILED = np.where(np.arange(120) == 5, np.nan, 1.0)
+DESIGN = ps.Design(X, sample_weight=WEIGHTS, intercept=True)
+REFUSED = {
+    "negative": ({"sample_weight": -WEIGHTS}, "`sample_weight`.* >= 0 only; got -.* at position 1"),
+    "zeros": ({"sample_weight": np.zeros(120)}, "`sample_weight` must give some .*; got zeros"),
+    "nan weight": ({"sample_weight": SPOILED}, "`sample_weight`.* nan at position 5"),
+    "inf weight": ({"sample_weight": SPOILED * np.inf}, "`sample_weight`.* inf at position 0"),
+    "short": ({"sample_weight": np.ones(7)}, r"`sample_weight` .*120 real numbers; got shape \(7,"),
+    "scalar": ({"sample_weight": 2.0}, "`sample_weight` must be a vector of 120"),
+    "words": ({"sample_weight": ["a"] * 120}, "`sample_weight`.* not numeric", TypeError),
+    "one class": ({"sample_weight": Y > 0}, "`y` must hold two classes; got only 1 where the wei"),
+    "penalty": ({"l2_penalty": -1.0}, "`l2_penalty` must be a finite number >= 0; got -1"),
+    "penalty nan": ({"l2_penalty": np.nan}, "`l2_penalty`.* got nan"),
+    "penalty text": ({"l2_penalty": "1"}, "`l2_penalty`.* got '1'", TypeError),
+    "intercept": ({"intercept": "yes"}, "`intercept` must be True or False; got 'yes'", TypeError),
+    "cap": ({"intercept": True, "max_length": 3.0}, "`max_length` must be left out.*; got 3. Use"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    options, words, *error = REFUSED[name]
+    with pytest.raises(error[0] if error else ValueError, match=f"^Halfspace: {words}"):
+        ps.Halfspace(X, Y, **options)
+
+
+def test_refused_elsewhere():
+    with pytest.raises(ValueError, match=r"from_data: `sample_weight`.* at position 1"):
+        ps.Moments.from_data(X, Y, -WEIGHTS)
+    only_there = np.where(WEIGHTS > 0, 1.0, np.arange(120))[:, None]
+    for data in (only_there, sp.csr_array(only_there)):
+        with pytest.raises(ValueError, match="Halfspace: `X` must have a column that varies"):
+            ps.Halfspace(data, Y, sample_weight=WEIGHTS, intercept=True)
+    for data in (np.where(WEIGHTS > 0, 1.0, np.nan)[:, None] * X, sp.csr_array(X + np.inf)):
+        with pytest.raises(ValueError, match=r"Halfspace: `X` must hold finite .* in row 0"):
+            ps.Halfspace(data, Y, sample_weight=WEIGHTS)
+    with pytest.raises(ValueError, match="TanhNetwork: `X` must be without an intercept"):
+        ps.TanhNetwork(DESIGN, Y)
+    with pytest.raises(ValueError, match="check_assumptions: `X` must be data without sample wei"):
+        ps.theory.check_assumptions(ps.Moments.from_data(X, Y), DESIGN, Y)
