@@ -16,11 +16,13 @@ if TYPE_CHECKING:
         theory,
     )
     from .design import Design
-    from .loop import Result, Status, Trace, minimize
+    from .estimators import HalfspaceClassifier
+    from .loop import minimize
     from .losses import MarginLoss
     from .moments import Moments
     from .network import TanhNetwork
     from .objectives import GaussianHalfspace, Halfspace, LeastSquares
+    from .result import Result, Status, Trace
 
 __version__ = "0.1.0"
 
@@ -33,9 +35,10 @@ _HOMES = {
     "GaussianHalfspace": "objectives",
     "TanhNetwork": "network",
     "minimize": "loop",
-    "Result": "loop",
-    "Status": "loop",
-    "Trace": "loop",
+    "HalfspaceClassifier": "estimators",
+    "Result": "result",
+    "Status": "result",
+    "Trace": "result",
 }
 _MODULES = {"design", "losses", "objectives", "parameterization", "solvers", "steps", "theory"}
 _NEED_TORCH = {"curvature", "nn"}  # `from polarstep import *` leaves them out

@@ -36,7 +36,7 @@ def code_of(loss: MarginLoss) -> tuple[int, float] | None:
         return SMOOTH_HINGE, width
     names = {"softplus": SOFTPLUS, "sigmoid": SIGMOID, "normal_cdf": NORMAL_CDF, "squared": SQUARED}
     known = LOSSES.get(loss.name)
-    return (names[loss.name], 1.0) if known is loss and loss.name in names else None
+    return (names[loss.name], 1.0) if known == loss and loss.name in names else None
 
 
 def _compiled(function: Any) -> Any:

@@ -1,151 +1,20 @@
-"""The one loop that drives every method, and what it returns."""
+"""The one loop that drives every method."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .moments import Moments
-from .objectives import Objective, Ray
-from .solvers import Method, find_method
+from .objectives import Halfspace, Objective, Ray
+from .result import Progress, Result, Status, trace_of
+from .solvers import Method, find_method, keywords
 from .steps import Iterate, NoLengthRoot, NotANumber, OrthogonalStart, capped, project_to_ball
-from .validation import check_callback, complaint, number, vector, whole_number
-
-
-class Status(Enum):
-    """How a run ended; the value says what to do about it."""
-
-    converged = "The gradient norm is at most tol."
-    max_iter = "Stopped at max_iter before the gradient norm reached tol: raise max_iter, or tol."
-    diverged = (
-        "The iteration left the finite numbers: lower step_size (1/(curvature * L) is safe). "
-        "The result is the last finite iterate."
-    )
-    orthogonal_start = (
-        "u^T w0 is zero to rounding, where the direction step is not defined: start elsewhere, for "
-        "instance at w0=None. If u itself is zero, no feature is correlated with the label."
-    )
-    no_length_root = (
-        "f keeps falling along the direction, so that no finite length is best (a bounded loss, or "
-        "data that the direction separates): give the objective a length_penalty or a max_length."
-    )
-    length_capped = (
-        "Converged on the cap: ||wt||_S = max_length and f would fall further out. "
-        "Raise max_length, or use a length_penalty, if that is not what you want."
-    )
-    interrupted = "Interrupted; the result is the last complete iterate."
-
-
-class Progress(NamedTuple):
-    """What a callback sees at every iterate."""
-
-    iteration: int
-    x: np.ndarray
-    fun: float
-    grad_norm: float
-    length: float
-    direction_gap: float
-    passes: int
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """One entry per iterate, the start included; arrays of equal length.
-
-    Attributes
-    ----------
-    iteration : int
-    seconds : float
-        Time in the method itself; the clock stands still while this trace is filled.
-    passes : int
-        Products that read all of X since the start of `minimize`.
-    fun : float
-        f(wt).
-    grad_norm : float
-        ||grad f(wt)||_{S^-1}; on the cap, without the part that points out of it.
-    length : float
-        ||wt||_S.
-    direction_gap : float
-        rho(wt) - rho*, zero where the direction is S^-1 u.
-    """
-
-    iteration: np.ndarray
-    seconds: np.ndarray
-    passes: np.ndarray
-    fun: np.ndarray
-    grad_norm: np.ndarray
-    length: np.ndarray
-    direction_gap: np.ndarray
-
-    def as_dict(self) -> dict[str, np.ndarray]:
-        """The arrays by name, ready for a data frame."""
-        return dict(vars(self))
-
-    def __len__(self) -> int:
-        return len(self.iteration)
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """The end of a run.
-
-    Attributes
-    ----------
-    x : ndarray, shape (d,)
-        The weight wt = length * direction, for centred x.
-    direction : ndarray, shape (d,)
-        wt/||wt||_S. (The sign of g is in here.)
-    length : float
-        ||wt||_S.
-    fun : float
-        f(x).
-    grad_norm : float
-        ||grad f(x)||_{S^-1}, as in `Trace`.
-    n_iter, n_passes : int
-        Steps taken, and products that read all of X: two a step and two for the start.
-    status : Status
-    message : str
-        What happened, and what to do about it.
-    success : bool
-        Whether the run converged, if need be on the cap.
-    trace : Trace
-    method : str
-    """
-
-    x: np.ndarray
-    direction: np.ndarray
-    length: float
-    fun: float
-    grad_norm: float
-    n_iter: int
-    n_passes: int
-    status: Status
-    trace: Trace
-    method: str
-
-    @property
-    def success(self) -> bool:
-        """Whether the run converged, if need be on the cap."""
-        return self.status in (Status.converged, Status.length_capped)
-
-    @property
-    def message(self) -> str:
-        """What happened, and what to do about it."""
-        return f"{self.method}: {self.status.value}"
-
-    def __repr__(self) -> str:
-        return (
-            f"Result({self.method}: {self.status.name} after {self.n_iter} iterations, "
-            f"{self.n_passes} passes; fun={self.fun:.10g}, grad_norm={self.grad_norm:.2g}, "
-            f"length={self.length:.6g})"
-        )
+from .validation import check_callback, complaint, number, unknown, vector, whole_number
 
 
 def minimize(
@@ -164,7 +33,7 @@ def minimize(
     ----------
     objective : LeastSquares, Halfspace, GaussianHalfspace, ...
     method : str
-        "gd", "agd", "wn", "bn" or "gdnp".
+        "whitened", "gdnp", "gd", "agd", "wn" or "bn".
     w0 : array-like, shape (d,), optional
         The start: wt itself for gd and agd, the vector w (of any scale) for the others. Its part
         outside the range of S, which no margin depends on, is dropped. Default -u/||u||_S.
@@ -172,13 +41,16 @@ def minimize(
         Steps at most.
     tol : float
         Stop when ||grad f(wt)||_{S^-1} <= tol (a norm without units: it does not depend on the
-        scale of the features).
+        scale of the features). The method whitened stops on `Halfspace` when the *relative
+        suboptimality* (f - f*)/f* is estimated to be at most tol; its grad_norm is in the metric of
+        the method, and its iterations read the data once.
     callback : callable, optional
         Called with a `Progress` at every iterate; raise StopIteration in it to stop.
     **options
         step_size (all): constant step of the weight or direction. length (wn, bn, gdnp): starting
         g, 1 by default. length_step_size (wn, bn). bisection_steps (gdnp). See `steps` for
-        what they mean and their defaults.
+        what they mean and their defaults. On `Halfspace`, whitened has n_restarts (further starts
+        of a loss that is not convex, the lowest end kept), seed (of the subsample), n_threads.
 
     Returns
     -------
@@ -201,6 +73,14 @@ def minimize(
     max_iter = whole_number(max_iter, "minimize", "max_iter")
     tol = number(tol, "minimize", "tol", at_least=0)
     check_callback(callback, "minimize")
+    if chosen.name == "whitened" and isinstance(objective, Halfspace):
+        from . import whitened  # compiled kernels, which no other method needs
+
+        names = set(keywords(whitened.minimize_halfspace))
+        for name in options:
+            if name not in names:
+                raise TypeError(unknown(name, names, "minimize (whitened)", "options"))
+        return whitened.minimize_halfspace(objective, w0, max_iter, tol, callback, **options)
     direction_rule, length_rule, length = chosen.rules(objective, options)
     w = _start(objective.moments, chosen, w0)
     if not chosen.has_length:
@@ -265,7 +145,7 @@ def minimize(
         n_iter=last.iteration,
         n_passes=objective.n_passes - passes_before,
         status=status,
-        trace=_trace(rows),
+        trace=trace_of(rows),
         method=chosen.name,
     )
 
@@ -307,10 +187,3 @@ def _measure(
         passes=passes,
         seconds=seconds,
     )
-
-
-def _trace(rows: list[Progress]) -> Trace:
-    columns = {
-        name: np.array([getattr(row, name) for row in rows]) for name in Trace.__annotations__
-    }
-    return Trace(**columns)

@@ -10,6 +10,7 @@ along them, which a diagonal cannot see.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +135,13 @@ class Metric:
             rest = (coarse.place < 0) | (coarse.place >= own)
             fine = diagonal + penalty
             self.fine = np.divide(1.0, fine, out=np.zeros_like(fine), where=rest & (fine > 0))
+
+    def times(self, factor: float) -> Metric:
+        """The same metric, multiplied."""
+        other = copy(self)
+        other.scale = self.scale * np.sqrt(factor)
+        other.fine = None if self.fine is None else self.fine / factor
+        return other
 
     def solve(self, g: np.ndarray) -> np.ndarray:
         """H0^-1 g."""

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from .design import Design
-from .loop import Status, minimize
+from .loop import minimize
 from .losses import MarginLoss
 from .objectives import GaussianHalfspace, Halfspace, Objective
+from .result import Status
 from .units import UnitInPopulation, UnitOnData
 from .validation import check_callback, complaint, matrix, number, whole_number
 

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
+from sklearn.utils import assert_all_finite
 
 from . import kernels
 from .losses import MarginLoss
+from .validation import complaint
 
 _SINGLE_FROM = 256  # columns
 _GRAM_VALUES = 1 << 17  # values of X that are centred and weighted at a time: 1 MiB
@@ -95,45 +97,54 @@ class Samples:
 
         It is where every row has the same number of entries, each in a range of its own.
         """
-        lengths = np.diff(self.X.indptr)
-        r = int(lengths[0])
-        if not 1 < r <= 200 or (lengths != r).any():
-            return np.zeros(1, int)
-        columns = self.X.indices[self.X.indptr[0] : self.X.indptr[-1]].reshape(-1, r)
-        first, last = columns.min(axis=0), columns.max(axis=0)
-        apart = bool((last[:-1] < first[1:]).all())
-        return np.append(0, first[1:]).astype(int) if apart else np.zeros(1, int)
+        return category_starts(category_ranges(self.X))
 
     def gram_cost(self, k: int) -> float:
         """About how long `gram` takes, in passes (measured on one core of a recent processor)."""
         if not self.is_sparse:
-            return 1.0 + k / (60.0 if k >= _SINGLE_FROM else 30.0)
+            return dense_gram_cost(k)
         lengths = np.diff(self.X.indptr).astype(float)
-        return 1.0 + 0.3 * min(float(lengths @ lengths) / max(self.X.nnz, 1), k)
+        return csr_gram_cost(k, self.X.nnz, float(lengths @ lengths))
+
+    def one_against_rest(self, label: float) -> Samples:
+        """The same rows with +1 for one of the labels and -1 for the others."""
+        y = np.where(self.y == label, 1.0, -1.0)
+        return Samples(self.X, y, self.weight, self.centre, self.loss, self.n_threads)
+
+    def with_loss(self, loss: MarginLoss) -> Samples:
+        """The same rows for another loss."""
+        return Samples(self.X, self.y, self.weight, self.centre, loss, self.n_threads)
+
+    def refuse_what_is_not_finite(self, who: str) -> None:
+        """Say where NaN or infinity stands in X.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        assert_all_finite(self.X, estimator_name=who, input_name="X")
+        got, advice = "numbers whose products overflow", "Rescale the largest columns."
+        raise ValueError(complaint(who, "X", "hold numbers of a reasonable size", got, advice))
 
     def sample(self, m: int, rng: np.random.Generator) -> Samples:
-        """m of the rows at random, without replacement, a quarter at least from each class.
+        """m of the rows at random, without replacement, half of a fair share from each class.
 
         Their weights make up for it: each class keeps its sum. (Case-control sampling, as in
         Fithian and Hastie 2014.) Rows stay in order, which is the order they lie in memory.
         """
-        chosen, weights = [], []
-        classes = [np.flatnonzero(self.y < 0), np.flatnonzero(self.y > 0)]
-        least = min(m // 4, *(len(rows) for rows in classes))
-        for rows in classes:
-            count = round(m * len(rows) / self.n)
-            count = min(max(count, least), m - least, len(rows))
-            if count < len(rows):
-                rows = rng.choice(rows, count, replace=False, shuffle=False)
-            weight = self.weight[rows]
-            total = self.weight[self.y == self.y[rows[0]]].sum() if count else 0.0
-            chosen.append(rows)
-            weights.append(weight * (total / weight.sum()))
-        rows, weight = np.concatenate(chosen), np.concatenate(weights)
-        order = np.argsort(rows)
-        rows = rows[order]
+        labels = np.unique(self.y)
+        counted = self.weight > 0
+        classes = [np.flatnonzero((self.y == label) & counted) for label in labels]
+        counts = shares(m, [len(rows) for rows in classes])
+        weight = np.zeros(self.n)
+        for rows, count in zip(classes, counts, strict=True):
+            chosen = rng.choice(rows, count, replace=False, shuffle=False)
+            total = self.weight[rows].sum() / self.weight[chosen].sum()
+            weight[chosen] = self.weight[chosen] * total
+        rows = np.flatnonzero(weight)
         return Samples(
-            self.X[rows], self.y[rows], weight[order], self.centre, self.loss, self.n_threads
+            self.X[rows], self.y[rows], weight[rows], self.centre, self.loss, self.n_threads
         )
 
     # ------------------------------------------------------------------ passes over the rows
@@ -170,6 +181,10 @@ class Samples:
     def move(self, margins: np.ndarray, p: np.ndarray, t: float, h: float) -> np.ndarray:
         """margins + t p - h y."""
         return margins + t * p - h * self.y
+
+    def total(self, values: np.ndarray) -> float:
+        """The sum of n values."""
+        return float(values.sum())
 
     def root_mean_square(self, values: np.ndarray) -> float:
         """The weighted root mean square of n values."""
@@ -288,16 +303,52 @@ class Samples:
         c = np.bincount(place[inside], self.centre[inside], k)
         total = float(h.sum())
         G = np.empty((k + 1, k + 1))
-        G[:k, :k] = triangle + triangle.T - np.diag(np.diag(triangle))
+        G[:k, :k] = _mirrored(triangle)
         G[:k, :k] += np.outer(c, c * total - t) - np.outer(t, c)
         G[:k, k] = G[k, :k] = t - c * total
         G[k, k] = total
         return G
 
 
+def shares(m: int, sizes: list[int]) -> list[int]:
+    """About m rows from K classes of these sizes: in proportion, but m/(2 K) at least."""
+    n, least = sum(sizes), m // (2 * len(sizes))
+    return [min(size, max(round(m * size / n), least)) for size in sizes]
+
+
+def dense_gram_cost(k: int) -> float:
+    """`Samples.gram_cost` of a dense X."""
+    return 1.0 + k / (60.0 if k >= _SINGLE_FROM else 30.0)
+
+
+def csr_gram_cost(k: int, nnz: float, squares: float) -> float:
+    """That of a sparse X with nnz entries; the squares of their numbers in each row add up so."""
+    return 1.0 + 0.3 * min(squares / max(nnz, 1), k)
+
+
+def category_ranges(X: Any) -> np.ndarray | None:
+    """The least and the largest column of the first entries of all rows, of the second ones, ...
+
+    Shape (2, r); None where rows differ in their number r of entries.
+    """
+    lengths = np.diff(X.indptr)
+    r = int(lengths[0])
+    if not 1 < r <= 200 or (lengths != r).any():
+        return None
+    columns = X.indices[X.indptr[0] : X.indptr[-1]].reshape(-1, r)
+    return np.array([columns.min(axis=0), columns.max(axis=0)])
+
+
+def category_starts(ranges: np.ndarray | None) -> np.ndarray:
+    """Where categories begin, if the ranges are apart; else [0]."""
+    if ranges is None or not (ranges[1, :-1] < ranges[0, 1:]).all():
+        return np.zeros(1, int)
+    return np.append(0, ranges[0, 1:]).astype(int)
+
+
 def _mirrored(G: np.ndarray) -> np.ndarray:
-    """The symmetric matrix whose upper triangle this is."""
-    return np.triu(G) + np.triu(G, 1).T
+    """The symmetric matrix of which one triangle is given, the other zero."""
+    return G + G.T - np.diag(np.diag(G))
 
 
 def _for_kernels(X: Any, start: int, stop: int) -> Any:

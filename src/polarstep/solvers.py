@@ -8,6 +8,7 @@ agd     plain            Nesterov                  none
 wn      metric I         constant step             constant step
 bn      metric S         constant step             constant step
 gdnp    metric S         the theorem's step        bisection (a formula for least squares)
+whitened metric S        S^-1 u; on data L-BFGS    Newton on cached margins
 ======  ===============  ========================  ============================================
 """
 
@@ -41,7 +42,7 @@ class Method:
     @property
     def option_names(self) -> set[str]:
         """The keyword arguments of its two rules, and `length` where it has one."""
-        names = set(_keywords(self.direction)) | set(_keywords(self.length))
+        names = set(keywords(self.direction)) | set(keywords(self.length))
         return names | {"length"} if self.has_length else names
 
     def rules(
@@ -56,13 +57,14 @@ class Method:
         length = number(options.get("length", 1.0), "minimize", "length")
 
         def made(rule: Callable[..., Any]) -> Any:
-            chosen = {k: options[k] for k in _keywords(rule) if k in options}
+            chosen = {k: options[k] for k in keywords(rule) if k in options}
             return rule(objective, self.parameterization, **chosen)
 
         return made(self.direction), made(self.length), length
 
 
-def _keywords(rule: Callable[..., Any]) -> list[str]:
+def keywords(rule: Callable[..., Any]) -> list[str]:
+    """The names of a function's keyword-only arguments."""
     parameters = inspect.signature(rule).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
@@ -75,6 +77,7 @@ METHODS: dict[str, Method] = {
         Method("wn", weight_norm, steps.constant_step, steps.constant_length_step),
         Method("bn", batch_norm, steps.constant_step, steps.constant_length_step),
         Method("gdnp", batch_norm, steps.theorem_step, steps.length_search),
+        Method("whitened", batch_norm, steps.whitened_direction, steps.length_search),
     )
 }
 

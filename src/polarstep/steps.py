@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from .moments import Moments
-from .objectives import Objective, Ray
+from .objectives import GaussianHalfspace, LeastSquares, Objective, Ray
 from .parameterization import Parameterization, batch_norm, plain
 from .validation import complaint, number, whole_number
 
@@ -138,6 +138,23 @@ def theorem_step(
         tangent, _ = parameterization.pull_back(moments, it.ray.v, 1.0, it.gradient)
         w = abs(h) * it.ray.v + np.sign(h) * eta * tangent
         return w / np.abs(w).max()
+
+    return rule
+
+
+def whitened_direction(objective: Objective, parameterization: Parameterization) -> DirectionRule:
+    """S^-1 u, the line that holds every critical point: for objectives that are all moments.
+
+    Source: Theorems 1 and 2. On a sample it is only where `whitened` starts from.
+    """
+    if not isinstance(objective, (LeastSquares, GaussianHalfspace)):
+        must = "be a LeastSquares, Halfspace or GaussianHalfspace with this method"
+        got = f"a {type(objective).__name__}"
+        raise TypeError(complaint("minimize (whitened)", "objective", must, got))
+    moments = objective.moments
+
+    def rule(it: Iterate) -> np.ndarray:
+        return moments.solve(moments.u) if moments.u.any() else it.w
 
     return rule
 

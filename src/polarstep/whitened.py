@@ -19,19 +19,29 @@ L-BFGS: Liu and Nocedal 1989.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .losses import MarginLoss, margin_loss
 from .metric import ENOUGH_ROWS, Coarse, Metric, choose_columns
+from .objectives import Halfspace
+from .result import Progress, Result, Status, trace_of
 from .samples import Samples
+from .validation import complaint, vector, whole_number
 
 _MEMORY = 30  # pairs of L-BFGS
 _FEWEST_ROWS = 2_000  # of a subsample
 _AFFORDABLE = 8.0  # passes, for a metric of all rows
+
+
+class NotFinite(ValueError):
+    """f is not a number at the start: X has NaN or infinity in it, or overflows."""
 
 
 class Point(NamedTuple):
@@ -102,6 +112,25 @@ class Problem:
         fun = sums.value + 0.5 * float(w @ penalty)
         gradient = self.join(sums.by_w + penalty, sums.by_b)
         return Point(theta, fun, gradient, margins, float(np.sqrt(max(sums.square, 0.0))))
+
+    def with_loss(self, loss: MarginLoss) -> Problem:
+        """The same problem with another loss."""
+        samples = self.samples.with_loss(loss)
+        return replace(self, samples=samples, convex=loss.is_convex, passes=0.0)
+
+    def one_against_rest(self, label: float) -> Problem:
+        """The same problem with +1 for one of the labels and -1 for the others; shares moments."""
+        other = replace(self, samples=self.samples.one_against_rest(label), passes=0.0)
+        other.__dict__["moments"] = self.moments
+        return other
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The second moments S of the metric's columns and of 1, and the diagonal of all."""
+        samples, coarse = self.samples, self.coarse
+        G = samples.gram(samples.weight, coarse.place, coarse.size)
+        self.passes += 1
+        return G, None if coarse.is_all else samples.squares(samples.weight)
 
     def subsample(self, m: int, rng: np.random.Generator) -> Problem:
         """The same problem on m of the rows.
@@ -236,41 +265,45 @@ def fit_length(problem: Problem, point: Point, p: np.ndarray) -> tuple[np.ndarra
     """The best length along p, and intercept, from theta = 0, and the margins there.
 
     Newton's method on cached margins. A bounded loss has several local optima in the length, so
-    the search starts at the best of a few.
+    for one the search starts at the best of a few.
     """
     f = Plane(problem, point, p)
-    unit = f.samples.root_mean_square(f.change)
-    lengths = 2.0 ** np.arange(-2, 6) / unit if unit > 0 else np.ones(1)
-    x = np.array([min(lengths, key=lambda t: f(t)[0]), 0.0])
-    now = f(*x)
+    t, h = 1.0, 0.0
+    if not problem.convex:
+        unit = f.samples.root_mean_square(f.change)
+        t = min(2.0 ** np.arange(-2, 6) / (unit if unit > 0 else 1.0), key=lambda t: f(t)[0])
+    now = f(t, h)
     for _ in range(50):
-        step = -_newton(now, problem.intercept)
-        decrement = -0.5 * float(now[1:3] @ step)
-        if not decrement > 1e-6 * abs(now[0]):
+        dt, dh = newton_step(now, problem.intercept)
+        decrement = -0.5 * (now[1] * dt + now[2] * dh)
+        if not decrement > 1e-4 * abs(now[0]):
             break
-        while decrement > 0:
-            new = f(*(x + step))
-            if new[0] <= now[0] - 1e-4 * decrement:
-                break
-            step, decrement = 0.3 * step, 0.3 * decrement
-            if decrement <= 1e-9 * abs(now[0]):
-                decrement = 0.0
-        if not decrement > 0:
+        size = 1.0
+        new = f(t + dt, h + dh)
+        while not new[0] <= now[0] - 1e-4 * size * decrement and size > 1e-9:
+            size *= 0.3
+            new = f(t + size * dt, h + size * dh)
+        if not new[0] < now[0]:
             break
-        x, now = x + step, new
-    theta = x[0] * p
+        t, h, now = t + size * dt, h + size * dh, new
+    theta = t * p
     if problem.intercept:
-        theta[-1] += x[1]
-    return theta, f.samples.move(point.margins, f.change, *x)
+        theta[-1] += h
+    return theta, f.samples.move(point.margins, f.change, t, h)
 
 
-def _newton(f: np.ndarray, both: bool) -> np.ndarray:
-    """H^-1 g of a `Plane` (both ways, or t alone), negative curvature turned round."""
+def newton_step(f: np.ndarray, both: bool) -> tuple[float, float]:
+    """-H^-1 g of a `Plane`, by t and h or by t alone; negative curvature is turned round."""
+    _, ft, fh, ftt, fth, fhh = (float(value) for value in f)
     if not both:
-        return np.array([f[1] / max(abs(f[3]), 1e-300), 0.0])
-    values, vectors = np.linalg.eigh([[f[3], f[4]], [f[4], f[5]]])
+        return -ft / max(abs(ftt), 1e-300), 0.0
+    determinant = ftt * fhh - fth * fth
+    if ftt > 0 and determinant > 1e-12 * ftt * fhh:
+        return (fth * fh - fhh * ft) / determinant, (fth * ft - ftt * fh) / determinant
+    values, vectors = np.linalg.eigh([[ftt, fth], [fth, fhh]])
     values = np.maximum(np.abs(values), 1e-14 * np.abs(values).max() + 1e-300)
-    return vectors @ (vectors.T @ f[1:3] / values)
+    dt, dh = -vectors @ (vectors.T @ [ft, fh] / values)
+    return float(dt), float(dh)
 
 
 # --------------------------------------------------------------------------- descent
@@ -313,7 +346,7 @@ def descend(
     tol: float,
     max_iter: int,
     *,
-    observe: Callable[[Point, float], None] | None = None,
+    observe: Callable[[Point, Rate], None] | None = None,
     better: Callable[[Point, Rate], Metric | None] | None = None,
 ) -> tuple[Point, str]:
     """L-BFGS from a point, until f - f* is estimated to be at most tol |f|.
@@ -325,7 +358,7 @@ def descend(
         p = -memory.solve(metric, point.gradient)
         rate.add(-0.5 * float(point.gradient @ p))
         if observe is not None:
-            observe(point, rate.gap)
+            observe(point, rate)
         if rate.gap <= tol * abs(point.fun):
             return point, "converged"
         if n_iter == max_iter:
@@ -334,7 +367,7 @@ def descend(
         if new is not None:
             metric, memory = new, Memory()
             p = -memory.solve(metric, point.gradient)
-            rate = Rate([-0.5 * float(point.gradient @ p)])
+            rate.decrements[-1] = -0.5 * float(point.gradient @ p)
         arrived = advance(problem, point, p)
         if arrived is None:
             return point, "rounding"
@@ -382,32 +415,34 @@ def subsample_sizes(problem: Problem) -> list[int]:
     return [small, large] if small <= large // 2 else [large]
 
 
+def stages_of(problem: Problem, rng: np.random.Generator) -> list[Problem]:
+    """The problem on subsamples, nested and growing, and on all rows."""
+    stages = [problem]
+    for m in reversed(subsample_sizes(problem)):
+        stages.insert(0, stages[0].subsample(m, rng))
+    return stages
+
+
 def solve(
-    problem: Problem,
+    stages: list[Problem],
     theta: np.ndarray | None,
     tol: float,
     max_iter: int,
     rng: np.random.Generator,
-    observe: Callable[[Point, float], None] | None = None,
+    observe: Callable[[Point, Rate], None] | None = None,
 ) -> tuple[Point, str]:
-    """Minimise f, from theta or from the line S^-1 u; see the top of this module."""
+    """Minimise f from theta, or from the line S^-1 u, stage by stage."""
+    *few, problem = stages
     n = problem.samples.n
-    stages = [problem]
-    for m in reversed(subsample_sizes(problem)):
-        stages.insert(0, stages[0].subsample(m, rng))
-    metric = None
     if theta is None:
         theta, metric = start(stages[0])
-    for now in stages[:-1]:
-        point = now.evaluate(theta)
-        if metric is None:
-            metric = now.metric(point)
-        accuracy = 0.05 * problem.coarse.size / now.samples.n  # of so many rows
-        renew = renewal(now, now.samples.n, rng, accuracy)
-        point, _ = descend(now, point, metric, accuracy, 30, better=renew)
-        theta = point.theta
-    point = problem.evaluate(theta)
-    rows = stages[-2] if len(stages) > 1 else None
+        for now in few:
+            accuracy = 0.05 * now.coarse.size / now.samples.n  # of so many rows
+            renew = renewal(now, now.samples.n, rng, accuracy)
+            point, _ = descend(now, now.evaluate(theta), metric, accuracy, 30, better=renew)
+            theta = point.theta
+    point = finite(problem.evaluate(theta))
+    rows = few[-1] if few else None
     if rows is not None and rows.seen.min() < ENOUGH_ROWS and problem.gram_cost(n) <= _AFFORDABLE:
         rows = None  # rare columns: their correlations need all rows
     metric = problem.metric(point, rows)
@@ -415,29 +450,24 @@ def solve(
     return descend(problem, point, metric, tol, max_iter, observe=observe, better=renew)
 
 
+def finite(point: Point) -> Point:
+    """The point, if f and its gradient are numbers there."""
+    if not (np.isfinite(point.fun) and np.isfinite(point.gradient).all()):
+        raise NotFinite
+    return point
+
+
 def start(problem: Problem) -> tuple[np.ndarray, Metric]:
     """The best point on the line S^-1 u, for Gaussian data the optimum, and the metric S there."""
-    zero = problem.evaluate(np.zeros(problem.samples.d + problem.intercept))
-    samples, coarse = problem.samples, problem.coarse
-    G = samples.gram(samples.weight, coarse.place, coarse.size)
-    diagonal = None if coarse.is_all else samples.squares(samples.weight)
-
-    def metric(scale: float) -> Metric:
-        scaled = None if diagonal is None else scale * diagonal
-        return Metric(
-            scale * G,
-            coarse,
-            problem.l2_penalty,
-            problem.intercept,
-            scaled,
-            None,
-            problem.dense_penalty,
-        )
-
-    # In units of phi'', which is not known yet, the penalty is that of the loss's largest.
-    p = -metric(problem.samples.loss.sup_curvature).solve(zero.gradient)
-    theta, margins = fit_length(problem, zero, p)
-    return theta, metric(float(samples.curvatures(margins).sum()))
+    samples, (G, diagonal) = problem.samples, problem.moments
+    zero = finite(problem.evaluate(np.zeros(samples.d + problem.intercept)))
+    # Where z is Gaussian the Hessian is E phi'' S. At first the largest phi'' must do.
+    largest = samples.loss.sup_curvature
+    scaled = None if diagonal is None else largest * diagonal
+    penalty, dense = problem.l2_penalty, problem.dense_penalty
+    S = Metric(largest * G, problem.coarse, penalty, problem.intercept, scaled, None, dense)
+    theta, margins = fit_length(problem, zero, -S.solve(zero.gradient))
+    return theta, S.times(samples.total(samples.curvatures(margins)) / largest)
 
 
 def renewal(
@@ -475,3 +505,147 @@ def renewal(
         return problem.metric(point, None if rows == n else problem.subsample(rows, rng))
 
     return better
+
+
+# --------------------------------------------------------------------------- runs
+
+
+@dataclass
+class Log:
+    """What is written down of a run: a row of the trace at every iterate, then the result."""
+
+    problem: Problem
+    callback: Callable[[Progress], Any] | None = None
+    rows: list[Progress] = field(default_factory=list)
+    gap: float = np.nan
+    clock: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, point: Point, rate: Rate) -> None:
+        self.gap = rate.gap / abs(point.fun) if point.fun else 0.0
+        row = Progress(
+            iteration=len(self.rows),
+            x=point.theta,
+            fun=point.fun,
+            grad_norm=float(np.sqrt(2.0 * max(rate.decrements[-1], 0.0))),
+            length=point.length,
+            direction_gap=np.nan,
+            passes=round(self.problem.passes),
+            seconds=time.perf_counter() - self.clock,
+        )
+        self.rows.append(row)
+        if self.callback is not None:
+            self.callback(row)
+
+    def result(self, ended: str) -> Result:
+        """The last row as a result."""
+        last = self.rows[-1]
+        return Result(
+            x=last.x,
+            direction=last.x / last.length if last.length > 0 else np.zeros_like(last.x),
+            length=last.length,
+            fun=last.fun,
+            grad_norm=last.grad_norm,
+            n_iter=last.iteration,
+            n_passes=last.passes,
+            status=Status[ended],
+            trace=trace_of(self.rows),
+            method="whitened",
+            gap=self.gap,
+        )
+
+
+def run(
+    stages: list[Problem],
+    theta: np.ndarray | None,
+    tol: float,
+    max_iter: int,
+    rng: np.random.Generator,
+    callback: Callable[[Progress], Any] | None = None,
+) -> Result:
+    """`solve`, written down; interrupted it gives the last iterate, if it came to one."""
+    log = Log(stages[-1], callback)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            _, ended = solve(stages, theta, tol, max_iter, rng, log)
+    except (KeyboardInterrupt, StopIteration):
+        if not log.rows:
+            raise KeyboardInterrupt from None
+        ended = "interrupted"
+    return log.result(ended)
+
+
+def minimize_halfspace(
+    objective: Halfspace,
+    w0: np.ndarray | None,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[Progress], Any] | None,
+    *,
+    n_restarts: int = 0,
+    seed: int = 0,
+    n_threads: int = 1,
+) -> Result:
+    """`minimize` on data: what the objective holds, put to `run`."""
+    who, design = "minimize (whitened)", objective.design
+    n_restarts = whole_number(n_restarts, who, "n_restarts")
+    n_threads = whole_number(n_threads, who, "n_threads", at_least=1)
+    rng = np.random.default_rng(whole_number(seed, who, "seed"))
+    if objective.max_length < np.inf:
+        advice = "Use a length_penalty or an l2_penalty, or one of the paper's methods."
+        got = f"{objective.max_length:g}"
+        raise ValueError(complaint(who, "max_length", "be infinite", got, advice))
+    n, d = design.shape[0], design.n_features
+    weight = np.ones(n) if design.weights is None else design.weights
+    samples = Samples(
+        design.X, objective.labels, weight / n, design.mean, objective.loss, n_threads
+    )
+    dense = None
+    if objective.length_penalty:
+        dense = objective.length_penalty * objective.moments.S[:d, :d]
+    problem = Problem(
+        samples,
+        np.full(d, objective.l2_penalty),
+        objective.intercept,
+        objective.loss.is_convex,
+        dense,
+    )
+    theta = None if w0 is None else vector(w0, who, "w0", length=d + objective.intercept)
+    stages = stages_of(problem, rng)
+    result = run(stages, theta, tol, max_iter, rng, callback)
+    if n_restarts and not problem.convex:
+        result = restart(stages, result, n_restarts, tol, max_iter, rng, callback)
+    return result
+
+
+def restart(
+    stages: list[Problem],
+    best: Result,
+    n_restarts: int,
+    tol: float,
+    max_iter: int,
+    rng: np.random.Generator,
+    callback: Callable[[Progress], Any] | None = None,
+) -> Result:
+    """Further runs of a loss that is not convex; the lowest end of all.
+
+    The first starts at the optimum of softplus, the others in random directions, at lengths between
+    1 and 10 times the root mean square of the margins.
+    """
+    samples = stages[-1].samples
+    moments = samples.squares(samples.weight)
+    unit = np.divide(1.0, np.sqrt(moments), out=np.zeros(samples.d), where=moments > 0)
+    for k in range(n_restarts):
+        if k == 0:
+            convex = [now.with_loss(margin_loss("softplus")) for now in stages]
+            theta = solve(convex, None, 1e-3, max_iter, rng)[0].theta
+        else:
+            w = unit * rng.standard_normal(samples.d)
+            length = stages[-1].evaluate(stages[-1].join(w, 0.0)).length
+            w *= 10.0 ** rng.random() / max(length, 1e-300)
+            theta = stages[-1].join(w, 0.0)
+        result = run(stages, theta, tol, max_iter, rng, callback)
+        better = result if result.fun < best.fun else best
+        if result.status is Status.interrupted:
+            return replace(better, status=result.status)
+        best = better
+    return best

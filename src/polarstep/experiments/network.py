@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import network as tanh_network
-from ..loop import Status
+from ..result import Status
 from . import datasets
 from .halfspaces import CAP, SEPARATION
 from .presets import Preset

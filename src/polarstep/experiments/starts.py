@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..loop import Result, Status, minimize
+from ..loop import minimize
 from ..objectives import Objective
+from ..result import Result, Status
 
 
 def random_start(objective: Objective, seed: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..loop import Progress, Status
 from ..objectives import Objective
+from ..result import Progress, Status
 from .starts import run_from
 
 FACTORS = tuple(4.0**k for k in range(-2, 6))

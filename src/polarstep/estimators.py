@@ -1,0 +1,375 @@
+"""HalfspaceClassifier: linear classification for scikit-learn, on one machine or on Dask."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+from scipy.special import expit
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from . import cluster, theory, whitened
+from .design import Design
+from .loop import minimize
+from .losses import MarginLoss, margin_loss
+from .moments import Moments
+from .objectives import Halfspace
+from .result import Progress, Result, Status
+from .samples import Samples
+from .solvers import METHODS
+from .validation import complaint, look_up, number, whole_number
+
+_WHO = "HalfspaceClassifier"
+_LOOK_FROM = 20_000_000  # values of X: from there on a look at its distribution costs nothing
+_CENTRE_ROWS = 10_000  # the mean of so many is a good centre; any centre gives the same optimum
+
+
+def _gives_probabilities(self: HalfspaceClassifier) -> bool:
+    loss = margin_loss(self.loss, "HalfspaceClassifier")
+    if loss.name == "softplus":
+        return True
+    raise AttributeError(
+        f"HalfspaceClassifier has no predict_proba with loss={loss.name!r}: only softplus is a "
+        "likelihood. Use decision_function, loss='softplus', or wrap it in "
+        "sklearn.calibration.CalibratedClassifierCV."
+    )
+
+
+class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A linear classifier that needs no feature scaling.
+
+    Minimises C sum_i s_i phi(-y_i (x_i^T w + b)) + ||w||_2^2 / 2 over w and the intercept b, which
+    is not penalised; with loss="softplus" that is scikit-learn's LogisticRegression. Several
+    classes are taken one against the rest.
+
+    Parameters
+    ----------
+    loss : str or MarginLoss
+        "softplus" (logistic regression), "smooth_hinge", "squared"; "sigmoid" and "normal_cdf" are
+        bounded, so that a wrong label costs no more than an error: robust, and not convex.
+    C : float
+        Inverse strength of the penalty, > 0; infinity for none.
+    fit_intercept : bool
+    method : str
+        "whitened", or one of the paper's: "gdnp", "gd", "agd", "wn", "bn" (see `minimize`).
+    tol : float
+        The relative suboptimality asked for: fit stops when (F - F*)/F* is estimated to be below.
+        With the paper's methods: the norm of the gradient.
+    max_iter : int
+        Iterations on all rows, at most; each reads the data once, or three times where a step is
+        not accepted.
+    class_weight : dict or "balanced", optional
+    warm_start : bool
+        Whether fit starts from the present coef_ and intercept_.
+    n_restarts : int
+        Further starts for a loss that is not convex; the best end is kept. The first of them is
+        the optimum of softplus, the others are random directions.
+    n_jobs : int, optional
+        Threads; -1 for all cores. (A product of matrices has those of NumPy's BLAS.)
+    verbose : int
+        1 prints a line an iteration.
+    random_state : int or RandomState, optional
+        For the subsample. By default the same one in every fit.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+    coef_ : ndarray, shape (1, d) or (n_classes, d)
+    intercept_ : ndarray, shape (1,) or (n_classes,)
+    n_iter_ : ndarray, shape (1,) or (n_classes,)
+    result_ : Result, or a list of one a class
+        Status, advice, trace, passes over the data, the estimated suboptimality; and what
+        Theorem 2 promises of gdnp, where the data are large, dense and look Gaussian (for others
+        ask `theory.check_assumptions`). Its x is (w, b) for features centred near their means.
+    n_features_in_, feature_names_in_
+
+    Notes
+    -----
+    fit also takes Dask arrays and data frames (`pip install 'polarstep[dask]'`).
+    The method, and where its speed comes from, stands in `polarstep.whitened`.
+
+    Source: Kohler et al., AISTATS 2019 (arXiv 1805.10694); Erdogdu, Bayati and Dicker 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from polarstep import HalfspaceClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)        # columns from 1e-3 to 4e3, as they are
+    >>> model = HalfspaceClassifier().fit(X, y)
+    >>> round(model.score(X, y), 2), model.result_.status.name
+    (0.96, 'converged')
+    """
+
+    classes_: np.ndarray
+    coef_: np.ndarray
+    intercept_: np.ndarray
+
+    def __init__(
+        self,
+        loss: str | MarginLoss = "softplus",
+        *,
+        C: float = 1.0,
+        fit_intercept: bool = True,
+        method: str = "whitened",
+        tol: float = 1e-6,
+        max_iter: int = 100,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        n_restarts: int = 0,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.method = method
+        self.tol = tol
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.n_restarts = n_restarts
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ------------------------------------------------------------------ fit
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfspaceClassifier:
+        """Fit to X (n, d), dense or sparse, and the labels y (n,), with weights s (n,) if given.
+
+        An interrupted fit keeps its last iterate, from which warm_start goes on.
+        """
+        loss = self._check_parameters()
+        if cluster.is_dask(X):
+            return self._fit_dask(X, y, sample_weight, loss)
+        X, y, weight = self._data(X, y, sample_weight)
+        self.classes_, codes = _encode(y)
+        if self.class_weight is not None:
+            per_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            weight = per_class[codes] if weight is None else weight * per_class[codes]
+        if weight is not None and not weight.all():
+            kept = np.flatnonzero(weight)
+            X, codes, weight = X[kept], codes[kept], weight[kept]
+        total = float(len(codes) if weight is None else weight.sum())
+        present = len(np.unique(codes)) if weight is not None else len(self.classes_)
+        if present < 2:
+            got = f"{present} class of positive weight"
+            advice = "A classifier can't be trained on one class."
+            raise ValueError(complaint(_WHO, "y", "hold two classes or more", got, advice))
+        if self.method != "whitened":
+            return self._fit_by_paper(X, codes, weight, total, loss)
+
+        binary = len(self.classes_) == 2
+        labels = np.where(codes == 1, 1.0, -1.0) if binary else codes.astype(float)
+        share = np.full(len(codes), 1.0 / total) if weight is None else weight / total
+        centre = _centre(X) if self.fit_intercept else np.zeros(X.shape[1])
+        samples = Samples(X, labels, share, centre, loss, effective_n_jobs(self.n_jobs))
+        rng = self._rng()
+        stages = whitened.stages_of(self._problem(samples, total), rng)
+        if binary:
+            return self._fit_stages([stages], X, rng)
+        each = ([now.one_against_rest(k) for now in stages] for k in range(len(self.classes_)))
+        return self._fit_stages(each, X, rng)
+
+    def _check_parameters(self) -> MarginLoss:
+        number(self.C, _WHO, "C", above=0, finite=False)
+        number(self.tol, _WHO, "tol", above=0)
+        whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
+        whole_number(self.n_restarts, _WHO, "n_restarts")
+        look_up(self.method, {"whitened": None, **METHODS}, _WHO, "method")
+        return margin_loss(self.loss, _WHO)
+
+    def _rng(self) -> np.random.Generator:
+        """The same in every fit, unless random_state says otherwise."""
+        if self.random_state is None:
+            return np.random.default_rng(0)
+        return np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+
+    def _data(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
+        """X, y, weights, checked; NaN and infinity in X are left to the first pass."""
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False
+        )
+        if sp.issparse(X):
+            if not X.has_canonical_format:
+                X = X.copy()
+                X.sum_duplicates()
+        elif not (X.flags.c_contiguous or X.flags.f_contiguous):
+            X = np.ascontiguousarray(X)
+        if sample_weight is None:
+            return X, y, None
+        weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
+        )
+        return X, y, weight
+
+    def _problem(self, samples: Any, total: float) -> whitened.Problem:
+        alpha = 1.0 / (self.C * total)
+        penalty = np.full(samples.d, alpha)
+        return whitened.Problem(samples, penalty, self.fit_intercept, samples.loss.is_convex)
+
+    def _fit_stages(self, each: Iterable[list[whitened.Problem]], X: Any, rng: Any) -> Any:
+        """Run the method for every class (or once, for two)."""
+        results: list[Result] = []
+        for stages in each:
+            samples = stages[-1].samples
+            start = self._warm_start(len(results), samples)
+            callback = _printer(len(results)) if self.verbose else None
+            try:
+                result = whitened.run(stages, start, self.tol, self.max_iter, rng, callback)
+                if self.n_restarts and not stages[-1].convex:
+                    result = whitened.restart(
+                        stages, result, self.n_restarts, self.tol, self.max_iter, rng, callback
+                    )
+            except whitened.NotFinite:
+                samples.refuse_what_is_not_finite(type(self).__name__)
+                raise
+            results.append(replace(result, guarantee=_guarantee(stages)))
+            if result.status is Status.interrupted:
+                break
+        self._take(results, samples.centre)
+        return self
+
+    def _fit_by_paper(
+        self, X: Any, codes: np.ndarray, weight: Any, total: float, loss: MarginLoss
+    ) -> HalfspaceClassifier:
+        """One of the paper's five methods, on centred data."""
+        if not self.fit_intercept:
+            advice = "Use method='whitened', or fit the intercept."
+            got = f"False with method={self.method!r}, which works on centred data"
+            raise ValueError(complaint(_WHO, "fit_intercept", "be True", got, advice))
+        results: list[Result] = []
+        binary = len(self.classes_) == 2
+        alpha = 1.0 / (self.C * total)
+        design = Design(X, sample_weight=weight, who=_WHO)
+        for k in [1] if binary else range(len(self.classes_)):
+            y = np.where(codes == k, 1.0, -1.0)
+            objective = Halfspace(
+                design, y, loss, l2_penalty=alpha, intercept=True, sample_weight=weight
+            )
+            callback = _printer(len(results)) if self.verbose else None
+            start = self._warm_start(len(results), design)
+            results.append(
+                minimize(
+                    objective, self.method, start,
+                    max_iter=self.max_iter, tol=self.tol, callback=callback,
+                )
+            )  # fmt: skip
+        self._take(results, design.mean)
+        return self
+
+    def _warm_start(self, k: int, samples: Any) -> np.ndarray | None:
+        """The present coefficients of class k as (w, b) for centred features."""
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        if k >= len(self.coef_) or self.coef_.shape[1] != len(samples.centre):
+            return None
+        w = np.array(self.coef_[k], float)
+        if not self.fit_intercept:
+            return w
+        return np.append(w, self.intercept_[k] + samples.centre @ w)
+
+    def _take(self, results: list[Result], centre: np.ndarray) -> None:
+        """Set the attributes; warn where a run did not converge; pass an interruption on."""
+        thetas = np.array([result.x for result in results])
+        self.coef_ = thetas[:, : len(centre)]
+        self.intercept_ = np.zeros(len(thetas))
+        if self.fit_intercept:
+            self.intercept_ = thetas[:, -1] - self.coef_ @ centre
+        self.n_iter_ = np.array([result.n_iter for result in results])
+        self.result_ = results[0] if len(self.classes_) == 2 else results
+        if any(result.status is Status.interrupted for result in results):
+            raise KeyboardInterrupt
+        failed = [k for k, result in enumerate(results) if not result.success]
+        if failed:
+            which = "" if len(results) == 1 else f" (classes {failed})"
+            worst = results[failed[0]]
+            left = "" if np.isnan(worst.gap) else f" Relative suboptimality: about {worst.gap:.1e}."
+            text = f"HalfspaceClassifier{which}: {worst.status.value}{left}"
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+
+    # ------------------------------------------------------------------ predict
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """P(class | x), shape (n, n_classes): 1/(1 + exp(-(x^T w + b))), summing to 1."""
+        scores = expit(self.decision_function(X))
+        if scores.ndim == 1:
+            return np.column_stack([1.0 - scores, scores])
+        sums = scores.sum(axis=1, keepdims=True)
+        return np.where(sums > 0, scores / np.where(sums > 0, sums, 1.0), 1.0 / scores.shape[1])
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithm of `predict_proba`."""
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
+        return np.log(self.predict_proba(X))
+
+
+# --------------------------------------------------------------------------- parts of fit
+
+
+def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted classes and the index of each label; two numbers are told without sorting."""
+    if y.dtype.kind in "iubf" and len(y):
+        low, high = y.min(), y.max()
+        upper = y == high
+        whole = float(low).is_integer() and float(high).is_integer()
+        if whole and low < high and np.count_nonzero(upper) + np.count_nonzero(y == low) == len(y):
+            return np.array([low, high]), upper.astype(np.intp)
+    check_classification_targets(y)
+    return np.unique(y, return_inverse=True)
+
+
+def _centre(X: Any) -> np.ndarray:
+    """The mean of some rows, about the first: exact for constant columns."""
+    step = max(1, X.shape[0] // _CENTRE_ROWS)
+    rows = X[::step]
+    if sp.issparse(X):
+        return np.asarray(rows.mean(axis=0), float).ravel()
+    origin = rows[0].astype(np.float64)
+    return origin + (rows - origin).mean(axis=0)
+
+
+def _guarantee(stages: list[whitened.Problem]) -> str:
+    """What Theorem 2 promises of gdnp on large dense data that look Gaussian; else nothing."""
+    few, all_rows = stages[0].samples, stages[-1].samples
+    if all_rows.is_sparse or all_rows.size < _LOOK_FROM or all_rows.d > 300:
+        return ""
+    if not isinstance(few, Samples) or few.weight.max() > 2 * few.weight.min():
+        return ""
+    step = max(1, few.n // 1_000)
+    X, y = few.X[::step], few.y[::step]
+    check = theory.check_assumptions(Moments.from_data(X, y), X, y, n_directions=2)
+    return check.guarantees["Theorem 2 (halfspaces)"] if check.gaussian else ""
+
+
+def _printer(k: int) -> Callable[[Progress], None]:
+    def show(row: Progress) -> None:
+        print(
+            f"[HalfspaceClassifier] class {k}, iteration {row.iteration}: "
+            f"f = {row.fun:.12g}, gradient {row.grad_norm:.2e}, passes {row.passes}, "
+            f"{row.seconds:.2f} s"
+        )
+
+    return show
