@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from importlib import import_module
@@ -315,20 +315,25 @@ def _fetch(*values: Any) -> Any:
     return results[0] if len(values) == 1 else results
 
 
-def _tree(parts: list[Any], combine: Callable[[list[Any]], Any] | None = None) -> Any:
+def _tree(parts: list[Any], combine: Callable[[Sequence[Any]], Any] | None = None) -> Any:
     """All parts combined, neighbours first; their sum by default."""
-    together = _delayed(combine or _added)
+    together = _delayed(_combined)
     while True:
-        parts = [together(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
+        groups = [parts[i : i + _FAN_IN] for i in range(0, len(parts), _FAN_IN)]
+        parts = [together(combine or _added, *group) for group in groups]
         if len(parts) == 1:
             return parts[0]
 
 
-def _added(parts: Iterable[Any]) -> Any:
+def _combined(combine: Callable[[Sequence[Any]], Any], *parts: Any) -> Any:
+    return combine(parts)
+
+
+def _added(parts: Sequence[Any]) -> Any:
     return reduce(operator.add, parts)
 
 
-def _chained(parts: Iterable[list[Any]]) -> list[Any]:
+def _chained(parts: Sequence[list[Any]]) -> list[Any]:
     return [item for part in parts for item in part]
 
 
@@ -365,12 +370,12 @@ def _category_ranges(samples: Samples) -> Any:
     return category_ranges(samples.X)
 
 
-def _joint_ranges(parts: Iterable[np.ndarray | None]) -> np.ndarray | None:
+def _joint_ranges(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """The ranges of categories in several blocks; None if their rows differ in length."""
-    ranges = list(parts)
-    if any(r is None or r.shape != ranges[0].shape for r in ranges):  # type: ignore[union-attr]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or len({part.shape for part in known}) > 1:
         return None
-    first, last = np.array(ranges).transpose(1, 0, 2)
+    first, last = np.array(known).transpose(1, 0, 2)
     return np.array([first.min(axis=0), last.max(axis=0)])
 
 
@@ -569,6 +574,21 @@ def from_dask(
     return tally.classes, samples.centred_at(means) if intercept else samples, total
 
 
+def map_rows(function: Callable[..., Any], X: Any, *arguments: Any, columns: int) -> Any:
+    """function(block, *arguments) of each block of rows: a Dask array (n,), or (n, columns)."""
+    array = X.to_dask_array() if _is_frame(X) else X
+    if array.ndim == 2:
+        array = array.rechunk({1: -1})
+    if columns == 1:
+        shape: dict[str, Any] = {"drop_axis": 1} if array.ndim == 2 else {}
+    else:
+        shape = {"chunks": (array.chunks[0], (columns,))}
+        if array.ndim == 1:
+            shape["new_axis"] = 1
+    like = np.empty((0,) if columns == 1 else (0, columns))
+    return array.map_blocks(function, *arguments, dtype=np.float64, meta=like, **shape)
+
+
 def classes_of(y: Any, who: str = _WHO) -> np.ndarray:
     """The labels that occur in a Dask array or Series, in order."""
     require_dask(who)
@@ -662,7 +682,8 @@ def _class_factors(tally: _Tally, class_weight: Any) -> np.ndarray:
     from sklearn.utils.class_weight import compute_class_weight
 
     if isinstance(class_weight, str) and class_weight == "balanced":
-        return tally.counts.sum() / (len(tally.counts) * tally.counts)
+        share = tally.weights * (len(tally.classes) / tally.weights.sum())
+        return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
     return compute_class_weight(class_weight, classes=tally.classes, y=tally.classes)
 
 
@@ -737,7 +758,7 @@ class _Joint:
 
     who: str
 
-    def __call__(self, parts: Iterable[Any]) -> tuple[list[_Fact], _Tally]:
+    def __call__(self, parts: Sequence[Any]) -> tuple[list[_Fact], _Tally]:
         facts, tallies = zip(*parts, strict=True)
         return _chained(facts), self.tallies(tallies)
 
@@ -908,5 +929,5 @@ def _first_bad(
     return i, row if selection.rows is None else int(selection.rows[row]), column, value
 
 
-def _first(parts: Iterable[Any]) -> Any:
+def _first(parts: Sequence[Any]) -> Any:
     return next((part for part in parts if part is not None), None)

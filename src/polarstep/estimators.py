@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import cluster, theory, whitened
 from .design import Design
@@ -158,36 +158,26 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         An interrupted fit keeps its last iterate, from which warm_start goes on.
         """
         loss = self._check_parameters()
-        if cluster.is_dask(X):
-            return self._fit_dask(X, y, sample_weight, loss)
-        X, y, weight = self._data(X, y, sample_weight)
-        self.classes_, codes = _encode(y)
-        if self.class_weight is not None:
-            per_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            weight = per_class[codes] if weight is None else weight * per_class[codes]
-        if weight is not None and not weight.all():
-            kept = np.flatnonzero(weight)
-            X, codes, weight = X[kept], codes[kept], weight[kept]
+        if cluster.is_dask(X, y):
+            self._check_method_on_dask()
+            self.classes_, rows, total = cluster.from_dask(
+                X, y, sample_weight,
+                loss=loss, intercept=self.fit_intercept, class_weight=self.class_weight,
+                n_threads=effective_n_jobs(self.n_jobs),
+            )  # fmt: skip
+            self.n_features_in_ = rows.d
+            _remember_names(self, X)
+            return self._fit_samples(rows, total)
+        X, codes, weight = self._data(X, y, sample_weight)
         total = float(len(codes) if weight is None else weight.sum())
-        present = len(np.unique(codes)) if weight is not None else len(self.classes_)
-        if present < 2:
-            got = f"{present} class of positive weight"
-            advice = "A classifier can't be trained on one class."
-            raise ValueError(complaint(_WHO, "y", "hold two classes or more", got, advice))
         if self.method != "whitened":
             return self._fit_by_paper(X, codes, weight, total, loss)
-
         binary = len(self.classes_) == 2
         labels = np.where(codes == 1, 1.0, -1.0) if binary else codes.astype(float)
         share = np.full(len(codes), 1.0 / total) if weight is None else weight / total
         centre = _centre(X) if self.fit_intercept else np.zeros(X.shape[1])
         samples = Samples(X, labels, share, centre, loss, effective_n_jobs(self.n_jobs))
-        rng = self._rng()
-        stages = whitened.stages_of(self._problem(samples, total), rng)
-        if binary:
-            return self._fit_stages([stages], X, rng)
-        each = ([now.one_against_rest(k) for now in stages] for k in range(len(self.classes_)))
-        return self._fit_stages(each, X, rng)
+        return self._fit_samples(samples, total)
 
     def _check_parameters(self) -> MarginLoss:
         number(self.C, _WHO, "C", above=0, finite=False)
@@ -204,7 +194,10 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         return np.random.default_rng(check_random_state(self.random_state).randint(2**31))
 
     def _data(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
-        """X, y, weights, checked; NaN and infinity in X are left to the first pass."""
+        """X, the index of each label in classes_, and weights, where they are not all 1.
+
+        NaN and infinity in X are left to the first pass. Rows of weight zero are left out.
+        """
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False
         )
@@ -214,39 +207,57 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
                 X.sum_duplicates()
         elif not (X.flags.c_contiguous or X.flags.f_contiguous):
             X = np.ascontiguousarray(X)
-        if sample_weight is None:
-            return X, y, None
-        weight = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
-        )
-        return X, y, weight
+        self.classes_, codes = _encode(y)
+        weight, present = None, len(self.classes_)
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
+            )
+        if self.class_weight is not None:
+            factors = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y, sample_weight=sample_weight
+            )[codes]
+            weight = factors if weight is None else weight * factors
+        if weight is not None:
+            if not weight.all():
+                kept = np.flatnonzero(weight)
+                X, codes, weight = X[kept], codes[kept], weight[kept]
+            present = len(np.unique(codes))
+        if present < 2:
+            got = f"{present} class of positive weight"
+            advice = "A classifier can't be trained on one class."
+            raise ValueError(complaint(_WHO, "y", "hold two classes or more", got, advice))
+        return X, codes, weight
 
-    def _problem(self, samples: Any, total: float) -> whitened.Problem:
-        alpha = 1.0 / (self.C * total)
-        penalty = np.full(samples.d, alpha)
-        return whitened.Problem(samples, penalty, self.fit_intercept, samples.loss.is_convex)
+    def _check_method_on_dask(self) -> None:
+        if self.method != "whitened":
+            got, advice = repr(self.method), "The others need the data in memory."
+            raise ValueError(complaint(_WHO, "method", "be 'whitened' on Dask", got, advice))
 
-    def _fit_stages(self, each: Iterable[list[whitened.Problem]], X: Any, rng: Any) -> Any:
-        """Run the method for every class (or once, for two)."""
+    def _fit_samples(self, samples: Any, total: float) -> HalfspaceClassifier:
+        """Run whitened: once for two classes, else once a class, from the same subsamples."""
+        penalty = np.full(samples.d, 1.0 / (self.C * total))
+        rng = self._rng()
+        problem = whitened.Problem(samples, penalty, self.fit_intercept, samples.loss.is_convex)
+        stages, n_classes = whitened.stages_of(problem, rng), len(self.classes_)
         results: list[Result] = []
-        for stages in each:
-            samples = stages[-1].samples
-            start = self._warm_start(len(results), samples)
-            callback = _printer(len(results)) if self.verbose else None
+        for k in range(1 if n_classes == 2 else n_classes):
+            each = stages if n_classes == 2 else [now.one_against_rest(k) for now in stages]
+            start = self._warm_start(k, samples.centre)
+            callback = _printer(k) if self.verbose else None
             try:
-                result = whitened.run(stages, start, self.tol, self.max_iter, rng, callback)
-                if self.n_restarts and not stages[-1].convex:
+                result = whitened.run(each, start, self.tol, self.max_iter, rng, callback)
+                if self.n_restarts and not problem.convex:
                     result = whitened.restart(
-                        stages, result, self.n_restarts, self.tol, self.max_iter, rng, callback
+                        each, result, self.n_restarts, self.tol, self.max_iter, rng, callback
                     )
             except whitened.NotFinite:
-                samples.refuse_what_is_not_finite(type(self).__name__)
+                samples.refuse_what_is_not_finite(_WHO)
                 raise
-            results.append(replace(result, guarantee=_guarantee(stages)))
+            results.append(replace(result, guarantee=_guarantee(each)))
             if result.status is Status.interrupted:
                 break
-        self._take(results, samples.centre)
-        return self
+        return self._take(results, samples.centre)
 
     def _fit_by_paper(
         self, X: Any, codes: np.ndarray, weight: Any, total: float, loss: MarginLoss
@@ -266,7 +277,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
                 design, y, loss, l2_penalty=alpha, intercept=True, sample_weight=weight
             )
             callback = _printer(len(results)) if self.verbose else None
-            start = self._warm_start(len(results), design)
+            start = self._warm_start(k if len(self.classes_) > 2 else 0, design.mean)
             results.append(
                 minimize(
                     objective, self.method, start,
@@ -276,18 +287,16 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         self._take(results, design.mean)
         return self
 
-    def _warm_start(self, k: int, samples: Any) -> np.ndarray | None:
+    def _warm_start(self, k: int, centre: np.ndarray) -> np.ndarray | None:
         """The present coefficients of class k as (w, b) for centred features."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
-        if k >= len(self.coef_) or self.coef_.shape[1] != len(samples.centre):
+        if k >= len(self.coef_) or self.coef_.shape[1] != len(centre):
             return None
         w = np.array(self.coef_[k], float)
-        if not self.fit_intercept:
-            return w
-        return np.append(w, self.intercept_[k] + samples.centre @ w)
+        return np.append(w, self.intercept_[k] + centre @ w) if self.fit_intercept else w
 
-    def _take(self, results: list[Result], centre: np.ndarray) -> None:
+    def _take(self, results: list[Result], centre: np.ndarray) -> HalfspaceClassifier:
         """Set the attributes; warn where a run did not converge; pass an interruption on."""
         thetas = np.array([result.x for result in results])
         self.coef_ = thetas[:, : len(centre)]
@@ -296,34 +305,66 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             self.intercept_ = thetas[:, -1] - self.coef_ @ centre
         self.n_iter_ = np.array([result.n_iter for result in results])
         self.result_ = results[0] if len(self.classes_) == 2 else results
-        if any(result.status is Status.interrupted for result in results):
+        if results[-1].status is Status.interrupted:
             raise KeyboardInterrupt
         failed = [k for k, result in enumerate(results) if not result.success]
         if failed:
             which = "" if len(results) == 1 else f" (classes {failed})"
             worst = results[failed[0]]
             left = "" if np.isnan(worst.gap) else f" Relative suboptimality: about {worst.gap:.1e}."
-            text = f"HalfspaceClassifier{which}: {worst.status.value}{left}"
-            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+            text = f"{_WHO}{which}: {worst.status.value}{left}"
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        return self
 
     # ------------------------------------------------------------------ predict
 
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """P(class | x), shape (n, n_classes): 1/(1 + exp(-(x^T w + b))), summing to 1."""
-        scores = expit(self.decision_function(X))
-        if scores.ndim == 1:
-            return np.column_stack([1.0 - scores, scores])
-        sums = scores.sum(axis=1, keepdims=True)
-        return np.where(sums > 0, scores / np.where(sums > 0, sums, 1.0), 1.0 / scores.shape[1])
+    def decision_function(self, X: Any) -> Any:
+        """x^T w + b, shape (n,) for two classes, else (n, n_classes); a Dask array of Dask data."""
+        if not cluster.is_dask(X):
+            return super().decision_function(X)
+        check_is_fitted(self)
+        _check_names(self, X)
+        columns = 1 if len(self.classes_) == 2 else len(self.classes_)
+        return cluster.map_rows(_scores, X, self.coef_, self.intercept_, columns=columns)
+
+    def predict(self, X: Any) -> Any:
+        """The class of each row, shape (n,); a Dask array of Dask data."""
+        if not cluster.is_dask(X):
+            return super().predict(X)
+        scores = self.decision_function(X)
+        chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
+        return chosen.map_blocks(self.classes_.__getitem__, dtype=self.classes_.dtype)
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithm of `predict_proba`."""
+    def predict_proba(self, X: Any) -> Any:
+        """P(class | x), shape (n, n_classes): 1/(1 + exp(-(x^T w + b))), summing to 1."""
         scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
-        return np.log(self.predict_proba(X))
+        if cluster.is_dask(scores):
+            return cluster.map_rows(_probabilities, scores, columns=len(self.classes_))
+        return _probabilities(scores)
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Any:
+        """The logarithm of `predict_proba`."""
+        check_is_fitted(self)
+        if len(self.classes_) > 2 or cluster.is_dask(X):
+            return np.log(self.predict_proba(X))
+        scores = self.decision_function(X)
+        return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
+
+
+def _scores(X: Any, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    scores = np.asarray(X @ coef.T) + intercept
+    return scores if len(coef) > 1 else scores.ravel()
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    """Of each class, from the scores of all, or of the second of two."""
+    if scores.ndim == 1:
+        return np.column_stack([expit(-scores), expit(scores)])
+    each = expit(scores)
+    sums = each.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, each / np.where(sums > 0, sums, 1.0), 1.0 / each.shape[1])
 
 
 # --------------------------------------------------------------------------- parts of fit
@@ -339,6 +380,24 @@ def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return np.array([low, high]), upper.astype(np.intp)
     check_classification_targets(y)
     return np.unique(y, return_inverse=True)
+
+
+def _remember_names(model: HalfspaceClassifier, X: Any) -> None:
+    """The column names of a Dask data frame, as scikit-learn keeps those of others."""
+    if hasattr(X, "columns"):
+        model.feature_names_in_ = np.asarray(X.columns, dtype=object)
+    elif hasattr(model, "feature_names_in_"):
+        del model.feature_names_in_
+
+
+def _check_names(model: HalfspaceClassifier, X: Any) -> None:
+    if X.shape[1] != model.n_features_in_:
+        must = f"have the {model.n_features_in_} columns that fit saw"
+        raise ValueError(complaint(_WHO, "X", must, X.shape[1]))
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
+        must = "have the columns that fit saw, in their order"
+        raise ValueError(complaint(_WHO, "X", must, ", ".join(map(str, X.columns))))
 
 
 def _centre(X: Any) -> np.ndarray:
