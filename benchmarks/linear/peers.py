@@ -40,7 +40,7 @@ def peers(problem: Problem) -> dict[str, list[Make]]:
         found[solver] = [partial(logistic_regression, problem, o) for o in variants]
     if find_spec("glum"):
         found["glum"] = [partial(glum, problem)]
-    dense = ("newton-cholesky", "glum") if problem.X.shape[1] <= 5_000 else ()
+    dense = ("newton-cholesky", "glum") if problem.X.shape[1] <= 2_000 else ()
     return dict(sorted(found.items(), key=lambda item: item[0] not in dense))
 
 
