@@ -2,7 +2,7 @@
 
 A pass is one task a block of rows, in which the block is a `Samples`, and a tree that adds up what
 the blocks return. Sums come to the client, and the rows of a small subsample; values by row
-(margins, weights, curvatures) stay where their blocks are, as `RowValues`. Whatever lies on a
+(margins, weights, curvatures) stay where their blocks are, as `Parts`. Whatever lies on a
 worker is the outcome of a task that can be run again, so that a worker may die at any time; sums
 are taken in one order, so that this changes no digit.
 """
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import operator
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -50,14 +51,52 @@ def is_dask(*values: Any) -> bool:
     return any(is_dask_collection(value) for value in values)
 
 
-@dataclass(frozen=True)
-class RowValues:
-    """A number for each row, on the workers: one task a block, computed or yet to be.
+class Parts:
+    """A value for each block of rows, on the workers: a Dask collection of tasks, done or to do.
 
-    A task may return a tuple that ends with the values.
+    Where it stands for values by row, a task may return a tuple that ends with them.
     """
 
-    parts: list[Any]
+    def __init__(self, graph: dict[Any, Any], keys: list[Any]) -> None:
+        self.graph, self.keys = graph, keys
+
+    def take(self, which: list[int]) -> Parts:
+        """Some of them, all of which are done."""
+        keys = [self.keys[i] for i in which]
+        return Parts({key: self.graph[key] for key in keys}, keys)
+
+    def persist(self) -> Parts:
+        """The same, with the tasks being done."""
+        (parts,) = _dask().persist(self)
+        return parts
+
+    def compute(self) -> list[Any]:
+        """The values, here."""
+        (values,) = _dask().compute(self)
+        return values
+
+    def __dask_graph__(self) -> dict[Any, Any]:
+        return self.graph
+
+    def __dask_keys__(self) -> list[Any]:
+        return self.keys
+
+    def __dask_tokenize__(self) -> Any:
+        return "polarstep.Parts", self.keys  # or Dask would read all the values
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., list[Any]], tuple[()]]:
+        return list, ()
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., Parts], tuple[list[Any]]]:
+        return Parts, (self.keys,)
+
+    @staticmethod
+    def __dask_optimize__(graph: Any, keys: list[Any], **_: Any) -> Any:
+        return graph.cull(set(keys))
+
+    @staticmethod
+    def __dask_scheduler__(*arguments: Any, **options: Any) -> Any:
+        return import_module("dask.threaded").get(*arguments, **options)
 
 
 @dataclass(frozen=True)
@@ -87,13 +126,13 @@ class Census:
 class DaskSamples:
     """Rows in blocks on Dask workers, with labels and weights, for one loss; see `Samples`.
 
-    Made by `from_dask`. All values by row that its methods take and give are `RowValues`.
+    Made by `from_dask`. All values by row that its methods take and give are `Parts`.
 
     Parameters
     ----------
-    X : list of Delayed
+    X : Parts
         The blocks, each an array or a CSR matrix as `Samples` takes it, none empty.
-    rows : list of Delayed
+    rows : Parts
         The labels and weights of each block as a tuple of two arrays.
     census : Census
     centre : ndarray, shape (d,)
@@ -104,8 +143,8 @@ class DaskSamples:
 
     def __init__(
         self,
-        X: list[Any],
-        rows: list[Any],
+        X: Parts,
+        rows: Parts,
         census: Census,
         centre: np.ndarray,
         loss: MarginLoss,
@@ -115,7 +154,6 @@ class DaskSamples:
         self.d, self.is_sparse = census.d, census.is_sparse
         self.n = int(census.counts.sum())
         self._X, self._rows = X, rows
-        (self._context,) = _persist(_constant((centre, loss)))
 
     @property
     def size(self) -> int:
@@ -123,9 +161,9 @@ class DaskSamples:
         return int(self.census.nnz) if self.is_sparse else self.n * self.d
 
     @property
-    def weight(self) -> RowValues:
+    def weight(self) -> Parts:
         """The weight of each row."""
-        return RowValues(self._rows)
+        return self._rows
 
     def centred_at(self, centre: np.ndarray) -> DaskSamples:
         """The same rows about another centre."""
@@ -137,8 +175,7 @@ class DaskSamples:
 
     def one_against_rest(self, label: float) -> DaskSamples:
         """The same rows with +1 for one of the labels and -1 for the others."""
-        relabel = _delayed(_relabelled)
-        rows = _persist(*(relabel(part, label) for part in self._rows))
+        rows = _tasks("relabelled", _relabelled, self._rows, label).persist()
         which = self.census.labels == label
         counts, weights = (
             np.column_stack([table[:, ~which].sum(axis=1), table[:, which].sum(axis=1)])
@@ -162,22 +199,22 @@ class DaskSamples:
 
     def means(self) -> np.ndarray:
         """The weighted means of the columns, shape (d,). One read of X."""
-        return self._sum(self._map(_column_sums)) / self.census.weights.sum()
+        return self._sum(_column_sums) / self.census.weights.sum()
 
     def effective_rows(self) -> np.ndarray:
         """How many rows each column's variance rests on, shape (d,)."""
         if self.is_sparse:
-            return self._sum(self._map(Samples.effective_rows))
+            return self._sum(Samples.effective_rows)
         step = max(1, self.n // 1_000)
         starts = np.cumsum(self.census.counts.sum(axis=1))
-        first = RowValues([0, *(int(-start % step) for start in starts[:-1])])
-        rows, second, fourth = self._sum(self._map(_fourth_moments, first, step))
+        first = _Each([0, *(int(-start % step) for start in starts[:-1])])
+        rows, second, fourth = self._sum(_fourth_moments, first, step)
         few = np.divide(second**2, fourth, out=np.zeros(self.d), where=fourth > 0)
         return few * (self.n / rows[0])
 
     def categories(self) -> np.ndarray:
         """Where the columns of each category of a sparse X begin; [0] unless it is categorical."""
-        return category_starts(_fetch(_tree(self._map(_category_ranges), _joint_ranges)))
+        return category_starts(_combined(self._map(_category_ranges), _joint_ranges))
 
     def gram_cost(self, k: int) -> float:
         """About how long `gram` takes, in passes."""
@@ -201,93 +238,88 @@ class DaskSamples:
             ]
         )
         seed = int(rng.integers(1 << 62))
-        draw = _delayed(_drawn)
-        drawn = [
-            draw(self._X[i], self._rows[i], labels, wanted[i], [seed, i])
-            for i in np.flatnonzero(wanted.sum(axis=1)).tolist()
-        ]
+        blocks = np.flatnonzero(wanted.sum(axis=1)).tolist()
+        drawn = _tasks(
+            "drawn",
+            _drawn,
+            self._X.take(blocks),
+            self._rows.take(blocks),
+            labels,
+            _Each([wanted[i] for i in blocks]),
+            _Each([[seed, i] for i in blocks]),
+        )
         total = self.census.weights.sum(axis=0)
         if wanted.sum() * (self.size / self.n) > _CLIENT_VALUES:
-            return self._sample_on_workers(_persist(*drawn), total)
-        parts = _fetch(*drawn)
-        X = [part[0] for part in parts]
-        y = np.concatenate([part[1] for part in parts])
-        weight = np.concatenate([part[2] for part in parts])
+            return self._sample_on_workers(drawn.persist(), total)
+        X, *columns = zip(*drawn.compute(), strict=True)
+        y, weight = map(np.concatenate, columns)
         weight *= _factors(total, _by_label(y, weight, labels)[1])[np.searchsorted(labels, y)]
         joined = sp.vstack(X, format="csr") if self.is_sparse else np.concatenate(X)
         return Samples(joined, y, weight, self.centre, self.loss, self.n_threads)
 
-    def _sample_on_workers(self, drawn: list[Any], total: np.ndarray) -> DaskSamples:
-        X = [part[0] for part in drawn]
-        rows = [part[1:] for part in drawn]
-        labels = self.census.labels
-        before = census_of(X, rows, labels)
-        factors = _factors(total[np.isin(labels, before.labels)], before.weights.sum(axis=0))
-        scale = _delayed(_scaled)
-        rows = [scale(part, before.labels, factors) for part in rows]
-        X, rows = _persist(*X), _persist(*rows)
+    def _sample_on_workers(self, drawn: Parts, total: np.ndarray) -> DaskSamples:
+        X = _tasks("block", operator.itemgetter(0), drawn).persist()
+        rows = _tasks("rows", operator.itemgetter(slice(1, None)), drawn)
+        before = census_of(X, rows, self.census.labels)
+        present = np.isin(self.census.labels, before.labels)
+        factors = _factors(total[present], before.weights.sum(axis=0))
+        rows = _tasks("scaled", _scaled, rows, before.labels, factors).persist()
         census = replace(before, weights=before.weights * factors)
         return DaskSamples(X, rows, census, self.centre, self.loss, self.n_threads)
 
     # ------------------------------------------------------------------ passes over the rows
 
-    def evaluate(self, w: np.ndarray, b: float) -> tuple[Sums, RowValues]:
+    def evaluate(self, w: np.ndarray, b: float) -> tuple[Sums, Parts]:
         """The sums at (w, b), and the margins. One read of X."""
         parts = self._map(Samples.evaluate, w, b)
-        first = _delayed(operator.itemgetter(0))
-        total, *parts = _persist(_tree([first(part) for part in parts]), *parts)
-        return _fetch(total), RowValues(parts)
+        total = _tree(_tasks("sums", operator.itemgetter(0), parts))
+        both = Parts(total.graph, [*total.keys, *parts.keys]).persist()
+        first, *rest = range(len(both.keys))
+        return both.take([first]).compute()[0], both.take(rest)
 
-    def project(self, v: np.ndarray, h: float) -> RowValues:
+    def project(self, v: np.ndarray, h: float) -> Parts:
         """How the margins change with (w, b) along (v, h). One read of X."""
-        return RowValues(_persist(*self._map(Samples.project, v, h)))
+        return self._map(Samples.project, v, h).persist()
 
-    def plane(self, margins: RowValues, p: RowValues, t: float, h: float) -> np.ndarray:
+    def plane(self, margins: Parts, p: Parts, t: float, h: float) -> np.ndarray:
         """The loss at margins + t p - h y: value, by t, h, tt, th, hh, shape (6,). Reads no X."""
-        return self._sum(self._map(Samples.plane, margins, p, t, h))
+        return self._sum(Samples.plane, margins, p, t, h)
 
-    def move(self, margins: RowValues, p: RowValues, t: float, h: float) -> RowValues:
+    def move(self, margins: Parts, p: Parts, t: float, h: float) -> Parts:
         """margins + t p - h y; computed where it is asked for."""
-        return RowValues(self._map(Samples.move, margins, p, t, h))
+        return self._map(Samples.move, margins, p, t, h)
 
-    def total(self, values: RowValues) -> float:
+    def total(self, values: Parts) -> float:
         """The sum of n values."""
-        return self._sum(self._map(Samples.total, values))
+        return self._sum(Samples.total, values)
 
-    def root_mean_square(self, values: RowValues) -> float:
+    def root_mean_square(self, values: Parts) -> float:
         """The weighted root mean square of n values."""
-        total = self._sum(self._map(_weighted_square, values))
+        total = self._sum(_weighted_square, values)
         return float(np.sqrt(total / self.census.weights.sum()))
 
-    def curvatures(self, margins: RowValues) -> RowValues:
+    def curvatures(self, margins: Parts) -> Parts:
         """s |phi''(a)|; computed where it is asked for."""
-        return RowValues(self._map(Samples.curvatures, margins))
+        return self._map(Samples.curvatures, margins)
 
-    def gram(self, h: RowValues, place: np.ndarray, k: int) -> np.ndarray:
+    def gram(self, h: Parts, place: np.ndarray, k: int) -> np.ndarray:
         """Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), shape (k+1, k+1). One read of X."""
-        return self._sum(self._map(_gram, h, place, k))
+        return self._sum(_gram, h, place, k)
 
-    def squares(self, h: RowValues) -> np.ndarray:
+    def squares(self, h: Parts) -> np.ndarray:
         """Sum of h (x - centre)^2 by element, shape (d,). One read of X."""
-        return self._sum(self._map(Samples.squares, h))
+        return self._sum(Samples.squares, h)
 
     # ------------------------------------------------------------------ how
 
-    def _map(self, work: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """One task a block: work(samples, *arguments), each of `RowValues` getting its part."""
-        run = _delayed(_on_block)
-        # An array that all blocks get is a task of its own, so that the graph holds it once.
-        shared = [_constant(a) if isinstance(a, np.ndarray) else a for a in arguments]
-        return [
-            run(
-                work, self._context, X, rows,
-                *(a.parts[i] if isinstance(a, RowValues) else a for a in shared),
-            )
-            for i, (X, rows) in enumerate(zip(self._X, self._rows, strict=True))
-        ]  # fmt: skip
+    def _map(self, work: Callable[..., Any], *arguments: Any) -> Parts:
+        """work(samples, *arguments) of each block."""
+        name = work.__name__.strip("_")
+        these = self._X, self._rows, self.centre, self.loss
+        return _tasks(name, _on_block, work, *these, *arguments)
 
-    def _sum(self, parts: list[Any]) -> Any:
-        return _fetch(_tree(parts))
+    def _sum(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return _combined(self._map(work, *arguments))
 
 
 # --------------------------------------------------------------------------- graphs
@@ -297,35 +329,54 @@ def _dask() -> Any:
     return import_module("dask")
 
 
-def _delayed(function: Callable[..., Any]) -> Any:
-    return _dask().delayed(function, pure=False, traverse=False)
+class _Each(NamedTuple):
+    """An argument that differs from block to block."""
+
+    values: list[Any]
 
 
-def _constant(value: Any) -> Any:
-    return _dask().delayed(value, traverse=False)
+def _tasks(name: str, work: Callable[..., Any], *arguments: Any) -> Parts:
+    """One task a block: work(*arguments), each of `Parts` giving its part."""
+    n = next(len(a.keys) for a in arguments if isinstance(a, Parts))
+    name = f"{name}-{uuid.uuid4().hex}"
+    graph: dict[Any, Any] = {}
+    columns = []
+    for j, a in enumerate(arguments):
+        if isinstance(a, Parts):
+            graph |= a.graph
+            columns.append(a.keys)
+        elif isinstance(a, _Each):
+            columns.append(a.values)
+        elif isinstance(a, np.ndarray):  # once in the graph, not once a task
+            graph[name, "argument", j] = a
+            columns.append([(name, "argument", j)] * n)
+        else:
+            columns.append([a] * n)
+    keys = [(name, i) for i in range(n)]
+    tasks = ((work, *values) for values in zip(*columns, strict=True))
+    graph.update(zip(keys, tasks, strict=True))
+    return Parts(graph, keys)
 
 
-def _persist(*values: Any) -> list[Any]:
-    return list(_dask().persist(*values))
+def _tree(parts: Parts, combine: Callable[[Sequence[Any]], Any] | None = None) -> Parts:
+    """All parts combined, neighbours first, into one; added up by default."""
+    name = f"tree-{uuid.uuid4().hex}"
+    graph, keys, level = dict(parts.graph), parts.keys, 0
+    while level == 0 or len(keys) > 1:
+        groups = [keys[i : i + _FAN_IN] for i in range(0, len(keys), _FAN_IN)]
+        keys = [(name, level, i) for i in range(len(groups))]
+        tasks = ((_apply, combine or _added, *group) for group in groups)
+        graph.update(zip(keys, tasks, strict=True))
+        level += 1
+    return Parts(graph, keys)
 
 
-def _fetch(*values: Any) -> Any:
-    """The only way to the client; of one value itself, of several a tuple."""
-    results = _dask().compute(*values)
-    return results[0] if len(values) == 1 else results
+def _combined(parts: Parts, combine: Callable[[Sequence[Any]], Any] | None = None) -> Any:
+    """All parts combined, here."""
+    return _tree(parts, combine).compute()[0]
 
 
-def _tree(parts: list[Any], combine: Callable[[Sequence[Any]], Any] | None = None) -> Any:
-    """All parts combined, neighbours first; their sum by default."""
-    together = _delayed(_combined)
-    while True:
-        groups = [parts[i : i + _FAN_IN] for i in range(0, len(parts), _FAN_IN)]
-        parts = [together(combine or _added, *group) for group in groups]
-        if len(parts) == 1:
-            return parts[0]
-
-
-def _combined(combine: Callable[[Sequence[Any]], Any], *parts: Any) -> Any:
+def _apply(combine: Callable[[Sequence[Any]], Any], *parts: Any) -> Any:
     return combine(parts)
 
 
@@ -342,12 +393,12 @@ def _chained(parts: Sequence[list[Any]]) -> list[Any]:
 
 def _on_block(
     work: Callable[..., Any],
-    context: tuple[np.ndarray, MarginLoss],
     X: Any,
     rows: tuple[np.ndarray, np.ndarray],
+    centre: np.ndarray,
+    loss: MarginLoss,
     *arguments: Any,
 ) -> Any:
-    centre, loss = context
     samples = Samples(X, *rows, centre, loss)
     return work(samples, *(a[-1] if isinstance(a, tuple) else a for a in arguments))
 
@@ -443,11 +494,9 @@ class _Count(NamedTuple):
     nnz_squares: float
 
 
-def census_of(X: list[Any], rows: list[Any], labels: np.ndarray) -> Census:
+def census_of(X: Parts, rows: Parts, labels: np.ndarray) -> Census:
     """Count what blocks hold."""
-    count = _delayed(_counted)
-    tasks = [count(*block, labels) for block in zip(X, rows, strict=True)]
-    blocks: list[_Count] = _fetch(_tree(tasks, _chained))
+    blocks: list[_Count] = _combined(_tasks("counted", _counted, X, rows, labels), _chained)
     counts = np.array([block.counts for block in blocks])
     weights = np.array([block.weights for block in blocks])
     present = counts.any(axis=0)
@@ -524,51 +573,43 @@ def from_dask(
     from sklearn.utils.multiclass import check_classification_targets
 
     require_dask(who)
-    blocks, d, chunks, names = _matrix_blocks(X, who)
-    y_blocks = _column_blocks(y, "y", chunks, len(blocks), who)
-    weights: list[Any] = [None] * len(blocks)
+    X, names = _matrix(X, who)
+    n, d, chunks = X.numblocks[0], X.shape[1], _known_lengths(X)
+    columns = [_column(y, "y", chunks, n, who)]
     if sample_weight is not None:
-        weights = _column_blocks(sample_weight, "sample_weight", chunks, len(blocks), who)
-    together = _persist(*blocks, *y_blocks, *weights)
-    n = len(blocks)
-    blocks, y_blocks, weights = together[:n], together[n : 2 * n], together[2 * n :]
-
-    inspect = _delayed(_inspected)
-    pieces = zip(blocks, y_blocks, weights, strict=True)
-    facts, tally = _fetch(_tree([inspect(*piece, who) for piece in pieces], _Joint(who)))
+        columns.append(_column(sample_weight, "sample_weight", chunks, n, who))
+    blocks, y, *weights = (_parts_of(c) for c in (X, *columns))
+    weight = weights[0] if weights else None
+    facts, tally = _combined(_tasks("inspected", _inspected, blocks, y, weight, who), _Joint(who))
     _check(facts, d, who)
-    check_classification_targets(tally.classes)
-    factors = _class_factors(tally, class_weight)
+    if len(tally.classes):
+        check_classification_targets(tally.classes)
+    factors = _class_factors(tally, class_weight, who)
     total = float(tally.weights @ factors)
     if np.count_nonzero(tally.weights * factors) < 2:
         got = f"{np.count_nonzero(tally.weights * factors)} class of positive weight"
         advice = "A classifier can't be trained on one class."
         raise ValueError(complaint(who, "y", "hold two classes or more", got, advice))
 
-    select = _delayed(_selected)
-    pieces = zip(blocks, y_blocks, weights, strict=True)
-    scale = factors / total
-    selected = _persist(*(select(*piece, tally.classes, scale, tally.unit) for piece in pieces))
-    length = _delayed(_selected_length)
-    lengths = _fetch(_tree([length(part) for part in selected], _chained))
+    chosen = tally.classes, factors / total, tally.unit
+    selected = _tasks("selected", _selected, y, weight, *chosen).persist()
+    lengths = _combined(_tasks("length", _selected_length, selected), _chained)
     kept = [i for i in range(n) if lengths[i]]
-    prepare, rows_of = _delayed(_prepared), _delayed(_rows_of)
-    ready = [
-        blocks[i]
-        if facts[i].is_ready and lengths[i] == facts[i].length
-        else prepare(blocks[i], selected[i], who)
-        for i in kept
+    blocks, selected = blocks.take(kept), selected.take(kept)
+    prepared = _tasks("prepared", _prepared, blocks, selected, who)
+    used = [
+        raw if facts[i].is_ready and lengths[i] == facts[i].length else copy
+        for i, raw, copy in zip(kept, blocks.keys, prepared.keys, strict=True)
     ]
-    both = _persist(*ready, *(rows_of(selected[i]) for i in kept))
-    ready, rows = both[: len(kept)], both[len(kept) :]
+    ready = Parts(prepared.graph, used).persist()
+    rows = _tasks("rows", _rows_of, selected).persist()
     binary = len(tally.classes) == 2
     labels = np.array([-1.0, 1.0]) if binary else np.arange(len(tally.classes), dtype=float)
     census = census_of(ready, rows, labels)
     samples = DaskSamples(ready, rows, census, np.zeros(d), loss, n_threads)
     means = samples.means()
     if not np.isfinite(means).all():
-        find = _delayed(_first_bad)
-        found = _fetch(_tree([find(i, blocks[i], selected[i], who) for i in kept], _first))
+        found = _combined(_tasks("bad", _first_bad, _Each(kept), blocks, selected, who), _first)
         raise ValueError(_not_finite(found, facts, names, who))
     total *= tally.unit
     return tally.classes, samples.centred_at(means) if intercept else samples, total
@@ -592,22 +633,21 @@ def map_rows(function: Callable[..., Any], X: Any, *arguments: Any, columns: int
 def classes_of(y: Any, who: str = _WHO) -> np.ndarray:
     """The labels that occur in a Dask array or Series, in order."""
     require_dask(who)
-    count = _delayed(_tallied)
-    blocks = _column_blocks(y, "y", None, None, who)
-    return _fetch(_tree([count(block, who) for block in blocks], _Joint(who).tallies)).classes
+    blocks = _parts_of(_column(y, "y", None, None, who))
+    return _combined(_tasks("tallied", _tallied, blocks, who), _Joint(who).tallies).classes
 
 
-def _matrix_blocks(X: Any, who: str) -> tuple[list[Any], int, tuple[int, ...] | None, Any]:
-    """The row blocks of X, their number of columns, their lengths if known, and column names."""
-    convert = _delayed(_prepared)
-    if _is_frame(X):
+def _matrix(X: Any, who: str) -> tuple[Any, list[Any] | None]:
+    """X as a Dask array of one block of columns, and the names of columns that have some."""
+    convert = partial(_prepared, selection=None, who=who)
+    if _is_frame(X) and hasattr(X, "columns"):
         for name, kind in X.dtypes.items():
             if not _is_number(kind):
                 got = f"the dtype {kind} in column {name!r}"
                 advice = "Encode such columns, or leave them out."
                 raise TypeError(complaint(who, "X", "hold numbers", got, advice))
-        blocks = [convert(part, None, who) for part in X.to_delayed()]
-        return blocks, len(X.columns), None, list(X.columns)
+        names = list(X.columns)
+        return X.map_partitions(convert, meta=np.empty((0, len(names)))), names
     if not _is_array(X):
         must = "be a Dask array or DataFrame"
         raise TypeError(complaint(who, "X", must, f"a {type(X).__name__}"))
@@ -617,23 +657,24 @@ def _matrix_blocks(X: Any, who: str) -> tuple[list[Any], int, tuple[int, ...] | 
         raise TypeError(complaint(who, "X", "hold numbers", f"the dtype {X.dtype}"))
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
-    blocks = _array_blocks(X)
     if X.dtype not in (np.float32, np.float64):
-        blocks = [convert(block, None, who) for block in blocks]
-    return blocks, X.shape[1], _known_lengths(X), None
+        X = X.map_blocks(convert, dtype=np.float64, meta=X._meta.astype(np.float64))
+    return X, None
 
 
-def _column_blocks(
+def _column(
     value: Any, argument: str, chunks: tuple[int, ...] | None, count: int | None, who: str
-) -> list[Any]:
-    """The blocks of y or of weights, in step with those of X."""
+) -> Any:
+    """y or the weights, in blocks that are in step with those of X."""
     if not is_dask(value) and chunks is not None and np.ndim(value):
         value = import_module("dask.array").from_array(np.asarray(value), chunks=-1)
-    if _is_frame(value):
-        blocks = value.to_delayed()
-    elif _is_array(value) and value.ndim in (1, 2):
-        if value.ndim == 2 and value.shape[1] != 1:
-            raise ValueError(complaint(who, argument, "be one column", f"shape {value.shape}"))
+    if not (_is_frame(value) or (_is_array(value) and value.ndim in (1, 2))):
+        must = "be a Dask array or Series"
+        raise TypeError(complaint(who, argument, must, f"a {type(value).__name__}"))
+    if value.ndim == 2 and value.shape[1] != 1:
+        got = f"{value.shape[1]} columns"
+        raise ValueError(complaint(who, argument, "be one column", got))
+    if _is_array(value):
         value = value if value.ndim == 1 else value[:, 0]
         lengths = _known_lengths(value)
         if chunks is not None and lengths is not None and lengths != chunks:
@@ -641,14 +682,17 @@ def _column_blocks(
                 must = f"have as many rows as `X`, {sum(chunks)}"
                 raise ValueError(complaint(who, argument, must, sum(lengths)))
             value = value.rechunk((chunks,))
-        blocks = _array_blocks(value)
-    else:
-        must = "be a Dask array or Series"
-        raise TypeError(complaint(who, argument, must, f"a {type(value).__name__}"))
-    if count is not None and len(blocks) != count:
+    if count is not None and value.npartitions != count:
         must = f"have as many blocks as `X`, {count}, where their lengths are not known"
-        raise ValueError(complaint(who, argument, must, len(blocks), _ALIGN))
-    return list(blocks)
+        raise ValueError(complaint(who, argument, must, value.npartitions, _ALIGN))
+    return value
+
+
+def _parts_of(collection: Any) -> Parts:
+    """The blocks of a collection, persisted."""
+    (collection,) = _dask().persist(collection)
+    keys = import_module("dask.core").flatten(collection.__dask_keys__())
+    return Parts(dict(collection.__dask_graph__()), list(keys)).persist()
 
 
 def _is_array(value: Any) -> bool:
@@ -658,12 +702,6 @@ def _is_array(value: Any) -> bool:
 def _is_frame(value: Any) -> bool:
     """Whether this is a Dask DataFrame or Series."""
     return is_dask(value) and hasattr(value, "divisions") and hasattr(value, "to_delayed")
-
-
-def _array_blocks(array: Any) -> list[Any]:
-    # Left to optimise, Dask drops the references that keep a persisted array alive.
-    persisted = len(array.__dask_graph__()) == array.npartitions
-    return array.to_delayed(optimize_graph=not persisted).ravel().tolist()
 
 
 def _known_lengths(array: Any) -> tuple[int, ...] | None:
@@ -677,14 +715,18 @@ def _is_number(kind: Any) -> bool:
     return is_numeric_dtype(kind) and not is_complex_dtype(kind)  # bool is among them
 
 
-def _class_factors(tally: _Tally, class_weight: Any) -> np.ndarray:
+def _class_factors(tally: _Tally, class_weight: Any, who: str) -> np.ndarray:
     """What the weights of each class are multiplied by."""
     from sklearn.utils.class_weight import compute_class_weight
 
     if isinstance(class_weight, str) and class_weight == "balanced":
-        share = tally.weights * (len(tally.classes) / tally.weights.sum())
+        share = tally.weights * (len(tally.classes) / (tally.weights.sum() or 1.0))
         return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-    return compute_class_weight(class_weight, classes=tally.classes, y=tally.classes)
+    factors = compute_class_weight(class_weight, classes=tally.classes, y=tally.classes)
+    if not ((factors >= 0) & (factors < np.inf)).all():
+        must = "hold finite numbers >= 0 only"
+        raise ValueError(complaint(who, "class_weight", must, class_weight))
+    return factors
 
 
 def _check(facts: list[_Fact], d: int, who: str) -> None:
@@ -744,10 +786,9 @@ class _Fact(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """The classes, how many rows each has, and their weight in some unit."""
+    """The classes, and the weight of the rows of each in some unit."""
 
     classes: np.ndarray
-    counts: np.ndarray
     weights: np.ndarray
     unit: float
 
@@ -769,14 +810,13 @@ class _Joint:
         weights = [part.weights * factor for part, factor in zip(parts, scale, strict=True)]
         return _tally(
             np.concatenate([part.classes for part in parts]),
-            np.concatenate([part.counts for part in parts]),
             np.concatenate(weights),
             unit,
             self.who,
         )
 
 
-def _tally(labels: np.ndarray, counts: Any, weights: np.ndarray, unit: float, who: str) -> _Tally:
+def _tally(labels: np.ndarray, weights: np.ndarray, unit: float, who: str) -> _Tally:
     try:
         classes, at = np.unique(labels, return_inverse=True)
     except TypeError:
@@ -787,15 +827,12 @@ def _tally(labels: np.ndarray, counts: Any, weights: np.ndarray, unit: float, wh
         must, got = f"hold at most {_MOST_CLASSES} classes", "more"
         advice = "Real-valued targets are not classes."
         raise ValueError(complaint(who, "y", must, got, advice))
-    k = len(classes)
-    return _Tally(
-        classes, np.bincount(at, counts, minlength=k), np.bincount(at, weights, minlength=k), unit
-    )
+    return _Tally(classes, np.bincount(at, weights, minlength=len(classes)), unit)
 
 
 def _tallied(y: Any, who: str) -> _Tally:
     y = _labels(y)
-    return _tally(y, None, np.ones(len(y)), 1.0, who)
+    return _tally(y, np.ones(len(y)), 1.0, who)
 
 
 def _inspected(X: Any, y: Any, weight: Any, who: str) -> tuple[list[_Fact], _Tally]:
@@ -808,7 +845,7 @@ def _inspected(X: Any, y: Any, weight: Any, who: str) -> tuple[list[_Fact], _Tal
     if len(y) != len(s) or bad_label is not None or bad_weight is not None:
         y, s = y[:0], s[:0]  # of no use: `_check` will complain
     unit = float(s.max(initial=0.0))
-    return [fact], _tally(y, None, s / unit if unit > 0 else s, unit, who)
+    return [fact], _tally(y, s / unit if unit > 0 else s, unit, who)
 
 
 def _labels(y: Any) -> np.ndarray:
@@ -867,7 +904,7 @@ class _Selection(NamedTuple):
 
 
 def _selected(
-    X: Any, y: Any, weight: Any, classes: np.ndarray, factors: np.ndarray, unit: float
+    y: Any, weight: Any, classes: np.ndarray, factors: np.ndarray, unit: float
 ) -> _Selection:
     codes = np.searchsorted(classes, _labels(y))
     s = factors[codes]
