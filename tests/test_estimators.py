@@ -244,17 +244,17 @@ def test_labels_of_every_kind(labels):
     model = fit(X, y)
     np.testing.assert_array_equal(model.classes_, np.array(labels))
     assert model.classes_.dtype == y.dtype
-    np.testing.assert_array_equal(model.coef_, fit().coef_)
+    np.testing.assert_allclose(model.coef_, fit().coef_, rtol=1e-7)
     np.testing.assert_array_equal(model.predict(X) == labels[1], fit().predict(X) == 1)
     if labels[0] == "no":
-        np.testing.assert_array_equal(fit(X, y.astype(object)).coef_, model.coef_)
+        np.testing.assert_allclose(fit(X, y.astype(object)).coef_, model.coef_, rtol=1e-7)
 
 
 def test_many_string_classes():
     names = np.array(["north", "south", "west"])[THREE]
     model = fit(X, names)
     np.testing.assert_array_equal(model.classes_, ["north", "south", "west"])
-    np.testing.assert_array_equal(model.coef_, fit(X, THREE).coef_)
+    np.testing.assert_allclose(model.coef_, fit(X, THREE).coef_, rtol=1e-7)
     assert set(model.predict(X)) <= set(names)
 
 
@@ -361,14 +361,15 @@ def test_verbose_prints_an_iteration_a_line(capsys):
 
 
 def test_random_state():
+    # Sums may round differently where arrays lie differently in memory: equal but for rounding.
     many = np.random.default_rng(1).integers(0, 300, 5000)
     large_X, large_y = X[many] + 0.01 * UNITS * RNG.standard_normal((5000, 4)), Y[many]
     loose = {"tol": 1e-2}
     first = fit(large_X, large_y, **loose).coef_
-    np.testing.assert_array_equal(fit(large_X, large_y, **loose).coef_, first)
+    np.testing.assert_allclose(fit(large_X, large_y, **loose).coef_, first, rtol=1e-7)
     again = [fit(large_X, large_y, random_state=s, **loose).coef_ for s in (1, 1, 2)]
-    np.testing.assert_array_equal(again[0], again[1])
-    assert (again[0] != again[2]).any()
+    np.testing.assert_allclose(again[0], again[1], rtol=1e-7)
+    assert relative(again[0], again[2]) > 1e-6
     fit(large_X, large_y, random_state=np.random.RandomState(0))
 
 
