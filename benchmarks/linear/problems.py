@@ -121,6 +121,8 @@ def iris(classes: int) -> Data:
 
 def a9a(folder: Path) -> Data:
     X, y = datasets.a9a(folder)
+    X = X.copy()
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)  # for liblinear
     return X, (y > 0).astype(int)
 
 
