@@ -196,8 +196,10 @@ def test_plane_and_curvatures(loss, n):
     found = kernels.plane(a, p, y, s, t, h, *kernels.code_of(loss))
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13 * n)
     out = np.empty(n)
-    kernels.curvatures(m, s, *kernels.code_of(loss), out)
-    np.testing.assert_allclose(out, second, rtol=1e-11, atol=1e-15)
+    for floor in (0.0, 0.3):
+        kernels.curvatures(m, s, floor, *kernels.code_of(loss), out)
+        wanted = np.maximum(np.abs(second), floor * np.abs(first))
+        np.testing.assert_allclose(out, wanted, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("layout", ["csr32", "csr64"])

@@ -29,6 +29,7 @@ from .samples import (
     Sums,
     category_ranges,
     category_starts,
+    class_factors,
     csr_gram_cost,
     dense_gram_cost,
     shares,
@@ -584,7 +585,7 @@ def from_dask(
     _check(facts, d, who)
     if len(tally.classes):
         check_classification_targets(tally.classes)
-    factors = _class_factors(tally, class_weight, who)
+    factors = class_factors(class_weight, tally.classes, tally.weights, who)
     total = float(tally.weights @ factors)
     if np.count_nonzero(tally.weights * factors) < 2:
         got = f"{np.count_nonzero(tally.weights * factors)} class of positive weight"
@@ -713,20 +714,6 @@ def _is_number(kind: Any) -> bool:
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     return is_numeric_dtype(kind) and not is_complex_dtype(kind)  # bool is among them
-
-
-def _class_factors(tally: _Tally, class_weight: Any, who: str) -> np.ndarray:
-    """What the weights of each class are multiplied by."""
-    from sklearn.utils.class_weight import compute_class_weight
-
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        share = tally.weights * (len(tally.classes) / (tally.weights.sum() or 1.0))
-        return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-    factors = compute_class_weight(class_weight, classes=tally.classes, y=tally.classes)
-    if not ((factors >= 0) & (factors < np.inf)).all():
-        must = "hold finite numbers >= 0 only"
-        raise ValueError(complaint(who, "class_weight", must, class_weight))
-    return factors
 
 
 def _check(facts: list[_Fact], d: int, who: str) -> None:

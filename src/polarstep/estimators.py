@@ -15,7 +15,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -27,9 +26,9 @@ from .losses import MarginLoss, margin_loss
 from .moments import Moments
 from .objectives import Halfspace
 from .result import Progress, Result, Status
-from .samples import Samples
+from .samples import Samples, class_factors, nearer
 from .solvers import METHODS
-from .validation import complaint, look_up, number, whole_number
+from .validation import complaint, flag, look_up, number, whole_number
 
 _WHO = "HalfspaceClassifier"
 _LOOK_FROM = 20_000_000  # values of X: from there on a look at its distribution costs nothing
@@ -58,7 +57,8 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
     ----------
     loss : str or MarginLoss
         "softplus" (logistic regression), "smooth_hinge", "squared"; "sigmoid" and "normal_cdf" are
-        bounded, so that a wrong label costs no more than an error: robust, and not convex.
+        bounded, so that a wrong label costs no more than an error: robust where the lowest of
+        their local minima is found (see n_restarts), for they are not convex.
     C : float
         Inverse strength of the penalty, > 0; infinity for none.
     fit_intercept : bool
@@ -167,7 +167,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             )  # fmt: skip
             self.n_features_in_ = rows.d
             _remember_names(self, X)
-            return self._fit_samples(rows, total)
+            return self._fit_samples(rows, rows.centre, total)
         X, codes, weight = self._data(X, y, sample_weight)
         total = float(len(codes) if weight is None else weight.sum())
         if self.method != "whitened":
@@ -176,14 +176,18 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         labels = np.where(codes == 1, 1.0, -1.0) if binary else codes.astype(float)
         share = np.full(len(codes), 1.0 / total) if weight is None else weight / total
         centre = _centre(X) if self.fit_intercept else np.zeros(X.shape[1])
-        samples = Samples(X, labels, share, centre, loss, effective_n_jobs(self.n_jobs))
-        return self._fit_samples(samples, total)
+        near, rest = nearer(X, centre) if self.fit_intercept else (X, centre)
+        samples = Samples(near, labels, share, rest, loss, effective_n_jobs(self.n_jobs))
+        return self._fit_samples(samples, centre, total)
 
     def _check_parameters(self) -> MarginLoss:
         number(self.C, _WHO, "C", above=0, finite=False)
         number(self.tol, _WHO, "tol", above=0)
         whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
         whole_number(self.n_restarts, _WHO, "n_restarts")
+        flag(self.fit_intercept, _WHO, "fit_intercept")
+        if self.n_jobs is not None:
+            whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64)
         look_up(self.method, {"whitened": None, **METHODS}, _WHO, "method")
         return margin_loss(self.loss, _WHO)
 
@@ -199,8 +203,9 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         NaN and infinity in X are left to the first pass. Rows of weight zero are left out.
         """
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False
-        )
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
+            ensure_all_finite=self.method != "whitened",
+        )  # fmt: skip
         if sp.issparse(X):
             if not X.has_canonical_format:
                 X = X.copy()
@@ -214,9 +219,8 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
             )
         if self.class_weight is not None:
-            factors = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=y, sample_weight=sample_weight
-            )[codes]
+            sums = np.bincount(codes, weight, minlength=len(self.classes_))
+            factors = class_factors(self.class_weight, self.classes_, sums, _WHO)[codes]
             weight = factors if weight is None else weight * factors
         if weight is not None:
             if not weight.all():
@@ -234,7 +238,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             got, advice = repr(self.method), "The others need the data in memory."
             raise ValueError(complaint(_WHO, "method", "be 'whitened' on Dask", got, advice))
 
-    def _fit_samples(self, samples: Any, total: float) -> HalfspaceClassifier:
+    def _fit_samples(self, samples: Any, centre: np.ndarray, total: float) -> HalfspaceClassifier:
         """Run whitened: once for two classes, else once a class, from the same subsamples."""
         penalty = np.full(samples.d, 1.0 / (self.C * total))
         rng = self._rng()
@@ -243,7 +247,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         results: list[Result] = []
         for k in range(1 if n_classes == 2 else n_classes):
             each = stages if n_classes == 2 else [now.one_against_rest(k) for now in stages]
-            start = self._warm_start(k, samples.centre)
+            start = self._warm_start(k, centre)
             callback = _printer(k) if self.verbose else None
             try:
                 result = whitened.run(each, start, self.tol, self.max_iter, rng, callback)
@@ -257,7 +261,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             results.append(replace(result, guarantee=_guarantee(each)))
             if result.status is Status.interrupted:
                 break
-        return self._take(results, samples.centre)
+        return self._take(results, centre)
 
     def _fit_by_paper(
         self, X: Any, codes: np.ndarray, weight: Any, total: float, loss: MarginLoss
@@ -407,7 +411,8 @@ def _centre(X: Any) -> np.ndarray:
     if sp.issparse(X):
         return np.asarray(rows.mean(axis=0), float).ravel()
     origin = rows[0].astype(np.float64)
-    return origin + (rows - origin).mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # the first pass says what is not finite
+        return origin + (rows - origin).mean(axis=0)
 
 
 def _guarantee(stages: list[whitened.Problem]) -> str:

@@ -52,7 +52,7 @@ _LN2 = 0.6931471805599453
 
 @numba.njit(fastmath={"contract", "nsz"}, nogil=True, error_model="numpy", cache=True)
 def _exp_of_negative(x: np.ndarray, bits: np.ndarray, k: int) -> None:
-    """x <- exp(x) for k values x <= 0, to two units in the last place; below -708 as at -708.
+    """x <- exp(x) for k values x <= 0, to three units in the last place; below -708 as at -708.
 
     exp(x) = 2^m exp(r), |r| <= ln(2)/2, by Taylor's polynomial; loops of this form are vectorised.
     """
@@ -364,16 +364,24 @@ def plane(
 
 
 @_compiled
-def curvatures(a: np.ndarray, s: np.ndarray, code: int, width: float, out: np.ndarray) -> None:
-    """out <- s phi''(a)."""
+def curvatures(
+    a: np.ndarray, s: np.ndarray, floor: float, code: int, width: float, out: np.ndarray
+) -> tuple[float, float]:
+    """out <- s max(|phi''(a)|, floor |phi'(a)|). Returns the sums of s |phi''| and of s |phi'|."""
     n = len(a)
-    m, e = np.empty(_TILE), np.empty(_TILE)
+    total, slope = 0.0, 0.0
+    m, second, e = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
     bits = np.empty(_TILE, np.int64)
     for start in range(0, n, _TILE):
         k = min(_TILE, n - start)
         for i in range(k):
             m[i] = a[start + i]
-        _loss(code, width, m, s[start : start + k], out[start : start + k], e, bits, k)
+        _loss(code, width, m, s[start : start + k], second, e, bits, k)
+        for i in range(k):
+            total += abs(second[i])
+            slope += abs(m[i])
+            out[start + i] = max(abs(second[i]), floor * abs(m[i]))
+    return total, slope
 
 
 @_compiled

@@ -71,6 +71,11 @@ class MarginLoss:
         return max(c1(m, s) for m in means for s in (0.0, 0.3, 1.0, 3.0, 10.0, 30.0))
 
     @cached_property
+    def typical_slope(self) -> float:
+        """The largest |phi'| for margins between -10 and 10."""
+        return float(np.abs(self.dphi(np.linspace(-10.0, 10.0, 2_001))).max())
+
+    @cached_property
     def is_convex(self) -> bool:
         """Whether phi'' >= 0, on a grid of margins up to 1e6 in size."""
         second = self.d2phi(np.sinh(np.linspace(-14.5, 14.5, 20_001)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg as la
@@ -39,36 +40,46 @@ class Coarse:
 
     def own(self, v: np.ndarray) -> np.ndarray:
         """The entries of v that belong to single columns."""
-        if self.is_all:
-            return v
-        return v[np.argsort(np.where(self.place < 0, self.size, self.place), kind="stable")][
-            : self.n_own
-        ]
+        return v if self.is_all else v[self._own]
 
     def restrict(self, v: np.ndarray) -> np.ndarray:
         """The sums of v over the columns that count together."""
         if self.is_all:
             return v
-        inside = self.place >= 0
-        return np.bincount(self.place[inside], v[inside], self.size)
+        return np.bincount(self._together, np.where(self.place < 0, 0.0, v), self.size)
 
     def extend(self, x: np.ndarray) -> np.ndarray:
         """The transpose of `restrict`."""
-        return x if self.is_all else np.where(self.place >= 0, x[self.place], 0.0)
+        if self.is_all:
+            return x
+        return np.where(self.place < 0, 0.0, x[self._together])
+
+    @cached_property
+    def _own(self) -> np.ndarray:
+        single = np.flatnonzero((self.place >= 0) & (self.place < self.n_own))
+        return single[np.argsort(self.place[single])]
+
+    @cached_property
+    def _together(self) -> np.ndarray:
+        return np.maximum(self.place, 0)
 
 
 def choose_columns(samples: Samples) -> Coarse:
-    """All columns where they are few; else frequent ones, and sums of the rest by category."""
-    d = samples.d
+    """All columns where they are few; else frequent ones, and sums of the rest by category.
+
+    Not more of them than make a factorization cost a few reads of X.
+    """
+    d, affordable = samples.d, int((200.0 * samples.size) ** (1 / 3))
     if d <= (_SPARSE_COLUMNS if samples.is_sparse else _DENSE_COLUMNS):
         return Coarse(np.arange(d, dtype=np.int32), d, d)
     place = np.full(d, -1, np.int32)
     if not samples.is_sparse:
-        own = np.sort(np.argsort(-samples.squares(samples.weight))[:_DENSE_COLUMNS])
+        count = min(affordable, _DENSE_COLUMNS)
+        own = np.sort(np.argsort(-samples.squares(samples.weight))[:count])
         place[own] = np.arange(len(own), dtype=np.int32)
         return Coarse(place, len(own), len(own))
     counts = samples.effective_rows()
-    own = np.argsort(-counts, kind="stable")[:_SPARSE_COLUMNS]
+    own = np.argsort(-counts, kind="stable")[: min(affordable, _SPARSE_COLUMNS)]
     own = np.sort(own[counts[own] >= _FREQUENT * samples.n])
     place[own] = np.arange(len(own), dtype=np.int32)
     starts = samples.categories()

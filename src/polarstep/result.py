@@ -14,6 +14,10 @@ class Status(Enum):
 
     converged = "Reached tol."
     rounding = "Reached the limits of double precision before tol: there is nothing left to gain."
+    stalled = (
+        "No step along a descent direction lowers f, though its gradient is not zero: numbers are "
+        "too far apart for double precision. Bring the most extreme columns nearer to one another."
+    )
     max_iter = "Stopped at max_iter before it reached tol: raise max_iter, or tol."
     diverged = (
         "The iteration left the finite numbers: lower step_size (1/(curvature * L) is safe). "

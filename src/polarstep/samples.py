@@ -16,11 +16,13 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
+from sklearn.utils.class_weight import compute_class_weight
 
 from . import kernels
 from .losses import MarginLoss
 from .validation import complaint
 
+_FLANK = 0.01  # of the largest curvature, where the slope is full
 _SINGLE_FROM = 256  # columns
 _GRAM_VALUES = 1 << 17  # values of X that are centred and weighted at a time: 1 MiB
 
@@ -191,12 +193,25 @@ class Samples:
         return float(np.sqrt(self.weight @ np.square(values) / self.weight.sum()))
 
     def curvatures(self, margins: np.ndarray) -> np.ndarray:
-        """s |phi''(a)|, shape (n,)."""
-        if self._code is None:
-            return np.abs(self.weight * self.loss.d2phi(margins))
+        """s |phi''(a)|, shape (n,); where all of it is next to nothing, a little of s |phi'(a)|.
+
+        On its flanks a loss may have a slope but no curvature to speak of (a narrow smooth hinge),
+        and a Newton step from there would have no bounds.
+        """
         out = np.empty(self.n)
-        kernels.curvatures(margins, self.weight, *self._code, out)
-        return np.abs(out, out=out)
+        floor = _FLANK * self.loss.sup_curvature / self.loss.typical_slope
+        total, slope = self._curvatures(margins, 0.0, out)
+        if total < 0.1 * floor * slope:
+            self._curvatures(margins, floor, out)
+        return out
+
+    def _curvatures(self, a: np.ndarray, floor: float, out: np.ndarray) -> tuple[float, float]:
+        if self._code is not None:
+            return kernels.curvatures(a, self.weight, floor, *self._code, out)
+        first = self.weight * np.abs(self.loss.dphi(a))
+        second = self.weight * np.abs(self.loss.d2phi(a))
+        np.maximum(second, floor * first, out=out)
+        return float(second.sum()), float(first.sum())
 
     def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
         """Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), shape (k+1, k+1). One read of X.
@@ -308,6 +323,40 @@ class Samples:
         G[:k, k] = G[k, :k] = t - c * total
         G[k, k] = total
         return G
+
+
+def class_factors(
+    class_weight: Any, classes: np.ndarray, weights: np.ndarray, who: str
+) -> np.ndarray:
+    """What the weights of each class are multiplied by; `weights` are their sums before."""
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        share = weights * (len(classes) / (weights.sum() or 1.0))
+        return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
+    factors = compute_class_weight(class_weight, classes=classes, y=classes)
+    if not ((factors >= 0) & (factors < np.inf)).all():
+        must = "hold finite numbers >= 0 only"
+        raise ValueError(complaint(who, "class_weight", must, class_weight))
+    return factors
+
+
+def nearer(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:
+    """X and its centre with far columns of a sparse X shifted, if they have no zeros.
+
+    Others can't be centred but after the products, where a distance of 1e8 costs 8 digits.
+    """
+    if not sp.issparse(X) or not X.nnz:
+        return X, centre
+    rows = sp.csr_array(X[:: max(1, X.shape[0] // 1_000)])
+    spread = np.sqrt(np.maximum(rows.multiply(rows).mean(axis=0) - np.square(centre), 0.0))
+    far = np.abs(centre) > 1e3 * spread
+    far &= np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+    if not far.any():
+        return X, centre
+    shift = np.where(far, centre, 0.0)
+    data = X.data - shift[X.indices]
+    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape), centre - shift
 
 
 def shares(m: int, sizes: list[int]) -> list[int]:

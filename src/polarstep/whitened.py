@@ -27,16 +27,23 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg as la
 
 from .losses import MarginLoss, margin_loss
 from .metric import ENOUGH_ROWS, Coarse, Metric, choose_columns
 from .objectives import Halfspace
 from .result import Progress, Result, Status, trace_of
-from .samples import Samples
+from .samples import Samples, nearer
 from .validation import complaint, vector, whole_number
 
-_MEMORY = 30  # pairs of L-BFGS
+_FIRST_GUESS = 0.25  # of the contraction
+_CAUTION = 1.5
+_SHORTEST = 0.1  # scale of the steps
+_MEMORY = 10  # pairs of L-BFGS; more save few passes
 _FEWEST_ROWS = 2_000  # of a subsample
+_ROW_SPACE = 3_000  # rows, at most, for a basis of their own
+_WIDENED = 20_000_000  # values of a sparse X, at most, for the same
+_SMALL = 100_000  # values of X, of which a pass takes no time to speak of
 _AFFORDABLE = 8.0  # passes, for a metric of all rows
 
 
@@ -52,6 +59,36 @@ class Point(NamedTuple):
     gradient: np.ndarray
     margins: Any
     length: float  # the root mean square of (x - centre)^T w
+
+
+@dataclass(frozen=True)
+class RowSpace:
+    """An orthonormal basis of what the rows of a centred X span: X^T = Q R, by Householder's QR.
+
+    Attributes
+    ----------
+    reflectors, factors : ndarray
+        Q as LAPACK keeps it.
+    """
+
+    reflectors: np.ndarray
+    factors: np.ndarray
+
+    def leave(self, z: np.ndarray) -> np.ndarray:
+        """w = Q z, shape (d,)."""
+        padded = np.zeros(len(self.reflectors))
+        padded[: len(z)] = z
+        return self._product("N", padded)
+
+    def enter(self, w: np.ndarray) -> np.ndarray:
+        """z = Q^T w, shape (n,)."""
+        return self._product("T", w)[: len(self.factors)]
+
+    def _product(self, which: str, v: np.ndarray) -> np.ndarray:
+        column = np.asfortranarray(v[:, None])
+        work = max(1, 64 * len(v))
+        out, _, _ = la.lapack.dormqr("L", which, self.reflectors, self.factors, column, work)
+        return out[:, 0]
 
 
 @dataclass
@@ -71,6 +108,8 @@ class Problem:
         Q in (1/2) w^T Q w.
     coarse : Coarse
         The columns of the metric; chosen if left out.
+    basis : RowSpace, optional
+        What w is written in, where not in the columns of X.
     seen : ndarray, shape (d,)
         Of a subsample: how many rows each column rests on.
     passes : float
@@ -83,12 +122,18 @@ class Problem:
     convex: bool = True
     dense_penalty: np.ndarray | None = None
     coarse: Coarse = None  # type: ignore[assignment]
+    basis: RowSpace | None = None
     seen: np.ndarray = None  # type: ignore[assignment]
     passes: float = 0.0
 
     def __post_init__(self) -> None:
         if self.coarse is None:
             self.coarse = choose_columns(self.samples)
+
+    @cached_property
+    def smallest(self) -> float:
+        """What is next to nothing beside f at 0."""
+        return 1e-14 * float(self.samples.loss.phi(np.zeros(1))[0])
 
     def split(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """(w, b)."""
@@ -112,6 +157,41 @@ class Problem:
         fun = sums.value + 0.5 * float(w @ penalty)
         gradient = self.join(sums.by_w + penalty, sums.by_b)
         return Point(theta, fun, gradient, margins, float(np.sqrt(max(sums.square, 0.0))))
+
+    def in_row_space(self) -> Problem:
+        """The same problem with n weights instead of d, where X is dense and has far more columns.
+
+        The optimum lies in the space that the rows span (the penalty has no use for the rest), and
+        ||w|| is the same in an orthonormal basis of it: X = R^T Q^T, w = Q z.
+        """
+        samples, alpha = self.samples, self.l2_penalty
+        fits = isinstance(samples, Samples) and samples.n <= min(samples.d // 2, _ROW_SPACE)
+        if fits and samples.is_sparse:
+            fits = samples.n * samples.d <= _WIDENED
+        if not fits or self.dense_penalty is not None or np.ptp(alpha) > 0 or not alpha[0] > 0:
+            return self
+        X = samples.X.toarray() if samples.is_sparse else samples.X
+        (reflectors, factors), R = la.qr((X - samples.centre).T, mode="raw", check_finite=False)
+        rows = np.ascontiguousarray(R[: samples.n].T, np.float64)
+        inside = Samples(
+            rows, samples.y, samples.weight, np.zeros(len(rows)), samples.loss, samples.n_threads
+        )
+        basis = RowSpace(np.asfortranarray(reflectors, np.float64), factors)
+        return Problem(inside, alpha[: len(rows)], self.intercept, self.convex, basis=basis)
+
+    def enter(self, theta: np.ndarray) -> np.ndarray:
+        """Weights of the columns of X (and b) as this problem's theta."""
+        if self.basis is None:
+            return theta
+        w, b = self.split(theta)
+        return self.join(self.basis.enter(w), b)
+
+    def leave(self, theta: np.ndarray) -> np.ndarray:
+        """This problem's theta as weights of the columns of X (and b)."""
+        if self.basis is None:
+            return theta
+        z, b = self.split(theta)
+        return self.join(self.basis.leave(z), b)
 
     def with_loss(self, loss: MarginLoss) -> Problem:
         """The same problem with another loss."""
@@ -179,7 +259,7 @@ class Problem:
     def gram_cost(self, m: int) -> float:
         """About how long the metric of m rows takes, in passes over all of X."""
         samples, k = self.samples, self.coarse.size
-        factorization = k**3 / (50.0 * samples.size)
+        factorization = k**3 / (50.0 * max(samples.size, 1))
         return m / samples.n * samples.gram_cost(k) + factorization
 
 
@@ -206,28 +286,32 @@ class Plane:
 
 
 class Memory:
-    """The pairs (step, change of the gradient) of L-BFGS."""
+    """The pairs (step, change of the gradient) of L-BFGS, and the metric H0/scale to start from."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: Metric) -> None:
+        self.metric, self.scale = metric, 1.0
         self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MEMORY)
 
-    def add(self, step: np.ndarray, change: np.ndarray) -> None:
-        """Remember a pair, if f curves upwards along it."""
+    def add(self, step: np.ndarray, change: np.ndarray, unit: bool) -> None:
+        """Remember a pair, if f curves upwards along it; shorten steps if a unit step failed."""
         curvature = float(step @ change)
-        if curvature > 0:
-            self.pairs.append((step, change, curvature))
+        if curvature <= 0:
+            return
+        self.pairs.append((step, change, curvature))
+        if unit:
+            self.scale = min(1.0, 2.0 * self.scale)
+        else:
+            wanted = curvature / float(change @ self.metric.solve(change))
+            self.scale = float(np.clip(wanted, _SHORTEST, 1.0))
 
-    def solve(self, metric: Metric, g: np.ndarray) -> np.ndarray:
+    def solve(self, g: np.ndarray) -> np.ndarray:
         """H^-1 g by the two-loop recursion, from H0."""
         q, coefficients = g.copy(), []
         for step, change, curvature in reversed(self.pairs):
             a = float(step @ q) / curvature
             q -= a * change
             coefficients.append(a)
-        x = metric.solve(q)
-        if self.pairs:
-            _, change, curvature = self.pairs[-1]
-            x *= min(1.0, curvature / float(change @ metric.solve(change)))
+        x = self.scale * self.metric.solve(q)
         for (step, change, curvature), a in zip(self.pairs, reversed(coefficients), strict=True):
             x += (a - float(change @ x) / curvature) * step
         return x
@@ -255,6 +339,8 @@ def search(problem: Problem, point: Point, p: np.ndarray, slope: float) -> float
         new = t - slope_t / curvature if curvature > 0 else np.nan
         if not low < new < high:
             new = 0.5 * (low + high) if high < np.inf else 4.0 * t
+            if low == 0.0 and high < np.inf:
+                new = 0.1 * high
         t = min(new, 10.0 * t)
         if high - low <= 1e-14 * high or t > 1e12:
             break
@@ -314,18 +400,20 @@ class Rate:
     """How fast the decrement falls, and what that says about the suboptimality."""
 
     decrements: list[float] = field(default_factory=list)
+    surprise: float = 1.0  # how much more than expected the last step has brought
 
     def add(self, decrement: float) -> None:
         self.decrements.append(decrement)
 
     @property
     def contraction(self) -> float:
-        """The factor of the last steps, by geometric mean over up to three."""
+        """The factor of the last steps, by geometric mean over up to three; at first a guess."""
         recent = self.decrements[-4:]
         if len(recent) < 2 or recent[0] <= 0:
-            return 0.25
+            return _FIRST_GUESS
         factor = max(recent[-1], 1e-300) / recent[0]
-        return float(np.clip(factor ** (1.0 / (len(recent) - 1)), 1e-4, 0.95))
+        factor = float(np.clip(factor ** (1.0 / (len(recent) - 1)), 1e-4, 0.95))
+        return factor if len(recent) == 4 else max(factor, _FIRST_GUESS)
 
     @property
     def gap(self) -> float:
@@ -333,10 +421,11 @@ class Rate:
 
         The decrement is g^T H^-1 g / 2 in the metric of the method. Conjugate gradients contract by
         ((sqrt(kappa)-1)/(sqrt(kappa)+1))^2, kappa the condition number of the true Hessian in that
-        metric; read backwards, a contraction r says sqrt(kappa) = (1 + sqrt r)/(1 - sqrt r).
+        metric; read backwards, a contraction r says sqrt(kappa) = (1 + sqrt r)/(1 - sqrt r). Where
+        f is not quadratic yet, steps bring more than the decrement promised.
         """
         root = np.sqrt(self.contraction)
-        return self.decrements[-1] * (1.0 + root) / (1.0 - root)
+        return _CAUTION * self.decrements[-1] * self.surprise * (1.0 + root) / (1.0 - root)
 
 
 def descend(
@@ -351,45 +440,49 @@ def descend(
 ) -> tuple[Point, str]:
     """L-BFGS from a point, until f - f* is estimated to be at most tol |f|.
 
-    Returns the last point and how it ended: "converged", "max_iter" or "rounding".
+    Returns the last point and how it ended: "converged", "max_iter", "rounding" or "stalled".
     """
-    memory, rate, n_iter = Memory(), Rate(), 0
+    memory, rate, n_iter = Memory(metric), Rate(), 0
     while True:
-        p = -memory.solve(metric, point.gradient)
-        rate.add(-0.5 * float(point.gradient @ p))
+        p = -memory.solve(point.gradient)
+        decrement = -0.5 * float(point.gradient @ p)
+        rate.add(decrement / memory.scale)  # as if all curvature were that of the scaled metric
         if observe is not None:
             observe(point, rate)
-        if rate.gap <= tol * abs(point.fun):
+        if rate.gap <= tol * (abs(point.fun) + problem.smallest):
             return point, "converged"
         if n_iter == max_iter:
             return point, "max_iter"
         new = better(point, rate) if better is not None else None
         if new is not None:
-            metric, memory = new, Memory()
-            p = -memory.solve(metric, point.gradient)
-            rate.decrements[-1] = -0.5 * float(point.gradient @ p)
-        arrived = advance(problem, point, p)
+            memory = Memory(new)
+            p = -memory.solve(point.gradient)
+            decrement = -0.5 * float(point.gradient @ p)
+            rate.decrements[-1] = decrement
+        arrived, length = advance(problem, point, p)
         if arrived is None:
-            return point, "rounding"
-        memory.add(arrived.theta - point.theta, arrived.gradient - point.gradient)
+            return point, "rounding" if decrement <= 1e-11 * abs(point.fun) else "stalled"
+        memory.add(length * p, arrived.gradient - point.gradient, length == 1.0)
+        if decrement > 1e-9 * abs(point.fun):
+            rate.surprise = float(np.clip((point.fun - arrived.fun) / decrement, 1.0, 10.0))
         point = arrived
         n_iter += 1
 
 
-def advance(problem: Problem, point: Point, p: np.ndarray) -> Point | None:
-    """The unit step if it will do, else one of searched length; None where rounding ends it."""
+def advance(problem: Problem, point: Point, p: np.ndarray) -> tuple[Point | None, float]:
+    """The unit step if it will do, else one of searched length, with that; None for no step."""
     slope = float(point.gradient @ p)
     trial = problem.evaluate(point.theta + p)
     flat = -slope <= 1e-11 * abs(point.fun)  # differences of f are rounding errors here
     lower = trial.fun <= point.fun + 1e-4 * slope or (flat and trial.fun <= point.fun * (1 + 1e-12))
     if lower and abs(float(trial.gradient @ p)) <= 0.9 * abs(slope):
-        return trial
+        return trial, 1.0
     if -slope <= 1e-15 * abs(point.fun):
-        return None
+        return None, 0.0
     t = search(problem, point, p, slope)
     if t == 0.0:
-        return None
-    return trial if t == 1.0 else problem.evaluate(point.theta + t * p)
+        return None, 0.0
+    return (trial if t == 1.0 else problem.evaluate(point.theta + t * p)), t
 
 
 # --------------------------------------------------------------------------- the method
@@ -417,6 +510,7 @@ def subsample_sizes(problem: Problem) -> list[int]:
 
 def stages_of(problem: Problem, rng: np.random.Generator) -> list[Problem]:
     """The problem on subsamples, nested and growing, and on all rows."""
+    problem = problem.in_row_space()
     stages = [problem]
     for m in reversed(subsample_sizes(problem)):
         stages.insert(0, stages[0].subsample(m, rng))
@@ -473,18 +567,26 @@ def start(problem: Problem) -> tuple[np.ndarray, Metric]:
 def renewal(
     problem: Problem, m: int, rng: np.random.Generator, tol: float = 1e-4
 ) -> Callable[[Point, Rate], Metric | None]:
-    """When to replace the metric of m rows, and by that of how many."""
+    """When to replace the metric of m rows, and by that of how many.
+
+    All rows at every step where that is cheap (Newton's method, for small data); else where the
+    passes that it can be expected to save are more than it costs.
+    """
     n = problem.samples.n
     age = 0
     exact = problem.convex and problem.coarse.is_all  # of all rows, it is Newton's method
-    cheap = exact and problem.gram_cost(n) < 4.0
+    limit = 30.0 if problem.samples.size < _SMALL else 4.0  # passes
+    cheap = exact and problem.gram_cost(n) < limit
 
     def better(point: Point, rate: Rate) -> Metric | None:
         nonlocal m, age
         age += 1
         if age < (1 if cheap else 3) or rate.contraction < 0.05:
             return None
-        digits = np.log(max(rate.gap / (tol * abs(point.fun)), 2.0))
+        if cheap:
+            m, age = n, 0
+            return problem.metric(point)
+        digits = np.log(max(rate.gap / (tol * (abs(point.fun) + problem.smallest)), 2.0))
 
         def passes(contraction: float) -> float:
             return digits / -np.log(contraction)
@@ -524,7 +626,7 @@ class Log:
         self.gap = rate.gap / abs(point.fun) if point.fun else 0.0
         row = Progress(
             iteration=len(self.rows),
-            x=point.theta,
+            x=self.problem.leave(point.theta),
             fun=point.fun,
             grad_norm=float(np.sqrt(2.0 * max(rate.decrements[-1], 0.0))),
             length=point.length,
@@ -564,6 +666,7 @@ def run(
 ) -> Result:
     """`solve`, written down; interrupted it gives the last iterate, if it came to one."""
     log = Log(stages[-1], callback)
+    theta = None if theta is None else stages[-1].enter(theta)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             _, ended = solve(stages, theta, tol, max_iter, rng, log)
@@ -596,9 +699,8 @@ def minimize_halfspace(
         raise ValueError(complaint(who, "max_length", "be infinite", got, advice))
     n, d = design.shape[0], design.n_features
     weight = np.ones(n) if design.weights is None else design.weights
-    samples = Samples(
-        design.X, objective.labels, weight / n, design.mean, objective.loss, n_threads
-    )
+    X, centre = nearer(design.X, design.mean)
+    samples = Samples(X, objective.labels, weight / n, centre, objective.loss, n_threads)
     dense = None
     if objective.length_penalty:
         dense = objective.length_penalty * objective.moments.S[:d, :d]
