@@ -3,10 +3,11 @@
     python benchmarks/linear [PART] [--only NAME ...] [--rounds 5] [--data DIR] [--quick] [--curves]
 
 Parts: race (the default), references and settings (what the race needs, found before it; kept),
-first-fit and robustness. The race measures the time of a whole `fit`, validation included, to
-(F - F*)/F* <= 1e-8 for F = C sum phi(-y (x w + b)) + ||w||^2 / 2, on each data set with C = 1 and
-C = 100. polarstep is asked for tol=1e-8; each peer runs with the loosest tolerance (in decades)
-whose fit reaches that accuracy, found before. A peer is given up when one fit takes 20 times as
+first-fit, robustness, and dask (a cluster; dask-ml takes part where it is installed).
+The race measures the time of a whole `fit`, validation included, to (F - F*)/F* <= 1e-8 for
+F = C sum phi(-y (x w + b)) + ||w||^2 / 2, on each data set with C = 1 and C = 100. polarstep is
+asked for tol=1e-8; each peer runs with the loosest tolerance (in decades) whose fit reaches that
+accuracy, found before. A peer is given up when one fit takes 20 times as
 long as the best peer's or 60 s. Every round fits every contestant once, in turn; ratios are medians
 over the rounds, with the smallest and largest; a peer that took 5 times as long as the best one
 runs in one round only. For scale the table has one read of X and one X^T X. All on one thread
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import first_fit
+import on_dask
 import race
 import report
 import robustness
@@ -47,7 +49,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parts = ("race", "references", "settings", "first-fit", "robustness")
+    parts = ("race", "references", "settings", "first-fit", "robustness", "dask")
     parser.add_argument("part", nargs="?", default="race", choices=parts)
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="data sets; a part of a name does"
@@ -142,6 +144,12 @@ def main() -> None:
         robustness.show(rows)
         (RESULTS / "linear_robustness.json").write_text(json.dumps(rows, indent=1))
         print(f"\nSaved: {robustness.draw(rows)}")
+    elif args.part == "dask":
+        stem = "linear_quick_dask" if args.quick else "linear_dask"
+        for found in on_dask.measure(args.rounds, args.quick):
+            (RESULTS / f"{stem}.json").write_text(json.dumps(found, indent=1))
+            (RESULTS / f"{stem}.md").write_text(on_dask.markdown(found, environment()))
+        print(on_dask.markdown(found, environment()))
     else:
         run_data(args)
         print(f"\nSaved in {RESULTS}")

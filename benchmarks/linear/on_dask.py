@@ -1,0 +1,361 @@
+"""HalfspaceClassifier on a Dask cluster beside dask-ml's LogisticRegression (dask-glm).
+
+    python benchmarks/linear dask [--rounds 5] [--quick]
+
+dask-ml is left out where it is not installed (`pip install dask-ml dask-glm`, best in an
+environment of its own; polarstep does not need it). 2,000,000 x 50 rows of two Gaussian classes,
+made and kept in the memory of two worker processes of one thread each, in 16 blocks.
+
+dask-glm penalises the intercept, and by default the weights of standardised columns; its newton
+and gradient_descent know no penalty at all. So all its solvers have our objective with C infinite;
+with C = 1 those with a penalty are given ours (`ridge`). Its lbfgs cannot pass on scipy's
+`factr`, which ends it early; "lbfgs, factr=10" is lbfgs with that mended. It standardises columns
+anew in every pass, which newton can do without. scikit-learn has one thread and the gathered data.
+
+A peer's tolerances are as tight as they get and max_iter stops it: it has the least max_iter (found
+before, to 10%) whose fit has (F - F*)/F* <= 1e-8; if there is none within 120 s, the one that comes
+closest, and polarstep is asked for no more than that. F* is of polarstep with tol=1e-13; Newton's
+decrement there, computed apart, says what it lacks. Fits of 20 s or more are measured in one round.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from math import ceil
+from typing import Any
+
+import numpy as np
+from report import lines
+from scipy import linalg
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
+
+import polarstep as ps
+from polarstep.experiments import datasets
+
+TARGET = 1e-8
+FULL, QUICK = (2_000_000, 50), (80_000, 20)
+BLOCKS = 16
+PENALTIES = (np.inf, 1.0)
+LONGEST, ONCE = 120.0, 20.0  # seconds: of a peer's fit; from here on it is measured once
+SOLVERS = (
+    "newton",
+    "newton, normalize=False",
+    "lbfgs",
+    "lbfgs, factr=10",
+    "admm",
+    "gradient_descent",
+    "proximal_grad",
+)
+PENALISED = ("lbfgs", "lbfgs, factr=10", "admm", "proximal_grad")
+PEERS = ("dask", "distributed", "dask-ml", "dask-glm")
+Make = Callable[[int], Callable[[], Any]]  # max_iter -> a fit
+
+
+# ------------------------------------------------------------------- data
+
+
+def block(i: int, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of the covariance from 1e-3 to 1, then columns scaled by 0.01 to 100."""
+    X, y = datasets.gaussian_sample(*datasets.gaussian_moments(d, 1e3, 0.5, 0), n, 1 + i)
+    return X * np.random.default_rng(0).permutation(np.logspace(-2, 2, d)), (y > 0).astype(int)
+
+
+def made(n: int, d: int) -> tuple[Any, Any]:
+    import dask
+    import dask.array as da
+    from distributed import wait
+
+    size = n // BLOCKS
+    pairs = [dask.delayed(block, nout=2)(i, size, d) for i in range(BLOCKS)]
+    X = da.concatenate([da.from_delayed(p[0], (size, d), np.float64) for p in pairs])
+    y = da.concatenate([da.from_delayed(p[1], (size,), np.int64) for p in pairs])
+    X, y = dask.persist(X, y)
+    wait([X, y])
+    return X, y
+
+
+# ------------------------------------------------------------------- the objective
+
+
+class Judge:
+    """F = sum phi(-y (x w + b)) + ||w||^2 / (2 C), by plain NumPy on centred, scaled columns."""
+
+    def __init__(self, X: Any, y: Any, C: float) -> None:
+        import dask
+
+        self.pairs = list(zip(X.to_delayed().ravel(), y.to_delayed().ravel(), strict=True))
+        self.center, self.scale = dask.compute(X.mean(axis=0), X.std(axis=0))
+        self.ridge = np.append(1 / (C * self.scale**2), 0.0)
+        self.best = 0.0
+
+    def sums(self, part: Callable[..., Any], model: Any) -> tuple[Any, np.ndarray]:
+        import dask
+
+        w, b = np.ravel(model.coef_), float(np.ravel(model.intercept_)[0])
+        v = np.append(w * self.scale, b + self.center @ w)
+        task = dask.delayed(part)
+        parts = dask.compute(*[task(x, y, self.center, self.scale, v) for x, y in self.pairs])
+        return [sum(each) for each in zip(*parts, strict=True)], v
+
+    def value(self, model: Any) -> float:
+        (losses,), v = self.sums(losses_of, model)
+        return float(losses + 0.5 * v @ (self.ridge * v))
+
+    def suboptimality(self, model: Any) -> float:
+        found = self.value(model) / self.best - 1
+        return found if np.isfinite(found) else np.inf
+
+    def decrement(self, model: Any) -> float:
+        """About (F - F*) / F, by Newton's model."""
+        (gradient, hessian), v = self.sums(derivatives_of, model)
+        gradient, hessian = gradient + self.ridge * v, hessian + np.diag(self.ridge)
+        step = linalg.cho_solve(linalg.cho_factor(hessian), gradient)
+        return float(0.5 * gradient @ step / self.value(model))
+
+
+def margins(x: Any, y: Any, center: Any, scale: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
+    A = np.hstack([(x - center) / scale, np.ones((len(x), 1))])
+    return A, (1 - 2 * y) * (A @ v)
+
+
+def losses_of(x: Any, y: Any, *rest: Any) -> tuple[float]:
+    return (float(np.logaddexp(0.0, margins(x, y, *rest)[1]).sum()),)
+
+
+def derivatives_of(x: Any, y: Any, *rest: Any) -> tuple[np.ndarray, np.ndarray]:
+    A, a = margins(x, y, *rest)
+    p = expit(a)
+    return A.T @ ((1 - 2 * y) * p), (A * (p * (1 - p))[:, None]).T @ A
+
+
+# ------------------------------------------------------------------- contestants
+
+
+def ours(X: Any, y: Any, C: float, tol: float) -> Any:
+    return ps.HalfspaceClassifier(C=C, tol=tol).fit(X, y)
+
+
+def ridge(weights: np.ndarray) -> Any:
+    """dask-glm's L2 with a weight for each coefficient: of standardised columns, then intercept."""
+    from dask_glm.regularizers import L2
+
+    class Ridge(L2):
+        def f(self, beta: Any) -> Any:
+            return (weights * beta**2).sum() / 2
+
+        def gradient(self, beta: Any) -> Any:
+            return weights * beta
+
+        def proximal_operator(self, beta: Any, t: float) -> Any:
+            return beta / (1 + weights * t)
+
+    return Ridge()
+
+
+def dask_glm(X: Any, y: Any, solver: str, penalty: Any, max_iter: int) -> Any:
+    from dask_glm import algorithms
+    from dask_ml.linear_model import LogisticRegression
+    from scipy.optimize import fmin_l_bfgs_b
+
+    name, _, change = solver.partition(", ")
+    mended = change == "factr=10"
+    algorithms.fmin_l_bfgs_b = partial(fmin_l_bfgs_b, factr=10) if mended else fmin_l_bfgs_b
+    more: dict[str, Any] = {"abstol": 1e-14, "reltol": 1e-14} if name == "admm" else {"tol": 1e-15}
+    more["normalize"] = change != "normalize=False"
+    options = {"solver": name, "max_iter": max_iter, "solver_kwargs": more}
+    if penalty is None:
+        return LogisticRegression(C=np.inf, **options).fit(X, y)
+    return LogisticRegression(C=1.0, penalty=penalty, **options).fit(X, y)
+
+
+def in_memory(X: Any, y: Any, C: float, max_iter: int) -> Any:
+    return LogisticRegression(C=C, tol=1e-15, max_iter=max_iter).fit(X, y)
+
+
+def peers(X: Any, y: Any, here: Any, C: float, judge: Judge) -> dict[str, Make]:
+    found: dict[str, Make] = {}
+    if has_dask_ml():
+        penalty = None if np.isinf(C) else ridge(judge.ridge)
+        for solver in SOLVERS if penalty is None else PENALISED:
+            found[f"dask-ml, {solver}"] = partial(partial, dask_glm, X, y, solver, penalty)
+    found["scikit-learn, lbfgs"] = partial(partial, in_memory, *here, C)
+    return found
+
+
+def has_dask_ml() -> bool:
+    return bool(find_spec("dask_ml") and find_spec("dask_glm"))
+
+
+# ------------------------------------------------------------------- settings
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    gc.collect()
+    start = time.perf_counter()
+    outcome = work()
+    return time.perf_counter() - start, outcome
+
+
+def setting(make: Make, judge: Judge, longest: float) -> dict[str, Any]:
+    """The least max_iter for TARGET; and the best that the peer does with many iterations."""
+    tried: dict[int, tuple[float, float]] = {}
+
+    def reached(k: int) -> float:
+        seconds, model = timed(make(k))
+        tried[k] = seconds, judge.suboptimality(model)
+        return tried[k][1]
+
+    k, before = 1, np.inf
+    try:
+        while (now := reached(k)) > 1e-13 and tried[k][0] < longest / 2:
+            if k >= 8 and now > 0.99 * before:  # it ended by itself, or does not get on
+                break
+            k, before = 2 * k, now
+        best = min(max(found, 0.0) for _, found in tried.values())
+        target = max(TARGET, 1.01 * best)
+        high = min(k for k in tried if tried[k][1] <= target)
+        low = high // 2
+        while best <= TARGET and high - low > max(1, high // 10):
+            middle = (low + high) // 2
+            low, high = (low, middle) if reached(middle) <= target else (middle, high)
+    except (ValueError, ArithmeticError, TypeError, AttributeError, KeyError) as error:
+        text = str(error).splitlines() or [""]
+        return {"why": f"{type(error).__name__}: {text[0][:80]}"}
+    seconds, found = tried[high]
+    what = {"max_iter": high, "target": target if best > TARGET else TARGET, "best": best}
+    return {**what, "seconds": seconds, "reached": found, "tried": sorted(tried.items())}
+
+
+# ------------------------------------------------------------------- measuring
+
+
+def race(X: Any, y: Any, here: Any, C: float, rounds: int, longest: float) -> dict[str, Any]:
+    judge = Judge(X, y, C)
+    reference = ours(X, y, C, 1e-13)
+    judge.best = judge.value(reference)
+    settings = {}
+    makers = peers(X, y, here, C, judge)
+    for name, make in tqdm(makers.items(), desc=f"C={C:g}, settings", leave=False):
+        settings[name] = setting(make, judge, longest)
+        what = {key: value for key, value in settings[name].items() if key != "tried"}
+        tqdm.write(f"C={C:g}, {name}: {what}")
+    chosen = {name: s for name, s in settings.items() if "why" not in s}
+    targets = sorted({TARGET, *(s["target"] for s in chosen.values())})
+    work = {f"polarstep, tol={t:.1e}": partial(ours, X, y, C, t) for t in targets}
+    beside = dict(zip(targets, work, strict=True))
+    work |= {name: makers[name](s["max_iter"]) for name, s in chosen.items()}
+    slow = {name for name, s in chosen.items() if s["seconds"] >= ONCE}
+    times: dict[str, list[float]] = {name: [] for name in work}
+    fitted: dict[str, Any] = {}
+    for round_ in tqdm(range(rounds + 1), desc=f"C={C:g}, rounds", leave=False):
+        for name, task in work.items():
+            if name not in slow or round_ == rounds:
+                seconds, fitted[name] = timed(task)
+                times[name] += [seconds] if round_ else []  # the first round warms up
+    table = {}
+    for name, values in times.items():
+        mine = times[beside[chosen[name]["target"]] if name in chosen else name]
+        ratios = np.array(values) / mine[-len(values) :]
+        table[name] = {
+            "seconds": float(np.median(values)),
+            "rounds": len(values),
+            "ratio": float(np.median(ratios)),
+            "lowest": float(ratios.min()),
+            "highest": float(ratios.max()),
+            "suboptimality": judge.suboptimality(fitted[name]),
+            "all_seconds": values,
+            **({"passes": fitted[name].result_.n_passes} if name not in chosen else {}),
+        }
+    decrement, status = judge.decrement(reference), reference.result_.status.name
+    optimum = {"value": judge.best, "newton_decrement": decrement, "status": status}
+    return {"C": str(C), "reference": optimum, "settings": settings, "table": table}
+
+
+def memory(X: Any, y: Any) -> list[dict[str, float]]:
+    """Peak of what the client allocates during our fit, by number of rows (the last: repeated)."""
+    import dask.array as da
+
+    rows = []
+    for share in (0.125, 0.25, 0.5, 1, 2, 4):
+        part, labels = da.concatenate([X] * ceil(share)), da.concatenate([y] * ceil(share))
+        blocks = int(BLOCKS * share)
+        part, labels = part.blocks[:blocks], labels.blocks[:blocks]
+        seconds, _ = timed(partial(ours, part, labels, 1.0, TARGET))
+        gc.collect()
+        tracemalloc.start()
+        ours(part, labels, 1.0, TARGET)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        sizes = {"rows": part.shape[0], "data_mb": part.nbytes / 1e6, "client_mb": peak / 1e6}
+        rows.append({**sizes, "seconds": seconds})
+    return rows
+
+
+def measure(rounds: int, quick: bool) -> Iterator[dict[str, Any]]:
+    """What is known after each part; a long one may be interrupted."""
+    from distributed import Client, LocalCluster
+
+    if not has_dask_ml():
+        print("dask-ml is left out: pip install dask-ml dask-glm.")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        warnings.catch_warnings(),
+        LocalCluster(**options, silence_logs=logging.ERROR) as cluster,
+        Client(cluster),
+    ):
+        warnings.simplefilter("ignore")
+        n, d = QUICK if quick else FULL
+        X, y = made(n, d)
+        installed = {name: version(name) for name in PEERS if find_spec(name.replace("-", "_"))}
+        result = {"n": n, "d": d, "versions": installed, "memory": memory(X, y), "races": []}
+        yield result
+        here = X.compute(), y.compute()
+        rounds, longest = (1, LONGEST / 60) if quick else (rounds, LONGEST)
+        for C in PENALTIES:
+            result["races"].append(race(X, y, here, C, rounds, longest))
+            yield result
+
+
+# ------------------------------------------------------------------- report
+
+
+def markdown(result: dict[str, Any], environment: dict[str, Any]) -> str:
+    machine = ", ".join(f"{k} {v}" for k, v in {**environment, **result["versions"]}.items())
+    size = f"{result['n']:,} x {result['d']}, {BLOCKS} blocks, two workers of one thread"
+    parts = ["# On a Dask cluster", "", f"{size}; {machine}.", ""]
+    parts += [
+        "Ratios are to polarstep at the same suboptimality: 1e-8, or what a peer reaches of it;",
+        '"at best" is what it reaches with many iterations.',
+    ]
+    for race_ in result["races"]:
+        rows = [["C=" + race_["C"]]]
+        rows[0] += ["seconds", "rounds", "ratio", "range", "(F - F\\*)/F\\*", "at best", "max_iter"]
+        for name, row in race_["table"].items():
+            peer = ["", f"{row.get('passes', 0):.3g} passes"]
+            if name in race_["settings"]:
+                found = race_["settings"][name]
+                best = f"{found['best']:.0e}" if found["best"] > 1e-13 else "< 1e-13"
+                peer = [best, str(found["max_iter"])]
+            numbers = [f"{row['seconds']:.3g}", str(row["rounds"]), f"{row['ratio']:.2f}"]
+            spread = f"{row['lowest']:.2f}-{row['highest']:.2f}"
+            rows.append([name, *numbers, spread, f"{row['suboptimality']:.1e}", *peer])
+        best = race_["reference"]
+        parts += ["", *lines(rows), "", f"F* = {best['value']:.15g} ({best['status']}), of which"]
+        parts += [f"Newton's decrement says that {best['newton_decrement']:.0e} F* is left."]
+        failed = {name: s["why"] for name, s in race_["settings"].items() if "why" in s}
+        parts += ["", *(f"- {name}: {why}" for name, why in failed.items())] if failed else []
+    rows = [["rows", "data, MB", "peak on the client, MB", "seconds"]]
+    for row in result["memory"]:
+        sizes = [f"{row['data_mb']:.0f}", f"{row['client_mb']:.1f}"]
+        rows.append([f"{row['rows']:,}", *sizes, f"{row['seconds']:.3g}"])
+    return "\n".join([*parts, "", "What polarstep allocates on the client:", "", *lines(rows), ""])
