@@ -38,7 +38,7 @@ from .validation import complaint
 
 _FAN_IN = 8  # of the trees
 _MOST_CLASSES = 1_000
-_CLIENT_VALUES = 1 << 25  # of X in a subsample that comes to the client: 256 MiB
+_CLIENT_VALUES = 1 << 22  # of X in a subsample that comes to the client: 32 MiB
 _WHO = "HalfspaceClassifier"
 _ALIGN = "Repartition one of them; of arrays, compute_chunk_sizes() finds the lengths."
 

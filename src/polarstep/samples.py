@@ -367,7 +367,7 @@ def shares(m: int, sizes: list[int]) -> list[int]:
 
 def dense_gram_cost(k: int) -> float:
     """`Samples.gram_cost` of a dense X."""
-    return 1.0 + k / (60.0 if k >= _SINGLE_FROM else 30.0)
+    return 2.0 + k / (50.0 if k >= _SINGLE_FROM else 18.0)
 
 
 def csr_gram_cost(k: int, nnz: float, squares: float) -> float:

@@ -43,7 +43,7 @@ _MEMORY = 10  # pairs of L-BFGS; more save few passes
 _FEWEST_ROWS = 2_000  # of a subsample
 _ROW_SPACE = 3_000  # rows, at most, for a basis of their own
 _WIDENED = 20_000_000  # values of a sparse X, at most, for the same
-_SMALL = 100_000  # values of X, of which a pass takes no time to speak of
+_SMALL = 300_000  # values of X, of which a pass takes no time to speak of
 _AFFORDABLE = 8.0  # passes, for a metric of all rows
 
 
@@ -412,8 +412,7 @@ class Rate:
         if len(recent) < 2 or recent[0] <= 0:
             return _FIRST_GUESS
         factor = max(recent[-1], 1e-300) / recent[0]
-        factor = float(np.clip(factor ** (1.0 / (len(recent) - 1)), 1e-4, 0.95))
-        return factor if len(recent) == 4 else max(factor, _FIRST_GUESS)
+        return float(np.clip(factor ** (1.0 / (len(recent) - 1)), 1e-4, 0.95))
 
     @property
     def gap(self) -> float:
@@ -424,7 +423,8 @@ class Rate:
         metric; read backwards, a contraction r says sqrt(kappa) = (1 + sqrt r)/(1 - sqrt r). Where
         f is not quadratic yet, steps bring more than the decrement promised.
         """
-        root = np.sqrt(self.contraction)
+        few = len(self.decrements) < 4  # to go by
+        root = np.sqrt(max(self.contraction, _FIRST_GUESS) if few else self.contraction)
         return _CAUTION * self.decrements[-1] * self.surprise * (1.0 + root) / (1.0 - root)
 
 
@@ -575,8 +575,7 @@ def renewal(
     n = problem.samples.n
     age = 0
     exact = problem.convex and problem.coarse.is_all  # of all rows, it is Newton's method
-    limit = 30.0 if problem.samples.size < _SMALL else 4.0  # passes
-    cheap = exact and problem.gram_cost(n) < limit
+    cheap = exact and problem.samples.size <= _SMALL and problem.gram_cost(n) <= 30.0
 
     def better(point: Point, rate: Rate) -> Metric | None:
         nonlocal m, age
