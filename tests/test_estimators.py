@@ -505,7 +505,7 @@ def test_what_was_asked_for_is_reached(name, C):
         assert model.result_.success
         reached = reference.excess(model.coef_[0], model.intercept_[0])
         assert reached <= tol + 1e-14
-        assert reached <= 3 * model.result_.gap + 1e-13
+        assert reached <= 5 * model.result_.gap + 1e-13
 
 
 @pytest.mark.parametrize("loss", ["smooth_hinge", "squared", smooth_hinge(0.05)], ids=str)

@@ -122,25 +122,18 @@ class Metric:
     ) -> None:
         self.coarse, self.intercept = coarse, intercept
         k, own = coarse.size, coarse.n_own
-        moments = np.diag(G).copy()
-        target = moments.copy()
-        if diagonal is not None:
-            target[:own] = coarse.own(diagonal)
-        trust = np.ones(k + 1)
-        if seen is not None:
-            trust[:own] = np.minimum(1.0, coarse.own(seen) / ENOUGH_ROWS)
-        factor = np.sqrt(np.divide(trust * target, moments, out=np.zeros(k + 1), where=moments > 0))
-        H = G * np.outer(factor, factor)
-        index = np.arange(k + 1)
-        H[index, index] = target
-        H[index[:k], index[:k]] += coarse.restrict(penalty)
+        H = G if diagonal is None and seen is None else _mended(G, coarse, diagonal, seen)
+        H = H[:k, :k].copy() if not intercept else H.copy()
+        at = np.arange(k)
+        H[at, at] += coarse.restrict(penalty)
         if dense_penalty is not None:
             H[:k, :k] += dense_penalty
-        if not intercept:
-            H = H[:k, :k]
-        size = np.sqrt(np.diag(H))
-        self.scale = np.where(size > 0, size, 1.0)
-        self.factor = _cholesky(H / np.outer(self.scale, self.scale))
+        scale = np.sqrt(H.diagonal())
+        if not scale.all():
+            scale[scale == 0] = 1.0
+        H /= scale
+        H /= scale[:, None]
+        self.scale, self.factor = scale, _cholesky(H)
         self.fine = None
         if diagonal is not None and not coarse.is_all:
             rest = (coarse.place < 0) | (coarse.place >= own)
@@ -168,6 +161,24 @@ class Metric:
         x /= self.scale
         step = self.coarse.extend(x[: self.coarse.size]) + self.fine * w
         return np.append(step, x[-1]) if self.intercept else step
+
+
+def _mended(
+    G: np.ndarray, coarse: Coarse, diagonal: np.ndarray | None, seen: np.ndarray | None
+) -> np.ndarray:
+    """G brought to the diagonal of all rows; correlations that rest on few rows made smaller."""
+    k, own = coarse.size, coarse.n_own
+    moments = G.diagonal()
+    target = moments.copy()
+    if diagonal is not None:
+        target[:own] = coarse.own(diagonal)
+    trust = np.ones(k + 1)
+    if seen is not None:
+        trust[:own] = np.minimum(1.0, coarse.own(seen) / ENOUGH_ROWS)
+    factor = np.sqrt(np.divide(trust * target, moments, out=np.zeros(k + 1), where=moments > 0))
+    H = G * np.outer(factor, factor)
+    np.fill_diagonal(H, target)
+    return H
 
 
 def _cholesky(A: np.ndarray) -> np.ndarray:

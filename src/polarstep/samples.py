@@ -282,15 +282,15 @@ class Samples:
         centre = self.centre[columns]
         # A metric need not be exact: many columns are multiplied in single precision, each in units
         # in which it is about 1.
-        kind: type[np.floating] = np.float64
-        syrk = la.blas.dsyrk
-        unit = np.ones(k)
-        if k >= _SINGLE_FROM:
-            kind, syrk = np.float32, la.blas.ssyrk
+        single = k >= _SINGLE_FROM
+        kind: type[np.floating] = np.float32 if single else np.float64
+        syrk = la.blas.ssyrk if single else la.blas.dsyrk
+        top = float(h.max()) if single else 1.0
+        if single:
             few = self.X[:: max(1, self.n // 500), columns] - centre
             unit = np.sqrt(np.square(few).mean(axis=0))
             unit[unit == 0] = 1.0
-        root = np.sqrt(h / h.max())
+        root = np.sqrt(h / top) if top > 0 else np.zeros(self.n)
         step = max(32, _GRAM_VALUES // (k + 1))
         rows = np.empty((min(step, self.n), k + 1), kind)
         G = np.zeros((k + 1, k + 1), kind, order="F")
@@ -298,13 +298,14 @@ class Samples:
             at = slice(start, min(start + step, self.n))
             part = rows[: at.stop - at.start]
             np.subtract(self.X[at, columns], centre, out=part[:, :-1], casting="same_kind")
-            if kind is np.float32:
+            if single:
                 part[:, :-1] /= unit
             part[:, -1] = 1.0
             part *= root[at, None]
             G = syrk(1.0, part.T, beta=1.0, c=G, overwrite_c=True)
-        unit = np.append(unit, 1.0)
-        G = G.astype(np.float64) * (h.max() * np.outer(unit, unit))
+        if single:
+            unit = np.append(unit, 1.0)
+            G = G.astype(np.float64) * (top * np.outer(unit, unit))
         return _mirrored(G)
 
     def _csr_gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:

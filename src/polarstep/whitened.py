@@ -19,6 +19,7 @@ L-BFGS: Liu and Nocedal 1989.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -397,35 +398,38 @@ def newton_step(f: np.ndarray, both: bool) -> tuple[float, float]:
 
 @dataclass
 class Rate:
-    """How fast the decrement falls, and what that says about the suboptimality."""
+    """How fast the decrement falls, and what that says about the suboptimality.
+
+    Attributes
+    ----------
+    contraction : float
+        The factor of the last steps, by geometric mean over up to three; at first a guess.
+    gap : float
+        An estimate from above of f - f*.
+
+    Notes
+    -----
+    The decrement is g^T H^-1 g / 2 in the metric of the method. Conjugate gradients contract by
+    ((sqrt(kappa)-1)/(sqrt(kappa)+1))^2, kappa the condition number of the true Hessian in that
+    metric; read backwards, a contraction r says sqrt(kappa) = (1 + sqrt r)/(1 - sqrt r). Where f is
+    not quadratic yet, steps bring more than the decrement promised: that is `surprise`.
+    """
 
     decrements: list[float] = field(default_factory=list)
-    surprise: float = 1.0  # how much more than expected the last step has brought
+    surprise: float = 1.0
+    contraction: float = _FIRST_GUESS
+    gap: float = np.inf
 
     def add(self, decrement: float) -> None:
+        """Take the next decrement into account."""
         self.decrements.append(decrement)
-
-    @property
-    def contraction(self) -> float:
-        """The factor of the last steps, by geometric mean over up to three; at first a guess."""
         recent = self.decrements[-4:]
-        if len(recent) < 2 or recent[0] <= 0:
-            return _FIRST_GUESS
-        factor = max(recent[-1], 1e-300) / recent[0]
-        return float(np.clip(factor ** (1.0 / (len(recent) - 1)), 1e-4, 0.95))
-
-    @property
-    def gap(self) -> float:
-        """An estimate from above of f - f*.
-
-        The decrement is g^T H^-1 g / 2 in the metric of the method. Conjugate gradients contract by
-        ((sqrt(kappa)-1)/(sqrt(kappa)+1))^2, kappa the condition number of the true Hessian in that
-        metric; read backwards, a contraction r says sqrt(kappa) = (1 + sqrt r)/(1 - sqrt r). Where
-        f is not quadratic yet, steps bring more than the decrement promised.
-        """
-        few = len(self.decrements) < 4  # to go by
-        root = np.sqrt(max(self.contraction, _FIRST_GUESS) if few else self.contraction)
-        return _CAUTION * self.decrements[-1] * self.surprise * (1.0 + root) / (1.0 - root)
+        if len(recent) > 1 and recent[0] > 0:
+            factor = (max(decrement, 1e-300) / recent[0]) ** (1.0 / (len(recent) - 1))
+            self.contraction = min(max(factor, 1e-4), 0.95)
+        few = len(recent) < 4  # to go by
+        root = math.sqrt(max(self.contraction, _FIRST_GUESS) if few else self.contraction)
+        self.gap = _CAUTION * decrement * self.surprise * (1.0 + root) / (1.0 - root)
 
 
 def descend(
@@ -464,7 +468,7 @@ def descend(
             return point, "rounding" if decrement <= 1e-11 * abs(point.fun) else "stalled"
         memory.add(length * p, arrived.gradient - point.gradient, length == 1.0)
         if decrement > 1e-9 * abs(point.fun):
-            rate.surprise = float(np.clip((point.fun - arrived.fun) / decrement, 1.0, 10.0))
+            rate.surprise = min(max((point.fun - arrived.fun) / decrement, 1.0), 10.0)
         point = arrived
         n_iter += 1
 
