@@ -32,7 +32,7 @@ from .validation import complaint, flag, look_up, number, whole_number
 
 _WHO = "HalfspaceClassifier"
 _LOOK_FROM = 20_000_000  # values of X: from there on a look at its distribution costs nothing
-_CENTRE_ROWS = 10_000  # the mean of so many is a good centre; any centre gives the same optimum
+_CENTRE_ROWS = 2_000  # the mean of so many is a good centre; any centre gives the same optimum
 
 
 def _gives_probabilities(self: HalfspaceClassifier) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -130,24 +130,38 @@ class Samples:
         raise ValueError(complaint(who, "X", "hold numbers of a reasonable size", got, advice))
 
     def sample(self, m: int, rng: np.random.Generator) -> Samples:
-        """m of the rows at random, without replacement, half of a fair share from each class.
+        """About m of the rows at random, half of a fair share at least from each class.
 
         Their weights make up for it: each class keeps its sum. (Case-control sampling, as in
-        Fithian and Hastie 2014.) Rows stay in order, which is the order they lie in memory.
+        Fithian and Hastie 2014.) Of each class one row is drawn from every stretch of rows of
+        equal length, which keeps them in order: that is how they lie in memory.
         """
-        labels = np.unique(self.y)
         counted = self.weight > 0
-        classes = [np.flatnonzero((self.y == label) & counted) for label in labels]
-        counts = shares(m, [len(rows) for rows in classes])
+        if self._is_binary:
+            classes = [
+                np.flatnonzero((self.y < 0) & counted),
+                np.flatnonzero((self.y > 0) & counted),
+            ]
+        else:
+            classes = [np.flatnonzero((self.y == k) & counted) for k in np.unique(self.y)]
         weight = np.zeros(self.n)
-        for rows, count in zip(classes, counts, strict=True):
-            chosen = rng.choice(rows, count, replace=False, shuffle=False)
+        for rows, count in zip(classes, shares(m, [len(rows) for rows in classes]), strict=True):
+            if not count:
+                continue
+            places = (np.arange(count) + rng.random(count)) * (len(rows) / count)
+            chosen = rows[np.minimum(places.astype(np.intp), len(rows) - 1)]
+            chosen = chosen[np.append(True, np.diff(chosen) > 0)]  # neighbours may share a row
             total = self.weight[rows].sum() / self.weight[chosen].sum()
             weight[chosen] = self.weight[chosen] * total
         rows = np.flatnonzero(weight)
         return Samples(
             self.X[rows], self.y[rows], weight[rows], self.centre, self.loss, self.n_threads
         )
+
+    @cached_property
+    def _is_binary(self) -> bool:
+        """Whether labels are -1 and +1, rather than 0, 1, ... for several classes."""
+        return bool(self.y.min() < 0)
 
     # ------------------------------------------------------------------ passes over the rows
 
@@ -349,12 +363,12 @@ def nearer(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:
     """
     if not sp.issparse(X) or not X.nnz:
         return X, centre
-    rows = sp.csr_array(X[:: max(1, X.shape[0] // 1_000)])
+    rows = sp.csr_array(X[:: max(1, X.shape[0] // 300)])
     spread = np.sqrt(np.maximum(rows.multiply(rows).mean(axis=0) - np.square(centre), 0.0))
     far = np.abs(centre) > 1e3 * spread
-    far &= np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
     if not far.any():
         return X, centre
+    far &= np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
     shift = np.where(far, centre, 0.0)
     data = X.data - shift[X.indices]
     return sp.csr_array((data, X.indices, X.indptr), shape=X.shape), centre - shift
