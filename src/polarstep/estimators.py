@@ -210,6 +210,9 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             if not X.has_canonical_format:
                 X = X.copy()
                 X.sum_duplicates()
+            if X.indices.dtype == np.int64 and max(X.nnz, X.shape[1]) < 2**31:  # half the traffic
+                parts = (X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32))
+                X = sp.csr_array(parts, shape=X.shape)
         elif not (X.flags.c_contiguous or X.flags.f_contiguous):
             X = np.ascontiguousarray(X)
         self.classes_, codes = _encode(y)
