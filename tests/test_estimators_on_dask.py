@@ -1,0 +1,70 @@
+"""HalfspaceClassifier on Dask collections: fit, predict, names, refusals."""
+
+import numpy as np
+import pytest
+
+import polarstep as ps
+
+da = pytest.importorskip("dask.array", reason="needs Dask: pip install 'polarstep[dask]'")
+dd = pytest.importorskip("dask.dataframe", reason="needs Dask: pip install 'polarstep[dask]'")
+pd = pytest.importorskip("pandas", reason="needs pandas")
+
+PREDICTIONS = ("decision_function", "predict", "predict_proba", "predict_log_proba")
+
+
+def data(n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    X = rng.exponential(size=(400, 5)) * [1, 10, 100, 0.1, 1] + 3
+    if n_classes == 2:
+        return X, np.where(X[:, 0] + 2 * rng.standard_normal(400) > 4, "yes", "no")
+    return X, np.digitize(X[:, 0] + rng.standard_normal(400), [3.5, 4.5])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_the_same_as_in_memory(kind, n_classes):
+    X, y = data(n_classes)
+    near = ps.HalfspaceClassifier(tol=1e-13).fit(X, y)
+    if kind == "array":
+        blocks, labels = da.from_array(X, chunks=(150, 2)), da.from_array(y, chunks=150)
+    else:
+        names = [f"f{i}" for i in range(X.shape[1])]
+        frame = pd.DataFrame({**dict(zip(names, X.T, strict=True)), "label": y})
+        parts = dd.from_pandas(frame, npartitions=3)
+        blocks, labels = parts[names], parts["label"]
+    far = ps.HalfspaceClassifier(tol=1e-13).fit(blocks, labels)
+    scale = np.abs(near.coef_).max(axis=1, keepdims=True)
+    assert np.abs((far.coef_ - near.coef_) / scale).max() < 1e-6
+    assert list(far.classes_) == list(near.classes_)
+    if kind == "frame":
+        assert list(far.feature_names_in_) == names
+    for name in PREDICTIONS:
+        lazy = getattr(far, name)(blocks)
+        assert isinstance(lazy, da.Array)
+        expected = getattr(near, name)(X)
+        if name == "predict":
+            assert (lazy.compute() == expected).all()
+        else:
+            np.testing.assert_allclose(lazy.compute(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_and_class_weights():
+    X, y = data(2)
+    weight = np.random.default_rng(0).integers(0, 3, len(y))
+    near = ps.HalfspaceClassifier(tol=1e-13, class_weight="balanced").fit(X, y, weight)
+    parts = (da.from_array(a, chunks=(100, *a.shape[1:])) for a in (X, y, weight))
+    far = ps.HalfspaceClassifier(tol=1e-13, class_weight="balanced").fit(*parts)
+    np.testing.assert_allclose(far.coef_, near.coef_, rtol=1e-6)
+
+
+def test_what_is_refused():
+    X, y = (da.from_array(a, chunks=100) for a in data(2))
+    with pytest.raises(ValueError, match=r"`method` must be 'whitened' on Dask; got 'gdnp'"):
+        ps.HalfspaceClassifier(method="gdnp").fit(X, y)
+    model = ps.HalfspaceClassifier().fit(X, y)
+    with pytest.raises(ValueError, match="must have the 5 columns that fit saw; got 3"):
+        model.predict(X[:, :3])
+    frame = dd.from_pandas(pd.DataFrame(np.eye(5), columns=list("abcde")), npartitions=1)
+    model = ps.HalfspaceClassifier().fit(frame, da.from_array(np.arange(5) % 2, chunks=5))
+    with pytest.raises(ValueError, match="in their order; got b, a, c, d, e"):
+        model.predict(frame[list("bacde")])
