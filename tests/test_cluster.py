@@ -12,7 +12,7 @@ import scipy.sparse as sp
 dask = pytest.importorskip("dask", reason="Dask is not installed: pip install 'polarstep[dask]'")
 da = pytest.importorskip("dask.array", reason="Dask has no arrays: pip install 'polarstep[dask]'")
 
-from polarstep import cluster, kernels, whitened  # noqa: E402
+from polarstep import cluster, kernels, linear, whitened  # noqa: E402
 from polarstep.losses import LOSSES, MarginLoss  # noqa: E402
 from polarstep.samples import Samples  # noqa: E402
 
@@ -85,7 +85,7 @@ def values(handle):
 
 
 def problem(samples, alpha=1e-3):
-    return whitened.Problem(samples, np.full(samples.d, alpha), True)
+    return linear.Problem(samples, np.full(samples.d, alpha), True)
 
 
 def solution(samples, tol=1e-15, **options):

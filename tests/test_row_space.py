@@ -6,7 +6,8 @@ import scipy.sparse as sp
 
 import polarstep as ps
 from newton import Reference
-from polarstep import whitened
+from polarstep import linear
+from polarstep.samples import Samples
 
 
 def wide(n=30, d=200, seed=0, units=True):
@@ -24,7 +25,7 @@ def test_the_optimum_is_the_same(convert, fit_intercept, C, monkeypatch):
     model = ps.HalfspaceClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12)
     inside = model.fit(convert(X), y)
     coef, intercept = inside.coef_.copy(), inside.intercept_.copy()
-    monkeypatch.setattr(whitened, "_ROW_SPACE", 0)
+    monkeypatch.setattr(linear, "_ROW_SPACE", 0)
     outside = ps.HalfspaceClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12, max_iter=5000)
     outside.fit(convert(X), y)
     scale = np.abs(X @ coef.T).max()
@@ -36,11 +37,11 @@ def test_the_optimum_is_the_same(convert, fit_intercept, C, monkeypatch):
 def test_the_basis_is_orthonormal_and_holds_the_rows():
     X, y = wide()
     rng = np.random.default_rng(0)
-    samples = whitened.Samples(
+    samples = Samples(
         X, np.where(y, 1.0, -1.0), np.full(len(y), 1 / len(y)), X.mean(axis=0),
         ps.losses.LOSSES["softplus"],
     )  # fmt: skip
-    outer = whitened.Problem(samples, np.full(X.shape[1], 1e-3), True)
+    outer = linear.Problem(samples, np.full(X.shape[1], 1e-3), True)
     inner = outer.in_row_space()
     z = rng.standard_normal(len(y) + 1)
     theta = inner.leave(z)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize as scipy_minimize
 
 import polarstep as ps
 from newton import Reference
-from polarstep import Status, whitened
+from polarstep import Status, linear, whitened
 from polarstep.losses import LOSSES, smooth_hinge
 from polarstep.metric import Coarse, Metric, choose_columns
 from polarstep.samples import Samples, category_ranges, category_starts, shares
@@ -445,7 +445,7 @@ def test_subsamples_are_nested_and_grow():
     X, y = gaussian(50_000, 5)
     s = np.full(len(y), 1 / len(y))
     samples = Samples(X, y, s, np.zeros(5), LOSSES["softplus"])
-    problem = whitened.Problem(samples, np.zeros(5), True)
+    problem = linear.Problem(samples, np.zeros(5), True)
     stages = whitened.stages_of(problem, np.random.default_rng(0))
     sizes = [stage.samples.n for stage in stages]
     assert sizes == sorted(sizes)
@@ -471,7 +471,7 @@ def test_a_read_of_all_rows_is_what_passes_count():
 
     s = np.full(4000, 1 / 4000)
     samples = Counting(X, y, s, np.zeros(4), LOSSES["softplus"])
-    problem = whitened.Problem(samples, np.zeros(4), True)
+    problem = linear.Problem(samples, np.zeros(4), True)
     rng = np.random.default_rng(0)
     result = whitened.run(whitened.stages_of(problem, rng), None, 1e-10, 100, rng)
     assert result.success

@@ -21,6 +21,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from . import cluster, theory, whitened
 from .design import Design
+from .linear import NotFinite, Problem
 from .loop import minimize
 from .losses import MarginLoss, margin_loss
 from .moments import Moments
@@ -245,7 +246,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         """Run whitened: once for two classes, else once a class, from the same subsamples."""
         penalty = np.full(samples.d, 1.0 / (self.C * total))
         rng = self._rng()
-        problem = whitened.Problem(samples, penalty, self.fit_intercept, samples.loss.is_convex)
+        problem = Problem(samples, penalty, self.fit_intercept, samples.loss.is_convex)
         stages, n_classes = whitened.stages_of(problem, rng), len(self.classes_)
         results: list[Result] = []
         for k in range(1 if n_classes == 2 else n_classes):
@@ -258,7 +259,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
                     result = whitened.restart(
                         each, result, self.n_restarts, self.tol, self.max_iter, rng, callback
                     )
-            except whitened.NotFinite:
+            except NotFinite:
                 samples.refuse_what_is_not_finite(_WHO)
                 raise
             results.append(replace(result, guarantee=_guarantee(each)))
@@ -418,7 +419,7 @@ def _centre(X: Any) -> np.ndarray:
         return origin + (rows - origin).mean(axis=0)
 
 
-def _guarantee(stages: list[whitened.Problem]) -> str:
+def _guarantee(stages: list[Problem]) -> str:
     """What Theorem 2 promises of gdnp on large dense data that look Gaussian; else nothing."""
     few, all_rows = stages[0].samples, stages[-1].samples
     if all_rows.is_sparse or all_rows.size < _LOOK_FROM or all_rows.d > 300:
