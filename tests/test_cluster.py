@@ -13,6 +13,7 @@ dask = pytest.importorskip("dask", reason="Dask is not installed: pip install 'p
 da = pytest.importorskip("dask.array", reason="Dask has no arrays: pip install 'polarstep[dask]'")
 
 from polarstep import cluster, kernels, linear, whitened  # noqa: E402
+from polarstep import dask_collections as reading  # noqa: E402
 from polarstep.losses import LOSSES, MarginLoss  # noqa: E402
 from polarstep.samples import Samples  # noqa: E402
 
@@ -69,7 +70,7 @@ def both(form="dense", *, loss=SOFTPLUS, weight=WEIGHTS, intercept=True):
     """The same samples in Dask and in memory."""
     collection, used = FORMS[form](X)
     weights = None if weight is None else da.from_array(weight, chunks=300)
-    _, there, _ = cluster.from_dask(
+    _, there, _ = reading.from_dask(
         collection, da.from_array(Y, chunks=200), weights, loss=loss, intercept=intercept
     )
     weight = np.ones(N) if weight is None else weight
@@ -152,7 +153,7 @@ def test_rows_that_effective_rows_looks_at_are_those_looked_at_in_memory():
     n = 5_300
     X, y, _ = data(n)
     chunks = (1_111, 889, 2_300, 1_000)
-    _, there, _ = cluster.from_dask(
+    _, there, _ = reading.from_dask(
         da.from_array(X, chunks=(chunks, D)), y, loss=SOFTPLUS, intercept=True
     )
     here = in_memory(X, np.where(y == 1, 1.0, -1.0), np.ones(n), X.mean(axis=0))
@@ -168,7 +169,7 @@ def test_categories():
     stacked = da.concatenate(
         [da.from_delayed(block, (100, 16), dtype=float, meta=X[:0]) for block in blocks]
     )
-    _, there, _ = cluster.from_dask(stacked, y, loss=SOFTPLUS, intercept=True)
+    _, there, _ = reading.from_dask(stacked, y, loss=SOFTPLUS, intercept=True)
     here = in_memory(X, np.where(y == 1, 1.0, -1.0), np.ones(400), there.centre)
     assert there.categories().tolist() == here.categories().tolist() == [0, 5, 8]
     place = np.array([0] * 5 + [1] * 3 + [2] * 8, np.int32)
@@ -176,7 +177,7 @@ def test_categories():
         there.gram(there.weight, place, 3), here.gram(here.weight, place, 3), atol=1e-12
     )
     uneven = da.concatenate([stacked, da.from_array(np.ones((50, 16))).map_blocks(sp.csr_array)])
-    _, there, _ = cluster.from_dask(uneven, np.append(y, y[:50]), loss=SOFTPLUS, intercept=True)
+    _, there, _ = reading.from_dask(uneven, np.append(y, y[:50]), loss=SOFTPLUS, intercept=True)
     assert there.categories().tolist() == [0]
 
 
@@ -190,7 +191,7 @@ def test_blocks_without_curvature_add_nothing():
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_sample_of_each_class_stands_for_it(classes):
     X, y, weight = data(3_000, classes=classes)
-    _, there, _ = cluster.from_dask(
+    _, there, _ = reading.from_dask(
         da.from_array(X, chunks=(700, D)), y, weight, loss=SOFTPLUS, intercept=True
     )
     few = there.sample(400, np.random.default_rng(0))
@@ -236,7 +237,7 @@ def test_the_same_fit(form):
 def test_the_same_fit_by_way_of_subsamples(limit, monkeypatch):
     monkeypatch.setattr(cluster, "_CLIENT_VALUES", limit)
     X, y, _ = data(30_000)
-    _, there, _ = cluster.from_dask(
+    _, there, _ = reading.from_dask(
         da.from_array(X, chunks=(7_000, D)), y, loss=SOFTPLUS, intercept=True
     )
     assert whitened.subsample_sizes(problem(there))
@@ -247,7 +248,7 @@ def test_the_same_fit_by_way_of_subsamples(limit, monkeypatch):
 def test_one_against_the_rest():
     X, y, weight = data(classes=3)
     names = np.array(["ox", "ass", "hen"])[y]
-    classes, there, total = cluster.from_dask(
+    classes, there, total = reading.from_dask(
         da.from_array(X, chunks=(CHUNKS, D)), names, weight, loss=SOFTPLUS, intercept=True
     )
     assert classes.tolist() == ["ass", "hen", "ox"]
@@ -267,7 +268,7 @@ def test_class_weights_multiply_those_of_samples(class_weight):
     from sklearn.utils.class_weight import compute_class_weight
 
     X, y, weight = data(classes=3)
-    _, there, total = cluster.from_dask(
+    _, there, total = reading.from_dask(
         da.from_array(X, chunks=(CHUNKS, D)), y, weight,
         loss=SOFTPLUS, intercept=True, class_weight=class_weight,
     )  # fmt: skip
@@ -280,7 +281,7 @@ def test_class_weights_multiply_those_of_samples(class_weight):
 def test_weights_of_any_size():
     weights = np.where(np.arange(N) % 2, 1e308, 1e300)
     _, here = both(weight=weights / 1e300)
-    _, large, _ = cluster.from_dask(
+    _, large, _ = reading.from_dask(
         da.from_array(X, chunks=(CHUNKS, D)), Y, weights, loss=SOFTPLUS, intercept=True
     )
     np.testing.assert_allclose(values(large.weight), here.weight)
@@ -312,12 +313,12 @@ def test_data_frames(dd):
     w = np.full(D, 0.02)
     expected = here.evaluate(w, 0.1)[0].by_w
     for y in (table["label"], table[["label"]], da.from_array(Y, chunks=N // 4)):
-        classes, there, _ = cluster.from_dask(
+        classes, there, _ = reading.from_dask(
             table[columns], y, table["weight"], loss=SOFTPLUS, intercept=True
         )
         assert classes.tolist() in (["no", "yes"], [0, 1])
         np.testing.assert_allclose(there.evaluate(w, 0.1)[0].by_w, expected)
-    _, there, _ = cluster.from_dask(
+    _, there, _ = reading.from_dask(
         table[columns].to_dask_array(), table["label"], table["weight"],
         loss=SOFTPLUS, intercept=True,
     )  # fmt: skip
@@ -330,7 +331,7 @@ def test_data_frames_with_empty_partitions_and_nullable_columns(dd):
     table = table[(table["x1"] > 0) | (table["row"] > N // 2)]
     table = table[table["row"] > N // 3]
     columns = [f"x{j}" for j in range(D)]
-    _, there, _ = cluster.from_dask(table[columns], table["label"], loss=SOFTPLUS, intercept=True)
+    _, there, _ = reading.from_dask(table[columns], table["label"], loss=SOFTPLUS, intercept=True)
     at = np.arange(N)
     rows = ((X[:, 1] > 0) | (at > N // 2)) & (at > N // 3)
     assert there.n == rows.sum()
@@ -342,21 +343,21 @@ def test_masked_arrays_of_unknown_length():
     collection = da.from_array(X, chunks=(CHUNKS, (2, 4)))
     mask = da.from_array(X[:, 0], chunks=(CHUNKS,)) > 0
     y = da.from_array(Y, chunks=(CHUNKS,))
-    _, there, _ = cluster.from_dask(
+    _, there, _ = reading.from_dask(
         collection[mask], y[mask].reshape(-1), loss=SOFTPLUS, intercept=True
     )
     np.testing.assert_allclose(there.centre, X[X[:, 0] > 0].mean(axis=0))
 
 
 def test_a_single_block():
-    _, there, _ = cluster.from_dask(da.from_array(X), Y, loss=SOFTPLUS, intercept=False)
+    _, there, _ = reading.from_dask(da.from_array(X), Y, loss=SOFTPLUS, intercept=False)
     assert len(there.census.counts) == 1
     assert not there.centre.any()
 
 
 def test_persisted_blocks_are_used_where_they_lie():
     collection = da.from_array(X, chunks=(CHUNKS, D)).persist()
-    _, there, _ = cluster.from_dask(collection, Y, loss=SOFTPLUS, intercept=True)
+    _, there, _ = reading.from_dask(collection, Y, loss=SOFTPLUS, intercept=True)
     blocks = collection.__dask_graph__()
     for mine, key in zip(there._X.compute(), collection.__dask_keys__(), strict=True):
         assert np.shares_memory(mine, blocks[key[0]])
@@ -369,30 +370,30 @@ def test_read_only_blocks():
         return block
 
     collection = da.from_array(X, chunks=(CHUNKS, D)).map_blocks(frozen).persist()
-    _, there, _ = cluster.from_dask(collection, Y, WEIGHTS, loss=SOFTPLUS, intercept=True)
+    _, there, _ = reading.from_dask(collection, Y, WEIGHTS, loss=SOFTPLUS, intercept=True)
     _, here = both()
     w = np.full(D, 0.02)
     assert there.evaluate(w, 0.1)[0].value == pytest.approx(here.evaluate(w, 0.1)[0].value)
 
 
 def test_classes_of():
-    assert cluster.classes_of(da.from_array(Y, chunks=100)).tolist() == [0, 1]
+    assert reading.classes_of(da.from_array(Y, chunks=100)).tolist() == [0, 1]
     names = da.from_array(np.array(["b", "a", "b", "cc"], object), chunks=3)
-    assert cluster.classes_of(names).tolist() == ["a", "b", "cc"]
+    assert reading.classes_of(names).tolist() == ["a", "b", "cc"]
 
 
 def test_is_dask():
-    assert cluster.is_dask(da.zeros(3))
-    assert cluster.is_dask(X, da.zeros(3))
-    assert not cluster.is_dask(X, [1.0], None)
+    assert reading.is_dask(da.zeros(3))
+    assert reading.is_dask(X, da.zeros(3))
+    assert not reading.is_dask(X, [1.0], None)
 
 
 def test_dask_is_imported_when_it_is_needed_only():
     code = (
-        "import sys, numpy as np; from polarstep import cluster;"
-        "assert not cluster.is_dask(np.zeros(3)); assert 'dask' not in sys.modules;"
+        "import sys, numpy as np; from polarstep import dask_collections as reading;"
+        "assert not reading.is_dask(np.zeros(3)); assert 'dask' not in sys.modules;"
         "sys.modules['dask'] = None; sys.modules['dask.array'] = None\n"
-        "try: cluster.classes_of(np.zeros(3))\n"
+        "try: reading.classes_of(np.zeros(3))\n"
         "except ModuleNotFoundError as error: assert \"'polarstep[dask]'\" in str(error), error\n"
         "else: raise AssertionError\n"
     )
@@ -404,7 +405,7 @@ def test_dask_is_imported_when_it_is_needed_only():
 
 def refusal(kind, X, y, weight=None, **options):
     with pytest.raises(kind) as caught:
-        cluster.from_dask(X, y, weight, loss=SOFTPLUS, intercept=False, who="fit", **options)
+        reading.from_dask(X, y, weight, loss=SOFTPLUS, intercept=False, who="fit", **options)
     return str(caught.value)
 
 
@@ -426,7 +427,7 @@ def test_what_is_not_finite_is_named_with_its_place(value, kind):
     text = refusal(ValueError, bad, Y, weight)
     assert f"got {value} at row 400 (row 59 of block 3), column 3" in text
     weight[400] = 0
-    _, there, _ = cluster.from_dask(bad, Y, weight, loss=SOFTPLUS, intercept=True)
+    _, there, _ = reading.from_dask(bad, Y, weight, loss=SOFTPLUS, intercept=True)
     assert np.isfinite(there.centre).all()
 
 
@@ -516,7 +517,7 @@ def largest_result(n, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(dask, "compute", recording)
-        _, samples, _ = cluster.from_dask(
+        _, samples, _ = reading.from_dask(
             da.from_array(X, chunks=(n // 5, D)), da.from_array(y, chunks=n // 5),
             da.from_array(weight, chunks=n // 5), loss=SOFTPLUS, intercept=True,
         )  # fmt: skip
@@ -577,7 +578,7 @@ def check_that_a_fit_outlives_a_worker(client):
     X, y, _ = data(n)
     collection = da.from_array(X, chunks=(3_000, D)).persist()
     labels = da.from_array(y, chunks=3_000)
-    _, samples, _ = cluster.from_dask(collection, labels, loss=SOFTPLUS, intercept=True)
+    _, samples, _ = reading.from_dask(collection, labels, loss=SOFTPLUS, intercept=True)
     assert {type(block).__name__ for block in samples._X.graph.values()} == {"Future"}
     assert set(samples._X.keys) == {key for row in collection.__dask_keys__() for key in row}
     undisturbed = solution(samples)

@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import cluster, theory, whitened
+from . import dask_collections, theory, whitened
 from .design import Design
 from .linear import NotFinite, Problem
 from .loop import minimize
@@ -159,9 +159,9 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         An interrupted fit keeps its last iterate, from which warm_start goes on.
         """
         loss = self._check_parameters()
-        if cluster.is_dask(X, y):
+        if dask_collections.is_dask(X, y):
             self._check_method_on_dask()
-            self.classes_, rows, total = cluster.from_dask(
+            self.classes_, rows, total = dask_collections.from_dask(
                 X, y, sample_weight,
                 loss=loss, intercept=self.fit_intercept, class_weight=self.class_weight,
                 n_threads=effective_n_jobs(self.n_jobs),
@@ -328,16 +328,16 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
 
     def decision_function(self, X: Any) -> Any:
         """x^T w + b, shape (n,) for two classes, else (n, n_classes); a Dask array of Dask data."""
-        if not cluster.is_dask(X):
+        if not dask_collections.is_dask(X):
             return super().decision_function(X)
         check_is_fitted(self)
         _check_names(self, X)
         columns = 1 if len(self.classes_) == 2 else len(self.classes_)
-        return cluster.map_rows(_scores, X, self.coef_, self.intercept_, columns=columns)
+        return dask_collections.map_rows(_scores, X, self.coef_, self.intercept_, columns=columns)
 
     def predict(self, X: Any) -> Any:
         """The class of each row, shape (n,); a Dask array of Dask data."""
-        if not cluster.is_dask(X):
+        if not dask_collections.is_dask(X):
             return super().predict(X)
         scores = self.decision_function(X)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
@@ -347,15 +347,15 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
     def predict_proba(self, X: Any) -> Any:
         """P(class | x), shape (n, n_classes): 1/(1 + exp(-(x^T w + b))), summing to 1."""
         scores = self.decision_function(X)
-        if cluster.is_dask(scores):
-            return cluster.map_rows(_probabilities, scores, columns=len(self.classes_))
+        if dask_collections.is_dask(scores):
+            return dask_collections.map_rows(_probabilities, scores, columns=len(self.classes_))
         return _probabilities(scores)
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of `predict_proba`."""
         check_is_fitted(self)
-        if len(self.classes_) > 2 or cluster.is_dask(X):
+        if len(self.classes_) > 2 or dask_collections.is_dask(X):
             return np.log(self.predict_proba(X))
         scores = self.decision_function(X)
         return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
