@@ -363,12 +363,17 @@ def nearer(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:
     """
     if not sp.issparse(X) or not X.nnz:
         return X, centre
-    rows = sp.csr_array(X[:: max(1, X.shape[0] // 300)])
-    spread = np.sqrt(np.maximum(rows.multiply(rows).mean(axis=0) - np.square(centre), 0.0))
+    first = slice(
+        0, X.indptr[min(100, X.shape[0])]
+    )  # a shift does no harm, so that a guess will do
+    squares = np.bincount(X.indices[first], np.square(X.data[first]), X.shape[1])
+    spread = np.sqrt(np.maximum(squares / min(100, X.shape[0]) - np.square(centre), 0.0))
     far = np.abs(centre) > 1e3 * spread
-    if not far.any():
+    if not (far & (squares > 0)).any():
         return X, centre
     far &= np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+    if not far.any():
+        return X, centre
     shift = np.where(far, centre, 0.0)
     data = X.data - shift[X.indices]
     return sp.csr_array((data, X.indices, X.indptr), shape=X.shape), centre - shift
