@@ -61,18 +61,19 @@ class Memory:
     """The pairs (step, change of the gradient) of L-BFGS, and the metric H0/scale to start from."""
 
     def __init__(self, metric: Metric) -> None:
-        self.metric, self.scale = metric, 1.0
+        self.metric, self.scale, self.failed = metric, 1.0, 0
         self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MEMORY)
 
     def add(self, step: np.ndarray, change: np.ndarray, unit: bool) -> None:
-        """Remember a pair, if f curves upwards along it; shorten steps if a unit step failed."""
+        """Remember a pair, if f curves upwards along it; shorten steps if two unit steps failed."""
         curvature = float(step @ change)
         if curvature <= 0:
             return
         self.pairs.append((step, change, curvature))
+        self.failed = 0 if unit else self.failed + 1
         if unit:
             self.scale = min(1.0, 2.0 * self.scale)
-        else:
+        elif self.failed > 1:
             wanted = curvature / float(change @ self.metric.solve(change))
             self.scale = float(np.clip(wanted, _SHORTEST, 1.0))
 
