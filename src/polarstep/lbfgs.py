@@ -18,7 +18,7 @@ from .metric import Metric
 _FIRST_GUESS = 0.25  # of the contraction
 _CAUTION = 1.5
 _SHORTEST = 0.1  # scale of the steps
-_MEMORY = 10  # pairs; more save few passes
+_MEMORY = 30  # pairs
 
 
 @dataclass
