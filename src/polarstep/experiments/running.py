@@ -38,12 +38,28 @@ def run_stages(
         known = {row["key"]: row for row in record.rows()}
         missing = [spec for spec in specs if key(spec) not in known]
         with tqdm(total=len(specs), initial=len(specs) - len(missing), desc=caption) as bar:
-            pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+            pool = joblib.Parallel(
+                n_jobs=n_jobs,
+                return_as="generator_unordered",
+                batch_size=1,
+                initializer=_keep_workers,
+            )
             for spec, outcome in pool(joblib.delayed(_one)(execute, s, data) for s in missing):
                 known[key(spec)] = record.append(spec, outcome)
                 bar.update()
         wanted += [known[key(spec)] for spec in specs]
     return wanted
+
+
+def _keep_workers() -> None:
+    """Keep a worker process whose memory grows, which importing PyTorch is enough for.
+
+    Where psutil is installed, loky (of joblib 1.6) ends such a worker, and may then wait for it
+    for ever.
+    """
+    from joblib.externals.loky import process_executor
+
+    process_executor._USE_PSUTIL = False
 
 
 def _one(execute: Execute, spec: Spec, data: Path | None) -> tuple[Spec, dict[str, Any]]:
