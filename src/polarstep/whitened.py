@@ -81,7 +81,7 @@ def solve(
 ) -> tuple[Point, str]:
     """Minimise f from theta, or from the line S^-1 u, stage by stage."""
     *few, problem = stages
-    n = problem.samples.n
+    n, metric = problem.samples.n, None
     if theta is None:
         theta, metric = start(stages[0])
         for now in few:
@@ -93,7 +93,8 @@ def solve(
     rows = few[-1] if few else None
     if rows is not None and rows.seen.min() < ENOUGH_ROWS and problem.gram_cost(n) <= _AFFORDABLE:
         rows = None  # rare columns: their correlations need all rows
-    metric = problem.metric(point, rows)
+    if few or metric is None or problem.coarse.is_all:  # else it is all but a diagonal: S will do
+        metric = problem.metric(point, rows)
     renew = renewal(problem, n if rows is None else rows.samples.n, rng, tol)
     return descend(problem, point, metric, tol, max_iter, observe=observe, better=renew)
 
