@@ -363,13 +363,13 @@ def nearer(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:
     """
     if not sp.issparse(X) or not X.nnz:
         return X, centre
-    first = slice(
-        0, X.indptr[min(100, X.shape[0])]
-    )  # a shift does no harm, so that a guess will do
-    squares = np.bincount(X.indices[first], np.square(X.data[first]), X.shape[1])
-    spread = np.sqrt(np.maximum(squares / min(100, X.shape[0]) - np.square(centre), 0.0))
+    few, d = min(100, X.shape[0]), X.shape[1]  # a shift does no harm, so that a guess will do
+    first = slice(0, X.indptr[few])
+    squares = np.bincount(X.indices[first], np.square(X.data[first]), d)
+    spread = np.sqrt(np.maximum(squares / few - np.square(centre), 0.0))
     far = np.abs(centre) > 1e3 * spread
-    if not (far & (squares > 0)).any():
+    far &= np.bincount(X.indices[first], minlength=d) == few
+    if not far.any():
         return X, centre
     far &= np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
     if not far.any():
