@@ -67,3 +67,20 @@ def test_it_is_the_optimum():
     model = ps.HalfspaceClassifier(C=10.0, tol=1e-10).fit(X, y)
     reference = Reference(X, np.where(y, 1.0, -1.0), "softplus", 0.1)  # F/C
     assert reference.excess(model.coef_[0], model.intercept_[0]) <= 1e-10
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_the_first_restart_is_at_the_optimum_of_softplus(intercept):
+    X, y = wide(units=False)
+    options = {"l2_penalty": 1e-2, "intercept": intercept}
+    starts = []
+
+    def callback(row):
+        if row.iteration == 0:
+            starts.append(row.x)
+
+    bounded = ps.Halfspace(X, y, loss="sigmoid", **options)
+    ps.minimize(bounded, "whitened", tol=1e-6, max_iter=1000, callback=callback, n_restarts=1)
+    convex = ps.Halfspace(X, y, **options)
+    lowest = ps.minimize(convex, "whitened", tol=1e-10).fun
+    assert convex.value(starts[1]) <= lowest * (1 + 1e-3)

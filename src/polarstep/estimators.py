@@ -189,7 +189,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         flag(self.fit_intercept, _WHO, "fit_intercept")
         if self.n_jobs is not None:
             whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64)
-        look_up(self.method, {"whitened": None, **METHODS}, _WHO, "method")
+        look_up(self.method, METHODS, _WHO, "method")
         return margin_loss(self.loss, _WHO)
 
     def _rng(self) -> np.random.Generator:

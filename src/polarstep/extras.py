@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 
 def require_torch(who: str) -> None:
     """Go on if PyTorch can be imported, or say what to install.
@@ -11,27 +13,22 @@ def require_torch(who: str) -> None:
     ModuleNotFoundError
         PyTorch is not installed. What goes wrong inside of an installed one is raised as it is.
     """
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        text = f"{who} needs PyTorch, which is not installed. Run: pip install 'polarstep[torch]'"
-        raise ModuleNotFoundError(text, name="torch") from None
+    _require("torch", "PyTorch", who)
 
 
 def require_dask(who: str) -> None:
-    """Go on if Dask can be imported, or say what to install.
+    """Go on if Dask and its arrays can be imported, or say what to install; as `require_torch`."""
+    _require("dask.array", "Dask", who)
 
-    Raises
-    ------
-    ModuleNotFoundError
-        Dask is not installed. What goes wrong inside of an installed one is raised as it is.
-    """
+
+def _require(module: str, name: str, who: str) -> None:
+    package = module.split(".")[0]
     try:
-        import dask.array  # noqa: F401
+        import_module(module)
     except ModuleNotFoundError as error:
-        if error.name not in ("dask", "dask.array"):
+        if error.name not in (package, module):
             raise
-        text = f"{who} needs Dask, which is not installed. Run: pip install 'polarstep[dask]'"
-        raise ModuleNotFoundError(text, name="dask") from None
+        text = (
+            f"{who} needs {name}, which is not installed. Run: pip install 'polarstep[{package}]'"
+        )
+        raise ModuleNotFoundError(text, name=package) from None

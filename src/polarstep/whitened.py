@@ -337,7 +337,7 @@ def restart(
             length = stages[-1].evaluate(stages[-1].join(w, 0.0)).length
             w *= 10.0 ** rng.random() / max(length, 1e-300)
             theta = stages[-1].join(w, 0.0)
-        result = run(stages, theta, tol, max_iter, rng, callback)
+        result = run(stages, stages[-1].leave(theta), tol, max_iter, rng, callback)
         better = result if result.fun < best.fun else best
         if result.status is Status.interrupted:
             return replace(better, status=result.status)
