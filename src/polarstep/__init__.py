@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         losses,
         nn,
         objectives,
+        optim,
         parameterization,
         solvers,
         steps,
@@ -41,7 +42,7 @@ _HOMES = {
     "Trace": "result",
 }
 _MODULES = {"design", "losses", "objectives", "parameterization", "solvers", "steps", "theory"}
-_NEED_TORCH = {"curvature", "nn"}  # `from polarstep import *` leaves them out
+_NEED_TORCH = {"curvature", "nn", "optim"}  # `from polarstep import *` leaves them out
 
 __all__ = [*_HOMES, *sorted(_MODULES), "__version__"]
 

@@ -1,0 +1,763 @@
+"""LengthDirection: an optimizer that steps in the lengths and the directions of weights."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.optimizer import Optimizer
+
+from . import covariance, rules
+from .assignment import Assigned, Assignment, Override, bare, check_real
+from .options import check, gains, no_such_parameter, refuse
+from .sharding import full, local, write
+
+LARGEST_STACK = 2**22  # numbers in a stack of matrices of one shape that are stepped together
+
+
+class LengthDirection(Optimizer):
+    """Steps in length and direction for hidden matrices, AdamW for the rest.
+
+    A matrix W (a row for each unit) is W = diag(g) U: lengths g, and directions U with rows on the
+    unit sphere of a metric. The model keeps its plain W; g and U live in the optimizer. With G the
+    gradient by W and S the matrix of the metric,
+
+        dL/dg_i = <G_i, U_i>,    dL/dU_i = g_i (G_i - S U_i <G_i, U_i>),
+        U <- retract(U - lr Q),  g <- the length rule's step,
+
+    where Q is what the direction rule makes of dL/dU. In the metric "covariance" S is the damped
+    E[x x^T] of the layer's inputs, so that ||U_i||_S = 1 says that unit i's pre-activation has mean
+    square one, as batch normalization has it; all is done in coordinates that whiten the inputs,
+    S = L L^T, V = U L, in which that metric is the Euclidean one.
+
+    Parameters
+    ----------
+    params : Module, or iterable of parameters, of (name, parameter), or of parameter groups
+        A model: its matrices are found, see `assignment`. A group may set every option below.
+    lr : float
+        The directions' step: with ``angle`` "each" or "rms" the tangent of an angle, so that small
+        values are radians per step. Schedulers may change it; the lengths' step goes with it.
+    metric : "covariance", "euclidean" or "frobenius"
+        "covariance": batch normalization's. "euclidean": weight normalization's, S = I.
+        "frobenius": U is on the sphere of the whole matrix, ||U||_F = ||W_0||_F, and the gains g
+        start at one.
+    direction : "polar", "adam" or "sgd"
+        Q from dL/dU: "sgd" takes its momentum, "polar" the polar factor of that, as Muon does,
+        "adam" the step of Adam. With ``metric="covariance"`` in whitened coordinates.
+    length : "adam", "sgd" or "fixed"
+        The rule for the gains.
+    length_lr : float, optional
+        The gains' step, at the ``lr`` that is given here: where lr changes, it changes in
+        proportion. Default: lr.
+    gains : "row", "matrix" or "both", optional
+        A gain for each row, for the whole matrix ("frobenius" only), or for rows and columns,
+        W = diag(g) U diag(h) (not with "covariance"). Default: "row", "matrix" for "frobenius".
+    angle : "auto", "each", "rms" or "off"
+        What lr measures. "each": every row (the matrix, for "frobenius") turns by arctan(lr).
+        "rms": rows do so in the root mean square; for polar factors by their known norm, the factor
+        sqrt(max(1, rows/columns)) of Muon. "off": lr times Q itself. "auto": "rms" for polar
+        factors, else "each".
+    angle_schedule : callable, optional
+        A factor for the directions' step alone, from the number of steps taken so far.
+    momentum, nesterov : float, bool
+        Of "sgd" and "polar", in torch.optim.SGD's form.
+    betas, eps : (float, float), float
+        Of Adam, for directions and gains.
+    tangent : bool
+        Whether the part of the gradient along U, which changes no direction, is taken off.
+    retraction : "normalize" or "none"
+        "none" lets the norm of the direction's vector v grow, W = g v/||v||, as published for
+        weight normalization and as in `polarstep.minimize`.
+    polar, polar_steps, polar_dtype
+        Iteration, its number of steps, and what it computes in: `rules.polar_factor`.
+    length_momentum, length_decay : float
+        Momentum of the length rule "sgd"; decoupled decay of the gains, g <- g - lr decay g.
+    positive : bool
+        Gains are softplus of what the length rule steps in.
+    precondition : bool
+        With "covariance": whether steps are in whitened coordinates, that is, preconditioned by
+        S^-1. False is batch normalization's own gradient step.
+    damping : float
+        S + damping tr(S)/n I in the place of S.
+    covariance_decay, refresh_every, covariance_rows : float, int, int
+        The running average of S takes in the inputs of every ``refresh_every``-th step, with weight
+        1 - covariance_decay; of each call at most ``covariance_rows`` inputs, evenly spaced; 0
+        takes all. Only calls in training mode and with gradients on count.
+    rest_lr, rest_betas, rest_eps, rest_weight_decay
+        AdamW for the other parameters. They are in groups of their own, whose "lr" is rest_lr.
+    assign, chunks
+        What goes where, and packed matrices: see `assignment`. ``optimizer.assignment`` shows it.
+    model : Module, optional
+        Where ``params`` is not the model: the model that they belong to, whose layers' inputs give
+        the covariances.
+    process_group : optional
+        Covariances are averaged over these ranks. Default: all, where torch.distributed is set up;
+        False: none.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For options that do not exist or do not fit; at a step, for sparse gradients.
+
+    Notes
+    -----
+    A row of zeros has length zero. Its direction is that of its first gradient, downhill, if it is
+    zero at the start; else it keeps the one it had. Weights that are changed between steps are
+    noticed, unless they are changed through ``.data``. Layers whose inputs were not seen yet (or
+    cannot be seen: attention's packed projections, recurrent layers) are stepped in the Euclidean
+    metric. Build the optimizer before a compiled model is first called.
+
+    Sources: Kohler et al., AISTATS 2019 (the metric); Salimans and Kingma, NeurIPS 2016; K. Jordan
+    et al., Muon (2024); Hübler et al. (2026, arXiv 2606.23637).
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.Linear(8, 1))
+    >>> optimizer = LengthDirection(model, lr=0.02)
+    >>> x = torch.linspace(-1, 1, 40).reshape(10, 4)
+    >>> losses = []
+    >>> for _ in range(50):
+    ...     optimizer.zero_grad()
+    ...     loss = (model(x) - x[:, :1].square()).square().mean()
+    ...     loss.backward()
+    ...     losses.append(loss.item())
+    ...     _ = optimizer.step()
+    >>> losses[-1] < losses[0] / 2
+    True
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.02,
+        *,
+        metric: str = "covariance",
+        direction: str = "polar",
+        length: str = "adam",
+        length_lr: float | None = None,
+        gains: str | None = None,
+        angle: str = "auto",
+        angle_schedule: Callable[[int], float] | None = None,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        betas: tuple[float, float] = (0.9, 0.95),
+        eps: float = 1e-8,
+        tangent: bool = True,
+        retraction: str = "normalize",
+        polar: str = "muon",
+        polar_steps: int = 5,
+        polar_dtype: torch.dtype | None = None,
+        length_momentum: float = 0.0,
+        length_decay: float = 0.0,
+        positive: bool = False,
+        precondition: bool = True,
+        damping: float = 0.1,
+        covariance_decay: float = 0.9,
+        refresh_every: int = 10,
+        covariance_rows: int = 1024,
+        rest_lr: float = 3e-3,
+        rest_betas: tuple[float, float] = (0.9, 0.95),
+        rest_eps: float = 1e-8,
+        rest_weight_decay: float = 0.0,
+        assign: Override = None,
+        chunks: Mapping[str, int] | None = None,
+        model: nn.Module | None = None,
+        process_group: Any = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "metric": metric,
+            "direction": direction,
+            "length": length,
+            "length_lr": length_lr,
+            "gains": gains,
+            "angle": angle,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "betas": betas,
+            "eps": eps,
+            "tangent": tangent,
+            "retraction": retraction,
+            "polar": polar,
+            "polar_steps": polar_steps,
+            "polar_dtype": polar_dtype,
+            "length_momentum": length_momentum,
+            "length_decay": length_decay,
+            "positive": positive,
+            "precondition": precondition,
+            "damping": damping,
+            "covariance_decay": covariance_decay,
+            "refresh_every": refresh_every,
+            "covariance_rows": covariance_rows,
+            "rest_lr": rest_lr,
+            "rest_betas": rest_betas,
+            "rest_eps": rest_eps,
+            "rest_weight_decay": rest_weight_decay,
+        }
+        check(defaults)
+        if isinstance(params, nn.Module):
+            model, params = params, list(params.named_parameters())
+        self._model = None if model is None else weakref.ref(model)
+        self._angle_schedule = angle_schedule
+        self._process_group = process_group
+        self._entries: dict[Tensor, Assigned] = {}
+        self._inputs: dict[Tensor, covariance.Inputs] = {}
+        self._wanted: dict[int, Tensor] = {}  # by the index of a group
+        self._written: dict[Tensor, tuple] = {}
+        self._turned: dict[Tensor, Tensor] | None = None  # angles of the last step, on request
+        groups = _as_groups(params)
+        named = [pair for group in groups for pair in _named(group["params"])]
+        if not named:
+            raise ValueError(refuse("params", "hold parameters", "none"))
+        self._assign(named, assign, chunks)
+        super().__init__(groups, defaults)
+
+    # --- parameters and groups
+
+    @property
+    def assignment(self) -> Assignment:
+        """What goes where, as a list that prints as a table."""
+        return Assignment(self._entries.values())
+
+    def _assign(
+        self,
+        named: list[tuple[str | None, Tensor]],
+        assign: Override = None,
+        chunks: Mapping[str, int] | None = None,
+    ) -> None:
+        model = None if self._model is None else self._model()
+        names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+        start = len(self._entries)
+        unique = {id(p): (name, p) for name, p in named}.values()
+        entries = bare(
+            [(name or names.get(id(p)) or str(start + k), p) for k, (name, p) in enumerate(unique)],
+            model,
+            assign,
+            chunks,
+        )
+        for entry in entries:
+            if entry.rule == "direction":
+                check_real(entry)
+        self._entries |= {entry.parameter: entry for entry in entries}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters; those that go by AdamW become a group of their own.
+
+        Besides options, the group may have ``assign`` and ``chunks`` for its own parameters.
+        """
+        options = dict(param_group)
+        named = _named(options.pop("params"))
+        wishes = options.pop("assign", None), options.pop("chunks", None)
+        new = [(name, p) for name, p in named if p not in self._entries]
+        if new:
+            self._assign(new, *wishes)
+        options["gains"] = gains({**self.defaults, **options})
+        check({**self.defaults, **options})
+        for rule in ("direction", "adamw"):
+            params = [p for _, p in named if self._entries[p].rule == rule]
+            if not params:
+                continue
+            group = {**options, "params": params, "rule": rule}
+            if rule == "adamw":
+                group["lr"] = options.get("rest_lr", self.defaults["rest_lr"])
+            group.setdefault("lr", self.defaults["lr"])
+            group |= {"base_lr": group["lr"], "steps": 0}
+            super().add_param_group(group)
+            if rule == "direction" and self.param_groups[-1]["metric"] == "covariance":
+                self._watch(len(self.param_groups) - 1)
+
+    def _watch(self, index: int) -> None:
+        """Hooks on the layers that a group's matrices belong to."""
+        group = self.param_groups[index]
+        self._wanted[index] = wanted = torch.ones((), dtype=torch.bool)
+        if self._model is None:
+            advice = "Pass the model, as params or as model=..., or another metric."
+            got = "'covariance' without a model, whose layers' inputs it is the covariance of"
+            raise ValueError(refuse("metric", "fit the parameters", got, advice))
+        for p in group["params"]:
+            entry = self._entries[p]
+            if not entry.layers:
+                continue
+            blocks, _, n = entry.shape
+            groups = blocks if entry.grouped else 1
+            inputs = covariance.Inputs(groups, n, local(p), wanted, group["covariance_rows"])
+            self._inputs[p] = inputs
+            for layer in entry.layers:
+                handle = layer.register_forward_pre_hook(covariance.InputHook(inputs))
+                weakref.finalize(self, handle.remove)
+
+    # --- a step
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step, for the parameters that have gradients.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss again, with gradients.
+
+        Returns
+        -------
+        The closure's loss, or None.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None and p.grad.layout != torch.strided:
+                    got = f"a sparse one for {self._entries[p].name!r}"
+                    raise ValueError(refuse("gradients", "be dense", got))
+        for index, group in enumerate(self.param_groups):
+            if group["rule"] == "adamw":
+                self._step_rest(group)
+                continue
+            wanted = self._wanted.get(index)
+            if wanted is not None and wanted:
+                self._refresh(group)
+            for stack in self._stacks(group):
+                self._step_stack(group, stack)
+            group["steps"] += 1
+            if wanted is not None:
+                wanted.fill_(group["steps"] % group["refresh_every"] == 0)
+        return loss
+
+    def _step_rest(self, group: dict[str, Any]) -> None:
+        params = [p for p in group["params"] if p.grad is not None]
+        if not params:
+            return
+        for p in params:
+            if not self.state[p]:
+                self.state[p] |= {
+                    "step": torch.zeros(()),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": torch.zeros_like(p),
+                }
+        states = [self.state[p] for p in params]
+        adamw(
+            params,
+            [p.grad for p in params],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            has_complex=any(p.is_complex() for p in params),
+            amsgrad=False,
+            beta1=group["rest_betas"][0],
+            beta2=group["rest_betas"][1],
+            lr=group["lr"],
+            weight_decay=group["rest_weight_decay"],
+            eps=group["rest_eps"],
+            maximize=False,
+        )
+
+    def _stacks(self, group: dict[str, Any]) -> Iterable[list[Tensor]]:
+        """Parameters whose matrices have one shape and one history, to be stepped together."""
+        stacks: dict[tuple, list[Tensor]] = {}
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            if "direction" not in self.state[p]:
+                self._start(p, group)
+            elif self._written.get(p) != _mark(p):
+                self._take_over(p, group)
+            state = self.state[p]
+            V = state["direction"]
+            key = (V.shape[1:], V.dtype, V.device, state["step"], state["undefined"])
+            if V.numel() * len(stacks.get(key, [])) > LARGEST_STACK:
+                yield stacks.pop(key)
+            stacks.setdefault(key, []).append(p)
+        yield from stacks.values()
+
+    def _step_stack(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        states = [self.state[p] for p in params]
+        roots = [state.get("root") for state in states]
+        counts = [len(state["direction"]) for state in states]
+        whole = group["metric"] == "frobenius"
+        lr = float(group["lr"])
+        step = states[0]["step"] + 1
+        new: dict[str, Tensor] = {}
+
+        def of(key: str) -> Tensor:
+            return torch.cat([state[key] for state in states])
+
+        V, g = of("direction"), of("length")
+        radius = of("radius") if whole else 1.0
+        G = torch.cat(
+            [
+                _times(self._entries[p].matrices(full(p.grad)).to(V.dtype), root)
+                for p, root in zip(params, roots, strict=True)
+            ]
+        )
+        if states[0]["undefined"]:
+            zero = rules.norm(V, whole=whole) == 0
+            V = torch.where(zero, -radius * rules.unit(G, whole=whole), V)
+        kept = group["retraction"] == "normalize"
+        stretch = 1.0 if kept else radius / _positive(rules.norm(V, whole=whole))
+        U = V if kept else stretch * V
+
+        # dL/dg, dL/dh and dL/dU
+        if group["gains"] == "both":
+            h = of("columns")
+            column_slope = (g * G * U).sum(-2, keepdim=True)
+            G = G * h
+        slope = rules.inner(G, U, whole=group["gains"] == "matrix")
+        C = g * G
+        if group["tangent"]:
+            C = rules.tangent(C, U, radius, whole=whole)
+        if not kept:
+            C = stretch * C
+
+        # the direction
+        factors = [state.get("factor") for state in states]
+        if any(L is not None for L in factors):
+            C = _times_each(C, [None if L is None else L.mT for L in factors], counts)
+        if group["direction"] == "adam":
+            moments = of("momentum"), of("square")
+            Q, new["momentum"], new["square"] = rules.adam(
+                C, *moments, step, group["betas"], group["eps"]
+            )
+        else:
+            Q = C
+            if group["momentum"]:
+                Q, new["momentum"] = rules.with_momentum(
+                    C, of("momentum"), group["momentum"], group["nesterov"]
+                )
+        polar = group["direction"] == "polar"
+        if polar:
+            Q = rules.polar_factor(
+                Q,
+                iteration=group["polar"],
+                steps=group["polar_steps"],
+                dtype=group["polar_dtype"],
+            )
+        if any(L is not None for L in factors):
+            Q = _times_each(Q, factors, counts)
+        Q = rules.scaled(Q, _angle(group), radius, polar=polar, whole=whole)
+        schedule = self._angle_schedule
+        turn = lr * (1.0 if schedule is None else schedule(group["steps"]))
+        before, V = V, torch.add(V, Q, alpha=-turn)
+        size = rules.norm(V, whole=whole)
+        if kept:
+            V = V * (radius / _positive(size))
+        new["direction"] = V
+
+        # the lengths, from the gradient at the old point
+        length_lr = group["lr"] if group["length_lr"] is None else group["length_lr"]
+        if group["length_lr"] is not None and group["base_lr"]:
+            length_lr = length_lr * (lr / group["base_lr"])
+        for key, value in (("length", slope), ("columns", None)):
+            if key == "columns":
+                if group["gains"] != "both":
+                    continue
+                value = column_slope
+            self._step_length(group, key, of, value, step, float(length_lr), new)
+
+        W = new["length"] * (V if kept else V * (radius / _positive(size)))
+        if group["gains"] == "both":
+            W = W * new["columns"]
+        pieces = {key: torch.split(value, counts) for key, value in new.items()}
+        weights = torch.split(W, counts)
+        if self._turned is not None:
+            turned = _angles(before, V, whole=whole)
+            self._turned |= dict(zip(params, torch.split(turned, counts), strict=True))
+        for k, (p, root) in enumerate(zip(params, roots, strict=True)):
+            state = states[k]
+            state |= {key: value[k] for key, value in pieces.items()}
+            state["step"] = step
+            if state["undefined"]:
+                state["undefined"] = _some_zero(state["direction"], whole=whole)
+            plain = _times(weights[k], None if root is None else root.mT)
+            write(p, self._entries[p].tensor(plain))
+            self._written[p] = _mark(p)
+
+    def _step_length(
+        self,
+        group: dict[str, Any],
+        key: str,
+        of: Callable[[str], Tensor],
+        slope: Tensor | None,
+        step: int,
+        lr: float,
+        new: dict[str, Tensor],
+    ) -> None:
+        """The length rule, for the gains of rows or of columns."""
+        g = of(key)
+        new[key] = g
+        if group["length"] == "fixed" or slope is None:
+            return
+        raw = g
+        if group["positive"]:
+            raw = g + torch.log(-torch.expm1(-g))  # softplus(raw) = g
+            slope = slope * torch.sigmoid(raw)
+        if group["length"] == "adam":
+            moments = of(f"{key}_momentum"), of(f"{key}_square")
+            update, new[f"{key}_momentum"], new[f"{key}_square"] = rules.adam(
+                slope, *moments, step, group["betas"], group["eps"]
+            )
+        else:
+            update = slope
+            if group["length_momentum"]:
+                update, new[f"{key}_momentum"] = rules.with_momentum(
+                    slope, of(f"{key}_momentum"), group["length_momentum"], False
+                )
+        raw = torch.add(raw * (1 - lr * group["length_decay"]), update, alpha=-lr)
+        new[key] = torch.nn.functional.softplus(raw) if group["positive"] else raw
+
+    # --- from W to lengths and directions, and back
+
+    def _start(self, p: Tensor, group: dict[str, Any]) -> None:
+        """Lengths and directions of W as it is, and moments of zero."""
+        state = self.state[p]
+        self._read(p, group)
+        V, g = state["direction"], state["length"]
+        state["step"] = 0
+        if group["direction"] == "adam" or group["momentum"]:
+            state["momentum"] = torch.zeros_like(V)
+        if group["direction"] == "adam":
+            state["square"] = torch.zeros_like(V)
+        for key in ("length", "columns"):
+            if key not in state or group["length"] == "fixed":
+                continue
+            if group["length"] == "adam" or group["length_momentum"]:
+                state[f"{key}_momentum"] = torch.zeros_like(state[key])
+            if group["length"] == "adam":
+                state[f"{key}_square"] = torch.zeros_like(state[key])
+        if group["positive"]:
+            # softplus has no zero
+            state["length"] = g.clamp_min(torch.finfo(g.dtype).tiny)
+        self._written[p] = _mark(p)
+
+    def _read(self, p: Tensor, group: dict[str, Any]) -> None:
+        state, whole = self.state[p], group["metric"] == "frobenius"
+        dtype = torch.promote_types(p.dtype, torch.float32)
+        W = self._entries[p].matrices(full(p.detach())).to(dtype).contiguous()
+        V = _whitened(W, state.get("root"))
+        size = rules.norm(V, whole=whole)
+        if whole:
+            state["radius"] = size.where(size > 0, 1)
+            gain = (size > 0).to(dtype)  # one, or none for a matrix of zeros
+            state["length"] = (
+                gain if group["gains"] == "matrix" else gain.expand(-1, V.shape[1], 1).clone()
+            )
+            state["direction"] = V.clone()
+        else:
+            state["length"] = size
+            state["direction"] = rules.unit(V, whole=False)
+        if group["gains"] == "both":
+            state["columns"] = torch.ones_like(V[:, :1])
+        state["undefined"] = _some_zero(V, whole=whole)
+
+    def _composed(self, p: Tensor, group: dict[str, Any]) -> Tensor:
+        """W from lengths and directions."""
+        state, whole = self.state[p], group["metric"] == "frobenius"
+        V, root = state["direction"], state.get("root")
+        if group["retraction"] == "none":
+            V = V * (state.get("radius", 1.0) / _positive(rules.norm(V, whole=whole)))
+        W = state["length"] * V
+        if "columns" in state:
+            W = W * state["columns"]
+        return _times(W, None if root is None else root.mT)
+
+    def _take_over(self, p: Tensor, group: dict[str, Any]) -> None:
+        """Read the rows of W that somebody else has changed; the others keep their bits."""
+        state = self.state[p]
+        W = self._entries[p].matrices(full(p.detach())).to(state["direction"].dtype)
+        mine = self._composed(p, group)
+        size = torch.maximum(W.abs(), mine.abs()).amax(-1, keepdim=True)
+        slack = 64 * torch.finfo(p.dtype).eps
+        changed = ((W - mine).abs() > slack * size).any(-1, keepdim=True)
+        self._written[p] = _mark(p)
+        if not changed.any():
+            return
+        old = {key: state[key] for key in ("direction", "length")}
+        self._read(p, group)
+        if group["metric"] == "frobenius" or "columns" in state:
+            return
+        zero = state["length"] == 0
+        state["direction"] = torch.where(changed & ~zero, state["direction"], old["direction"])
+        state["length"] = torch.where(changed, state["length"], old["length"])
+        state["undefined"] = _some_zero(state["direction"], whole=False)
+
+    # --- the covariances
+
+    def _refresh(self, group: dict[str, Any]) -> None:
+        """Take what the hooks gathered into S; W stays where it is, its coordinates change."""
+        seen = [p for p in group["params"] if p in self._inputs]
+        if not seen:
+            return
+        if self._process_group is not False and dist.is_available() and dist.is_initialized():
+            covariance.average_over_ranks([self._inputs[p] for p in seen], self._process_group)
+        counts = torch.stack([self._inputs[p].rows.cpu() for p in seen]).tolist()
+        for p, count in zip(seen, counts, strict=True):
+            if not count:
+                continue
+            inputs, state = self._inputs[p], self.state[p]
+            latest, share = inputs.total / count, 1 - group["covariance_decay"]
+            weight = group["covariance_decay"] * state.get("covariance_weight", 0.0) + share
+            S = state.get("covariance")
+            S = latest if S is None else torch.lerp(S, latest, share / weight)
+            state["covariance"], state["covariance_weight"] = S, weight
+            self._change_coordinates(p, group, *covariance.factor(S, group["damping"]))
+            inputs.total.zero_()
+            inputs.rows.zero_()
+
+    def _change_coordinates(self, p: Tensor, group: dict[str, Any], L: Tensor, R: Tensor) -> None:
+        if len(L) == 1:
+            L, R = L[0], R[0]
+        state = self.state[p]
+        before = state.get("root")
+        state["root"] = R
+        if not group["precondition"]:
+            state["factor"] = L
+        if "direction" not in state:
+            return
+        V = state["direction"]
+        U = V if before is None else V @ before.mT
+        V, old = U @ L, rules.norm(V, whole=False)
+        stretch = rules.norm(V, whole=False) / _positive(old)
+        stretch = stretch.where(stretch > 0, 1)
+        # W = g V R^T/||V|| stays: what V's rows gain in norm, g gains too.
+        state["length"] = state["length"] * stretch
+        state["direction"] = V / stretch if group["retraction"] == "normalize" else V
+        if "momentum" in state and group["precondition"]:
+            M = state["momentum"]
+            if before is not None:  # M = (gradient by U) R
+                M = torch.linalg.solve_triangular(before, M, upper=True, left=False)
+            scale = stretch if group["retraction"] == "normalize" else 1.0
+            state["momentum"] = scale * (M @ R)
+
+    # --- lengths, for those who set them
+
+    def lengths(self, name: str) -> Tensor:
+        """The lengths g of a parameter's rows, shape (matrices, rows, 1), or (matrices, 1, 1)."""
+        p, group = self._find(name)
+        if "length" not in self.state[p]:
+            self._start(p, group)
+        return self.state[p]["length"].clone()
+
+    @torch.no_grad()
+    def set_lengths(self, name: str, lengths: Tensor | float) -> None:
+        """Give a parameter's rows the lengths g; their directions stay, W follows at once."""
+        p, group = self._find(name)
+        old = self.lengths(name)
+        new = torch.as_tensor(lengths, dtype=old.dtype, device=old.device)
+        self.state[p]["length"] = new.expand_as(old).clone()
+        write(p, self._entries[p].tensor(self._composed(p, group)))
+        self._written[p] = _mark(p)
+
+    def _find(self, name: str) -> tuple[Tensor, dict[str, Any]]:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if group["rule"] == "direction" and self._entries[p].name == name:
+                    return p, group
+        known = [entry.name for entry in self.assignment if entry.rule == "direction"]
+        raise ValueError(no_such_parameter(name, known))
+
+    # --- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """As for every optimizer; with what is being gathered for the covariances."""
+        for p, inputs in self._inputs.items():
+            gathered = {"inputs": inputs.total, "inputs_rows": inputs.rows}
+            if inputs.wanted:
+                self.state[p] |= gathered
+            else:
+                for key in gathered:
+                    self.state[p].pop(key, None)
+        return super().state_dict()
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken, to the same bits, with the model's weights of then.
+
+        Hyperparameters are those of the saved groups, as for every optimizer.
+        """
+        super().load_state_dict(state_dict)
+        # torch casts what belongs to a parameter to its dtype; lengths and directions of
+        # half-precision weights are kept in float32.
+        saved = state_dict["state"]
+        indices = [k for group in state_dict["param_groups"] for k in group["params"]]
+        params = [p for group in self.param_groups for p in group["params"]]
+        for k, p in zip(indices, params, strict=True):
+            for key, value in saved.get(k, {}).items():
+                if isinstance(value, Tensor) and self._entries[p].rule == "direction":
+                    self.state[p][key] = value.detach().clone().to(local(p).device)
+        for p, inputs in self._inputs.items():
+            for key, into in (("inputs", inputs.total), ("inputs_rows", inputs.rows)):
+                gathered = self.state[p].pop(key, None)
+                into.zero_() if gathered is None else into.copy_(gathered)
+        for index, wanted in self._wanted.items():
+            group = self.param_groups[index]
+            wanted.fill_(group["steps"] % group["refresh_every"] == 0)
+        self._written.clear()
+
+
+def _as_groups(params: Any) -> list[dict[str, Any]]:
+    if isinstance(params, (Tensor, str, Mapping)):
+        got = f"a {type(params).__name__}"
+        raise TypeError(refuse("params", "be a model, or an iterable of parameters or groups", got))
+    params = list(params)
+    if params and isinstance(params[0], dict):
+        return [{**group, "params": _named(group["params"])} for group in params]
+    return [{"params": _named(params)}]
+
+
+def _named(params: Any) -> list[tuple[str | None, Tensor]]:
+    """(name, parameter) of whatever a group's "params" may be."""
+    items = [params] if isinstance(params, Tensor) else list(params)
+    pairs = [item if isinstance(item, tuple) else (None, item) for item in items]
+    for _, p in pairs:
+        if not isinstance(p, Tensor):
+            raise TypeError(refuse("params", "hold tensors", f"a {type(p).__name__}"))
+    return pairs
+
+
+def _mark(p: Tensor) -> tuple:
+    """Changes when somebody writes to the parameter."""
+    p = local(p)
+    return p._version, p.data_ptr()
+
+
+def _times(A: Tensor, B: Tensor | None) -> Tensor:
+    return A if B is None else A @ B
+
+
+def _times_each(A: Tensor, factors: list[Tensor | None], counts: list[int]) -> Tensor:
+    pieces = zip(torch.split(A, counts), factors, strict=True)
+    return torch.cat([_times(piece, B) for piece, B in pieces])
+
+
+def _whitened(W: Tensor, root: Tensor | None) -> Tensor:
+    """V with V R^T = W."""
+    if root is None:
+        return W
+    return torch.linalg.solve_triangular(root.mT, W, upper=False, left=False)
+
+
+def _positive(size: Tensor) -> Tensor:
+    return size.where(size > 0, 1)
+
+
+def _some_zero(V: Tensor, *, whole: bool) -> bool:
+    return bool((rules.norm(V, whole=whole) == 0).any())
+
+
+def _angle(group: dict[str, Any]) -> str:
+    if group["angle"] != "auto":
+        return group["angle"]
+    return "rms" if group["direction"] == "polar" else "each"
+
+
+def _angles(A: Tensor, B: Tensor, *, whole: bool) -> Tensor:
+    """Angles between rows (or whole matrices), in radians, accurate for small ones."""
+    gap = rules.unit(A, whole=whole) - rules.unit(B, whole=whole)
+    return 2 * torch.asin((rules.norm(gap, whole=whole) / 2).clamp_max(1))
