@@ -9,5 +9,22 @@ require_torch("polarstep.optim")
 
 from .assignment import Assigned, Assignment, assignment  # noqa: E402
 from .length_direction import LengthDirection  # noqa: E402
+from .presets import (  # noqa: E402
+    InverseDecay,
+    angular_muown,
+    hyperball,
+    magnitude_direction,
+    weight_normalization,
+)
 
-__all__ = ["Assigned", "Assignment", "LengthDirection", "assignment"]
+__all__ = [
+    "Assigned",
+    "Assignment",
+    "InverseDecay",
+    "LengthDirection",
+    "angular_muown",
+    "assignment",
+    "hyperball",
+    "magnitude_direction",
+    "weight_normalization",
+]

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.optimizer import Optimizer
 
-from . import covariance, rules
+from . import coordinates, covariance
 from .assignment import Assigned, Assignment, Override, bare, check_real
 from .options import check, gains, no_such_parameter, refuse
 from .sharding import full, local, write
+from .turning import angles, turn
 
 LARGEST_STACK = 2**22  # numbers in a stack of matrices of one shape that are stepped together
 
@@ -210,7 +211,7 @@ class LengthDirection(Optimizer):
         self._inputs: dict[Tensor, covariance.Inputs] = {}
         self._wanted: dict[int, Tensor] = {}  # by the index of a group
         self._written: dict[Tensor, tuple] = {}
-        self._turned: dict[Tensor, Tensor] | None = None  # angles of the last step, on request
+        self._angles: dict[str, Tensor] | None = None  # of the last step, on request
         groups = _as_groups(params)
         named = [pair for group in groups for pair in _named(group["params"])]
         if not named:
@@ -324,7 +325,7 @@ class LengthDirection(Optimizer):
             if wanted is not None and wanted:
                 self._refresh(group)
             for stack in self._stacks(group):
-                self._step_stack(group, stack)
+                self._turn(group, stack)
             group["steps"] += 1
             if wanted is not None:
                 wanted.fill_(group["steps"] % group["refresh_every"] == 0)
@@ -366,9 +367,9 @@ class LengthDirection(Optimizer):
             if p.grad is None:
                 continue
             if "direction" not in self.state[p]:
-                self._start(p, group)
+                coordinates.start(self._entries[p], self.state[p], group)
             elif self._written.get(p) != _mark(p):
-                self._take_over(p, group)
+                coordinates.take_over(self._entries[p], self.state[p], group)
             state = self.state[p]
             V = state["direction"]
             key = (V.shape[1:], V.dtype, V.device, state["step"], state["undefined"])
@@ -377,215 +378,25 @@ class LengthDirection(Optimizer):
             stacks.setdefault(key, []).append(p)
         yield from stacks.values()
 
-    def _step_stack(self, group: dict[str, Any], params: list[Tensor]) -> None:
+    def _turn(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        entries = [self._entries[p] for p in params]
         states = [self.state[p] for p in params]
-        roots = [state.get("root") for state in states]
-        counts = [len(state["direction"]) for state in states]
-        whole = group["metric"] == "frobenius"
-        lr = float(group["lr"])
-        step = states[0]["step"] + 1
-        new: dict[str, Tensor] = {}
-
-        def of(key: str) -> Tensor:
-            return torch.cat([state[key] for state in states])
-
-        V, g = of("direction"), of("length")
-        radius = of("radius") if whole else 1.0
-        G = torch.cat(
-            [
-                _times(self._entries[p].matrices(full(p.grad)).to(V.dtype), root)
-                for p, root in zip(params, roots, strict=True)
-            ]
-        )
-        if states[0]["undefined"]:
-            zero = rules.norm(V, whole=whole) == 0
-            V = torch.where(zero, -radius * rules.unit(G, whole=whole), V)
-        kept = group["retraction"] == "normalize"
-        stretch = 1.0 if kept else radius / _positive(rules.norm(V, whole=whole))
-        U = V if kept else stretch * V
-
-        # dL/dg, dL/dh and dL/dU
-        if group["gains"] == "both":
-            h = of("columns")
-            column_slope = (g * G * U).sum(-2, keepdim=True)
-            G = G * h
-        slope = rules.inner(G, U, whole=group["gains"] == "matrix")
-        C = g * G
-        if group["tangent"]:
-            C = rules.tangent(C, U, radius, whole=whole)
-        if not kept:
-            C = stretch * C
-
-        # the direction
-        factors = [state.get("factor") for state in states]
-        if any(L is not None for L in factors):
-            C = _times_each(C, [None if L is None else L.mT for L in factors], counts)
-        if group["direction"] == "adam":
-            moments = of("momentum"), of("square")
-            Q, new["momentum"], new["square"] = rules.adam(
-                C, *moments, step, group["betas"], group["eps"]
-            )
-        else:
-            Q = C
-            if group["momentum"]:
-                Q, new["momentum"] = rules.with_momentum(
-                    C, of("momentum"), group["momentum"], group["nesterov"]
-                )
-        polar = group["direction"] == "polar"
-        if polar:
-            Q = rules.polar_factor(
-                Q,
-                iteration=group["polar"],
-                steps=group["polar_steps"],
-                dtype=group["polar_dtype"],
-            )
-        if any(L is not None for L in factors):
-            Q = _times_each(Q, factors, counts)
-        Q = rules.scaled(Q, _angle(group), radius, polar=polar, whole=whole)
+        gradients = [
+            entry.matrices(full(p.grad)).to(state["direction"].dtype)
+            for entry, p, state in zip(entries, params, states, strict=True)
+        ]
         schedule = self._angle_schedule
-        turn = lr * (1.0 if schedule is None else schedule(group["steps"]))
-        before, V = V, torch.add(V, Q, alpha=-turn)
-        size = rules.norm(V, whole=whole)
-        if kept:
-            V = V * (radius / _positive(size))
-        new["direction"] = V
+        factor = 1.0 if schedule is None else schedule(group["steps"])
+        weights, before, after = turn(group, states, gradients, factor)
+        for k, (entry, W) in enumerate(zip(entries, weights, strict=True)):
+            self._put(entry, W)
+            if self._angles is not None:
+                whole = group["metric"] == "frobenius"
+                self._angles[entry.name] = angles(before[k], after[k], whole=whole)
 
-        # the lengths, from the gradient at the old point
-        length_lr = group["lr"] if group["length_lr"] is None else group["length_lr"]
-        if group["length_lr"] is not None and group["base_lr"]:
-            length_lr = length_lr * (lr / group["base_lr"])
-        for key, value in (("length", slope), ("columns", None)):
-            if key == "columns":
-                if group["gains"] != "both":
-                    continue
-                value = column_slope
-            self._step_length(group, key, of, value, step, float(length_lr), new)
-
-        W = new["length"] * (V if kept else V * (radius / _positive(size)))
-        if group["gains"] == "both":
-            W = W * new["columns"]
-        pieces = {key: torch.split(value, counts) for key, value in new.items()}
-        weights = torch.split(W, counts)
-        if self._turned is not None:
-            turned = _angles(before, V, whole=whole)
-            self._turned |= dict(zip(params, torch.split(turned, counts), strict=True))
-        for k, (p, root) in enumerate(zip(params, roots, strict=True)):
-            state = states[k]
-            state |= {key: value[k] for key, value in pieces.items()}
-            state["step"] = step
-            if state["undefined"]:
-                state["undefined"] = _some_zero(state["direction"], whole=whole)
-            plain = _times(weights[k], None if root is None else root.mT)
-            write(p, self._entries[p].tensor(plain))
-            self._written[p] = _mark(p)
-
-    def _step_length(
-        self,
-        group: dict[str, Any],
-        key: str,
-        of: Callable[[str], Tensor],
-        slope: Tensor | None,
-        step: int,
-        lr: float,
-        new: dict[str, Tensor],
-    ) -> None:
-        """The length rule, for the gains of rows or of columns."""
-        g = of(key)
-        new[key] = g
-        if group["length"] == "fixed" or slope is None:
-            return
-        raw = g
-        if group["positive"]:
-            raw = g + torch.log(-torch.expm1(-g))  # softplus(raw) = g
-            slope = slope * torch.sigmoid(raw)
-        if group["length"] == "adam":
-            moments = of(f"{key}_momentum"), of(f"{key}_square")
-            update, new[f"{key}_momentum"], new[f"{key}_square"] = rules.adam(
-                slope, *moments, step, group["betas"], group["eps"]
-            )
-        else:
-            update = slope
-            if group["length_momentum"]:
-                update, new[f"{key}_momentum"] = rules.with_momentum(
-                    slope, of(f"{key}_momentum"), group["length_momentum"], False
-                )
-        raw = torch.add(raw * (1 - lr * group["length_decay"]), update, alpha=-lr)
-        new[key] = torch.nn.functional.softplus(raw) if group["positive"] else raw
-
-    # --- from W to lengths and directions, and back
-
-    def _start(self, p: Tensor, group: dict[str, Any]) -> None:
-        """Lengths and directions of W as it is, and moments of zero."""
-        state = self.state[p]
-        self._read(p, group)
-        V, g = state["direction"], state["length"]
-        state["step"] = 0
-        if group["direction"] == "adam" or group["momentum"]:
-            state["momentum"] = torch.zeros_like(V)
-        if group["direction"] == "adam":
-            state["square"] = torch.zeros_like(V)
-        for key in ("length", "columns"):
-            if key not in state or group["length"] == "fixed":
-                continue
-            if group["length"] == "adam" or group["length_momentum"]:
-                state[f"{key}_momentum"] = torch.zeros_like(state[key])
-            if group["length"] == "adam":
-                state[f"{key}_square"] = torch.zeros_like(state[key])
-        if group["positive"]:
-            # softplus has no zero
-            state["length"] = g.clamp_min(torch.finfo(g.dtype).tiny)
-        self._written[p] = _mark(p)
-
-    def _read(self, p: Tensor, group: dict[str, Any]) -> None:
-        state, whole = self.state[p], group["metric"] == "frobenius"
-        dtype = torch.promote_types(p.dtype, torch.float32)
-        W = self._entries[p].matrices(full(p.detach())).to(dtype).contiguous()
-        V = _whitened(W, state.get("root"))
-        size = rules.norm(V, whole=whole)
-        if whole:
-            state["radius"] = size.where(size > 0, 1)
-            gain = (size > 0).to(dtype)  # one, or none for a matrix of zeros
-            state["length"] = (
-                gain if group["gains"] == "matrix" else gain.expand(-1, V.shape[1], 1).clone()
-            )
-            state["direction"] = V.clone()
-        else:
-            state["length"] = size
-            state["direction"] = rules.unit(V, whole=False)
-        if group["gains"] == "both":
-            state["columns"] = torch.ones_like(V[:, :1])
-        state["undefined"] = _some_zero(V, whole=whole)
-
-    def _composed(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        """W from lengths and directions."""
-        state, whole = self.state[p], group["metric"] == "frobenius"
-        V, root = state["direction"], state.get("root")
-        if group["retraction"] == "none":
-            V = V * (state.get("radius", 1.0) / _positive(rules.norm(V, whole=whole)))
-        W = state["length"] * V
-        if "columns" in state:
-            W = W * state["columns"]
-        return _times(W, None if root is None else root.mT)
-
-    def _take_over(self, p: Tensor, group: dict[str, Any]) -> None:
-        """Read the rows of W that somebody else has changed; the others keep their bits."""
-        state = self.state[p]
-        W = self._entries[p].matrices(full(p.detach())).to(state["direction"].dtype)
-        mine = self._composed(p, group)
-        size = torch.maximum(W.abs(), mine.abs()).amax(-1, keepdim=True)
-        slack = 64 * torch.finfo(p.dtype).eps
-        changed = ((W - mine).abs() > slack * size).any(-1, keepdim=True)
-        self._written[p] = _mark(p)
-        if not changed.any():
-            return
-        old = {key: state[key] for key in ("direction", "length")}
-        self._read(p, group)
-        if group["metric"] == "frobenius" or "columns" in state:
-            return
-        zero = state["length"] == 0
-        state["direction"] = torch.where(changed & ~zero, state["direction"], old["direction"])
-        state["length"] = torch.where(changed, state["length"], old["length"])
-        state["undefined"] = _some_zero(state["direction"], whole=False)
+    def _put(self, entry: Assigned, W: Tensor) -> None:
+        write(entry.parameter, entry.tensor(W))
+        self._written[entry.parameter] = _mark(entry.parameter)
 
     # --- the covariances
 
@@ -606,34 +417,10 @@ class LengthDirection(Optimizer):
             S = state.get("covariance")
             S = latest if S is None else torch.lerp(S, latest, share / weight)
             state["covariance"], state["covariance_weight"] = S, weight
-            self._change_coordinates(p, group, *covariance.factor(S, group["damping"]))
+            L, R = covariance.factor(S, group["damping"])
+            coordinates.change(state, group, *((L[0], R[0]) if len(L) == 1 else (L, R)))
             inputs.total.zero_()
             inputs.rows.zero_()
-
-    def _change_coordinates(self, p: Tensor, group: dict[str, Any], L: Tensor, R: Tensor) -> None:
-        if len(L) == 1:
-            L, R = L[0], R[0]
-        state = self.state[p]
-        before = state.get("root")
-        state["root"] = R
-        if not group["precondition"]:
-            state["factor"] = L
-        if "direction" not in state:
-            return
-        V = state["direction"]
-        U = V if before is None else V @ before.mT
-        V, old = U @ L, rules.norm(V, whole=False)
-        stretch = rules.norm(V, whole=False) / _positive(old)
-        stretch = stretch.where(stretch > 0, 1)
-        # W = g V R^T/||V|| stays: what V's rows gain in norm, g gains too.
-        state["length"] = state["length"] * stretch
-        state["direction"] = V / stretch if group["retraction"] == "normalize" else V
-        if "momentum" in state and group["precondition"]:
-            M = state["momentum"]
-            if before is not None:  # M = (gradient by U) R
-                M = torch.linalg.solve_triangular(before, M, upper=True, left=False)
-            scale = stretch if group["retraction"] == "normalize" else 1.0
-            state["momentum"] = scale * (M @ R)
 
     # --- lengths, for those who set them
 
@@ -641,7 +428,8 @@ class LengthDirection(Optimizer):
         """The lengths g of a parameter's rows, shape (matrices, rows, 1), or (matrices, 1, 1)."""
         p, group = self._find(name)
         if "length" not in self.state[p]:
-            self._start(p, group)
+            coordinates.start(self._entries[p], self.state[p], group)
+            self._written[p] = _mark(p)
         return self.state[p]["length"].clone()
 
     @torch.no_grad()
@@ -651,8 +439,7 @@ class LengthDirection(Optimizer):
         old = self.lengths(name)
         new = torch.as_tensor(lengths, dtype=old.dtype, device=old.device)
         self.state[p]["length"] = new.expand_as(old).clone()
-        write(p, self._entries[p].tensor(self._composed(p, group)))
-        self._written[p] = _mark(p)
+        self._put(self._entries[p], coordinates.composed(self.state[p], group))
 
     def _find(self, name: str) -> tuple[Tensor, dict[str, Any]]:
         for group in self.param_groups:
@@ -725,39 +512,3 @@ def _mark(p: Tensor) -> tuple:
     """Changes when somebody writes to the parameter."""
     p = local(p)
     return p._version, p.data_ptr()
-
-
-def _times(A: Tensor, B: Tensor | None) -> Tensor:
-    return A if B is None else A @ B
-
-
-def _times_each(A: Tensor, factors: list[Tensor | None], counts: list[int]) -> Tensor:
-    pieces = zip(torch.split(A, counts), factors, strict=True)
-    return torch.cat([_times(piece, B) for piece, B in pieces])
-
-
-def _whitened(W: Tensor, root: Tensor | None) -> Tensor:
-    """V with V R^T = W."""
-    if root is None:
-        return W
-    return torch.linalg.solve_triangular(root.mT, W, upper=False, left=False)
-
-
-def _positive(size: Tensor) -> Tensor:
-    return size.where(size > 0, 1)
-
-
-def _some_zero(V: Tensor, *, whole: bool) -> bool:
-    return bool((rules.norm(V, whole=whole) == 0).any())
-
-
-def _angle(group: dict[str, Any]) -> str:
-    if group["angle"] != "auto":
-        return group["angle"]
-    return "rms" if group["direction"] == "polar" else "each"
-
-
-def _angles(A: Tensor, B: Tensor, *, whole: bool) -> Tensor:
-    """Angles between rows (or whole matrices), in radians, accurate for small ones."""
-    gap = rules.unit(A, whole=whole) - rules.unit(B, whole=whole)
-    return 2 * torch.asin((rules.norm(gap, whole=whole) / 2).clamp_max(1))
