@@ -204,15 +204,21 @@ def test_plane_and_curvatures(loss, n):
 
 @pytest.mark.parametrize("layout", ["csr32", "csr64"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sparse_gram_counts_each_pair_once(layout, dtype):
+def test_sparse_grams_count_each_pair_once(layout, dtype):
     X, _, h, _, _ = made(40, 7, dtype)
     place = np.array([0, 2, 1, -1, 2, 2, 0], np.int32)
     A = np.zeros((7, 3))
     A[place >= 0, place[place >= 0]] = 1
-    triangle = np.zeros((3, 3))
-    kernels.csr_gram(*laid_out(X, layout, dtype), h, place, triangle)
+    X_sums = np.column_stack([X @ A, np.ones(40)])
+    triangle = np.zeros((4, 4))
+    kernels.csr_gram_of_sums(*laid_out(X, layout, dtype), h, place, triangle)
     found = triangle + triangle.T - np.diag(np.diag(triangle))
-    np.testing.assert_allclose(found, (X @ A).T @ (h[:, None] * (X @ A)), rtol=1e-12)
+    np.testing.assert_allclose(found, X_sums.T @ (h[:, None] * X_sums), rtol=1e-12)
+    Z = np.column_stack([X, np.ones(40)])
+    triangle = np.zeros((8, 8))
+    kernels.csr_gram(*laid_out(X, layout, dtype), h, triangle)
+    found = triangle + triangle.T - np.diag(np.diag(triangle))
+    np.testing.assert_allclose(found, Z.T @ (h[:, None] * Z), rtol=1e-12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -205,7 +205,7 @@ class DaskSamples:
     def gram_cost(self, k: int) -> float:
         """About how long `gram` takes, in passes."""
         if self.is_sparse:
-            return csr_gram_cost(k, self.census.nnz, self.census.nnz_squares)
+            return csr_gram_cost(k, self.d, self.census.nnz, self.census.nnz_squares)
         return dense_gram_cost(k)
 
     def sample(self, m: int, rng: np.random.Generator) -> Samples | DaskSamples:

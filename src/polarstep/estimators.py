@@ -33,7 +33,8 @@ from .validation import complaint, flag, look_up, number, whole_number
 
 _WHO = "HalfspaceClassifier"
 _LOOK_FROM = 20_000_000  # values of X: from there on a look at its distribution costs nothing
-_CENTRE_ROWS = 2_000  # the mean of so many is a good centre; any centre gives the same optimum
+_CENTRE_ROWS = 500  # the mean of so many is a good centre; any centre gives the same optimum
+_FEW_COLUMNS = 1_000  # of which a metric sees how far from the mean the centre is
 
 
 def _gives_probabilities(self: HalfspaceClassifier) -> bool:
@@ -409,9 +410,14 @@ def _check_names(model: HalfspaceClassifier, X: Any) -> None:
 
 
 def _centre(X: Any) -> np.ndarray:
-    """The mean of some rows, about the first: exact for constant columns."""
-    step = max(1, X.shape[0] // _CENTRE_ROWS)
-    rows = X[::step]
+    """The mean of some rows, about the first: exact for constant columns.
+
+    In a metric that is but a diagonal, an error of the mean of m rows is a direction of curvature
+    1 + d/m, so that many columns need many rows.
+    """
+    n, d = X.shape
+    step = max(1, n // (_CENTRE_ROWS if d <= _FEW_COLUMNS else 20 * d))
+    rows = X if step == 1 else X[::step]
     if sp.issparse(X):
         return np.asarray(rows.mean(axis=0), float).ravel()
     origin = rows[0].astype(np.float64)

@@ -289,9 +289,15 @@ def evaluate(
     total = slope = mean = square = 0.0
     a, second, e = np.empty(tile), np.empty(tile), np.empty(tile)
     bits = np.empty(tile, np.int64)
+    moved = False
+    for j in range(len(w)):
+        moved |= w[j] != 0.0
     for start in range(0, n, tile):
         k = min(tile, n - start)
-        _project(X, centre, start, k, w, a)
+        if moved:
+            _project(X, centre, start, k, w, a)
+        else:
+            a[:k] = 0.0
         for i in range(k):
             mean += s[start + i] * a[i]
             square += s[start + i] * a[i] * a[i]
@@ -385,7 +391,30 @@ def curvatures(
 
 
 @_compiled
+def counts(indices: np.ndarray, out: np.ndarray) -> None:
+    """Add to out how often each index occurs."""
+    for at in range(len(indices)):
+        out[indices[at]] += 1
+
+
+@_compiled
 def csr_gram(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, h: np.ndarray, G: np.ndarray
+) -> None:
+    """Add Z^T diag(h) Z to G, Z = (X, 1). One triangle only: the sum is G + G^T - diag(G)."""
+    k = len(G) - 1
+    for i in range(len(h)):
+        G[k, k] += h[i]
+        for u in range(indptr[i], indptr[i + 1]):
+            x = h[i] * data[u]
+            row = G[indices[u]]
+            row[k] += x
+            for v in range(u, indptr[i + 1]):
+                row[indices[v]] += x * data[v]
+
+
+@_compiled
+def csr_gram_of_sums(
     data: np.ndarray,
     indices: np.ndarray,
     indptr: np.ndarray,
@@ -393,15 +422,12 @@ def csr_gram(
     place: np.ndarray,
     G: np.ndarray,
 ) -> None:
-    """Add Z^T diag(h) Z to G, Z = X with columns j added up into columns place[j] (< 0: left out).
-
-    Each pair of a row is counted in one triangle only: the sum is G + G^T - diag(G).
-    """
-    size = len(G)
-    values, places = np.empty(size), np.empty(size, np.uint32)
-    slot, row_of = np.empty(size, np.int64), np.full(size, -1, np.int64)
+    """The same for Z = (X A, 1): columns j added up into columns place[j], < 0: left out."""
+    k = len(G) - 1
+    values, places = np.empty(k + 1), np.empty(k + 1, np.uint32)
+    slot, row_of = np.empty(k, np.int64), np.full(k, -1, np.int64)
     for i in range(len(h)):
-        k = 0
+        used = 0
         for at in range(indptr[i], indptr[i + 1]):
             where = place[indices[at]]
             if where < 0:
@@ -409,11 +435,12 @@ def csr_gram(
             if row_of[where] == i:
                 values[slot[where]] += data[at]
                 continue
-            row_of[where], slot[where] = i, k
-            values[k], places[k] = data[at], where
-            k += 1
-        for u in range(k):
+            row_of[where], slot[where] = i, used
+            values[used], places[used] = data[at], where
+            used += 1
+        values[used], places[used] = 1.0, k
+        for u in range(used + 1):
             x = h[i] * values[u]
             row = G[places[u]]
-            for v in range(u, k):
+            for v in range(u, used + 1):
                 row[places[v]] += x * values[v]

@@ -88,7 +88,9 @@ class Samples:
         not zero.
         """
         if self.is_sparse:
-            return np.bincount(self.X.indices, minlength=self.d).astype(float)
+            counts = np.zeros(self.d, np.int64)
+            kernels.counts(_for_kernels(self.X, 0, self.n)[1], counts)
+            return counts.astype(float)
         Z = np.square(self.X[:: max(1, self.n // 1_000)] - self.centre)
         fourth = np.square(Z).sum(axis=0)
         few = np.divide(Z.sum(axis=0) ** 2, fourth, out=np.zeros(self.d), where=fourth > 0)
@@ -105,8 +107,12 @@ class Samples:
         """About how long `gram` takes, in passes (measured on one core of a recent processor)."""
         if not self.is_sparse:
             return dense_gram_cost(k)
+        return csr_gram_cost(k, self.d, self.X.nnz, self._nnz_squares)
+
+    @cached_property
+    def _nnz_squares(self) -> float:
         lengths = np.diff(self.X.indptr).astype(float)
-        return csr_gram_cost(k, self.X.nnz, float(lengths @ lengths))
+        return float(lengths @ lengths)
 
     def one_against_rest(self, label: float) -> Samples:
         """The same rows with +1 for one of the labels and -1 for the others."""
@@ -324,19 +330,22 @@ class Samples:
 
     def _csr_gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
         X = _for_kernels(self.X, 0, self.n)
-        triangle = np.zeros((k, k))
-        kernels.csr_gram(*X, h, place, triangle)
-        sums = np.zeros(self.d)
-        kernels.combine(X, self.centre, h, sums, self._tile)
+        triangle = np.zeros((k + 1, k + 1))
+        if k == self.d:
+            kernels.csr_gram(*X, h, triangle)
+        elif k == 1:
+            z = np.empty(self.n)
+            kernels.project(X, self.centre, (place >= 0).astype(float), z, self._tile)
+            triangle[0] = h @ np.square(z), h @ z
+            triangle[1, 1] = h.sum()
+        else:
+            kernels.csr_gram_of_sums(*X, h, place, triangle)
+        G = _mirrored(triangle)
         inside = place >= 0
-        t = np.bincount(place[inside], sums[inside], k)
         c = np.bincount(place[inside], self.centre[inside], k)
-        total = float(h.sum())
-        G = np.empty((k + 1, k + 1))
-        G[:k, :k] = _mirrored(triangle)
+        t, total = G[:k, k].copy(), G[k, k]
         G[:k, :k] += np.outer(c, c * total - t) - np.outer(t, c)
         G[:k, k] = G[k, :k] = t - c * total
-        G[k, k] = total
         return G
 
 
@@ -390,9 +399,9 @@ def dense_gram_cost(k: int) -> float:
     return 2.0 + k / (50.0 if k >= _SINGLE_FROM else 18.0)
 
 
-def csr_gram_cost(k: int, nnz: float, squares: float) -> float:
+def csr_gram_cost(k: int, d: int, nnz: float, squares: float) -> float:
     """That of a sparse X with nnz entries; the squares of their numbers in each row add up so."""
-    return 1.0 + 0.3 * min(squares / max(nnz, 1), k)
+    return 1.0 + (0.15 if k == d else 0.3) * min(squares / max(nnz, 1), k)
 
 
 def category_ranges(X: Any) -> np.ndarray | None:
