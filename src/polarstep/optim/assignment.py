@@ -144,8 +144,28 @@ def assignment(
     if not isinstance(model, nn.Module):
         got = f"a {type(model).__name__}"
         raise TypeError(complaint("assignment", "model", "be a torch Module", got))
-    named = list(model.named_parameters())
-    return override([_natural(name, p, model) for name, p in named], model, assign, chunks)
+    model = unwrapped(model)
+    owners: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for key, p in module.named_parameters(recurse=False):
+            owners.setdefault(id(p), []).append((module, key))
+    head = _head(model)
+    entries = [_natural(name, p, owners[id(p)], head) for name, p in named_parameters(model)]
+    return override(entries, model, assign, chunks)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, of one that is compiled or trained by several processes."""
+    inner = getattr(model, "_orig_mod", None)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        inner = model.module
+    return unwrapped(inner) if isinstance(inner, nn.Module) else model
+
+
+def named_parameters(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Names without what compiling a part of the model adds to them."""
+    named = unwrapped(model).named_parameters()
+    return [(name.replace("_orig_mod.", ""), p) for name, p in named]
 
 
 def bare(
@@ -173,13 +193,9 @@ def _by_shape(name: str, p: Tensor) -> Assigned:
     return Assigned(name, p, "adamw", "a bias or a gain")
 
 
-def _natural(name: str, p: Tensor, model: nn.Module) -> Assigned:
-    owners = [
-        (module, key)
-        for module in model.modules()
-        for key, parameter in module.named_parameters(recurse=False)
-        if parameter is p
-    ]
+def _natural(
+    name: str, p: Tensor, owners: list[tuple[nn.Module, str]], head: Tensor | None
+) -> Assigned:
     if any(isinstance(module, _EMBEDDINGS) for module, _ in owners):
         tied = ", and tied to it" if len(owners) > 1 else ""
         return Assigned(name, p, "adamw", f"an embedding{tied}")
@@ -198,7 +214,7 @@ def _natural(name: str, p: Tensor, model: nn.Module) -> Assigned:
             return Assigned(name, p, "direction", f"gates of a {kind}", blocks)
     layers = tuple(module for module, key in owners if key == "weight")
     if key == "weight" and isinstance(module, (nn.Linear, _ConvNd)):
-        if _is_head(module, model):
+        if p is head:
             return Assigned(name, p, "adamw", "the head: the last layer", layers=layers)
         why = f"the weight of a {kind}"
         if isinstance(module, _ConvTransposeNd):
@@ -213,13 +229,14 @@ def _natural(name: str, p: Tensor, model: nn.Module) -> Assigned:
     return Assigned(name, p, "adamw", "no layer is known to multiply by it")
 
 
-def _is_head(module: nn.Module, model: nn.Module) -> bool:
-    """Whether this is the last of several linear or convolutional layers."""
-    embedded = {id(m.weight) for m in model.modules() if isinstance(m, _EMBEDDINGS)}
-    layers = [m for m in model.modules() if isinstance(m, (nn.Linear, _ConvNd))]
-    if any(id(layer.weight) in embedded for layer in layers):
-        return False
-    return len({id(layer.weight) for layer in layers}) > 1 and module.weight is layers[-1].weight
+def _head(model: nn.Module) -> Tensor | None:
+    """The weight of the last of several linear or convolutional layers, if none is an embedding."""
+    modules = list(model.modules())
+    embedded = {id(m.weight) for m in modules if isinstance(m, _EMBEDDINGS)}
+    weights = [m.weight for m in modules if isinstance(m, (nn.Linear, _ConvNd))]
+    if embedded & {id(weight) for weight in weights} or len({id(w) for w in weights}) < 2:
+        return None
+    return weights[-1]
 
 
 def override(

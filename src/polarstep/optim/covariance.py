@@ -91,14 +91,14 @@ def _gather(
     stride: Sequence[int],
     dilation: Sequence[int],
     padding: Sequence[int],
-    mode: str,
+    padding_mode: str,
 ) -> None:
     if not wanted or not x.numel():
         return
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         groups = len(total)
         if kernel:
-            x = patches(x, kernel, stride, dilation, padding, mode, limit, groups)
+            x = patches(x, kernel, stride, dilation, padding, padding_mode, limit, groups)
         else:
             x = _spaced(x.reshape(1, -1, x.shape[-1]), limit)
         x = x.to(total.dtype)

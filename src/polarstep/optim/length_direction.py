@@ -13,7 +13,7 @@ from torch.optim.adamw import adamw
 from torch.optim.optimizer import Optimizer
 
 from . import coordinates, covariance
-from .assignment import Assigned, Assignment, Override, bare, check_real
+from .assignment import Assigned, Assignment, Override, bare, check_real, named_parameters
 from .options import check, gains, no_such_parameter, refuse
 from .sharding import full, local, write
 from .turning import angles, turn
@@ -203,7 +203,7 @@ class LengthDirection(Optimizer):
         }
         check(defaults)
         if isinstance(params, nn.Module):
-            model, params = params, list(params.named_parameters())
+            model, params = params, named_parameters(params)
         self._model = None if model is None else weakref.ref(model)
         self._angle_schedule = angle_schedule
         self._process_group = process_group
@@ -233,7 +233,7 @@ class LengthDirection(Optimizer):
         chunks: Mapping[str, int] | None = None,
     ) -> None:
         model = None if self._model is None else self._model()
-        names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+        names = {} if model is None else {id(p): name for name, p in named_parameters(model)}
         start = len(self._entries)
         unique = {id(p): (name, p) for name, p in named}.values()
         entries = bare(

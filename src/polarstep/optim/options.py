@@ -21,7 +21,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "polar": tuple(POLAR),
 }
 _FLAGS = ("nesterov", "tangent", "positive", "precondition")
-_NOT_NEGATIVE = ("lr", "eps", "length_decay", "damping", "rest_lr", "rest_eps", "rest_weight_decay")
+_NOT_NEGATIVE = ("lr", "length_decay", "damping", "rest_lr", "rest_eps", "rest_weight_decay")
 _BELOW_ONE = ("momentum", "length_momentum", "covariance_decay")
 
 
@@ -45,6 +45,7 @@ def check(options: dict[str, Any]) -> None:
         flag(options[name], WHO, name)
     for name in _NOT_NEGATIVE:
         number(options[name], WHO, name, at_least=0)
+    number(options["eps"], WHO, "eps", above=0)
     if options["length_lr"] is not None:
         number(options["length_lr"], WHO, "length_lr", at_least=0)
     for name in _BELOW_ONE:
