@@ -8,6 +8,7 @@ from ..extras import require_torch
 require_torch("polarstep.optim")
 
 from .assignment import Assigned, Assignment, assignment  # noqa: E402
+from .diagnostics import Diagnostics  # noqa: E402
 from .length_direction import LengthDirection  # noqa: E402
 from .presets import (  # noqa: E402
     InverseDecay,
@@ -20,6 +21,7 @@ from .presets import (  # noqa: E402
 __all__ = [
     "Assigned",
     "Assignment",
+    "Diagnostics",
     "InverseDecay",
     "LengthDirection",
     "angular_muown",
