@@ -277,27 +277,26 @@ def evaluate(
     code: int,
     width: float,
     margins: np.ndarray,
+    known: bool,
     g: np.ndarray,
     tile: int,
 ) -> tuple[float, float, float, float]:
     """The loss and its derivatives at the margins a = -y (p + b), p = (x - centre)^T w.
 
-    Returns the sums of s phi(a), of its derivative by b, of s p and of s p^2. margins <- a;
-    g += the gradient by w. Rows are taken `tile` at a time.
+    Returns the sums of s phi(a), of its derivative by b, of s p and of s p^2. margins <- a, unless
+    they are known; g += the gradient by w. Rows are taken `tile` at a time.
     """
     n = len(y)
     total = slope = mean = square = 0.0
     a, second, e = np.empty(tile), np.empty(tile), np.empty(tile)
     bits = np.empty(tile, np.int64)
-    moved = False
-    for j in range(len(w)):
-        moved |= w[j] != 0.0
     for start in range(0, n, tile):
         k = min(tile, n - start)
-        if moved:
-            _project(X, centre, start, k, w, a)
+        if known:
+            for i in range(k):
+                a[i] = -y[start + i] * margins[start + i] - b
         else:
-            a[:k] = 0.0
+            _project(X, centre, start, k, w, a)
         for i in range(k):
             mean += s[start + i] * a[i]
             square += s[start + i] * a[i] * a[i]
@@ -444,3 +443,75 @@ def csr_gram_of_sums(
             row = G[places[u]]
             for v in range(u, used + 1):
                 row[places[v]] += x * values[v]
+
+
+@_compiled
+def columns_of_rows(
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    slot: np.ndarray,
+    starts: np.ndarray,
+    rows: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Write the entries of some columns one column after the other, column j from starts[slot[j]].
+
+    slot < 0 leaves a column out; starts is moved on.
+    """
+    for i in range(len(indptr) - 1):
+        for at in range(indptr[i], indptr[i + 1]):
+            j = slot[indices[at]]
+            if j >= 0:
+                rows[starts[j]], values[starts[j]] = i, data[at]
+                starts[j] += 1
+
+
+@_compiled
+def settle(
+    rows: np.ndarray,
+    values: np.ndarray,
+    starts: np.ndarray,
+    y: np.ndarray,
+    s: np.ndarray,
+    alpha: np.ndarray,
+    w: np.ndarray,
+    code: int,
+    width: float,
+    margins: np.ndarray,
+) -> None:
+    """Minimise the loss by one weight after the other, all others fixed; margins go along.
+
+    Column j has the entries starts[j] to starts[j + 1] of rows and values, and the penalty
+    alpha[j] w[j]^2/2. Newton's method, no margin moving by more than 2 a step.
+    """
+    most = 1
+    for j in range(len(w)):
+        most = max(most, starts[j + 1] - starts[j])
+    z, weight, a, second, e = np.empty((5, most))
+    bits = np.empty(most, np.int64)
+    for j in range(len(w)):
+        first, k = starts[j], starts[j + 1] - starts[j]
+        largest, moved = 0.0, 0.0
+        for i in range(k):
+            row = rows[first + i]
+            z[i], weight[i] = -y[row] * values[first + i], s[row]
+            largest = max(largest, abs(z[i]))
+        if largest == 0.0:
+            continue
+        for _ in range(20):
+            for i in range(k):
+                a[i] = margins[rows[first + i]] + moved * z[i]
+            _loss(code, width, a, weight, second, e, bits, k)
+            slope, curvature = alpha[j] * (w[j] + moved), alpha[j]
+            for i in range(k):
+                slope += a[i] * z[i]
+                curvature += second[i] * z[i] * z[i]
+            step = -slope / max(curvature, 1e-300)
+            step = min(max(step, -2.0 / largest), 2.0 / largest)
+            moved += step
+            if abs(step) * largest < 0.1:
+                break
+        w[j] += moved
+        for i in range(k):
+            margins[rows[first + i]] += moved * z[i]

@@ -81,6 +81,11 @@ class Samples:
         """How many values of X a pass reads."""
         return self.X.nnz if self.is_sparse else self.n * self.d
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the loss is one of those that kernels know."""
+        return self._code is not None
+
     def effective_rows(self) -> np.ndarray:
         """How many rows each column's variance rests on, shape (d,).
 
@@ -171,13 +176,21 @@ class Samples:
 
     # ------------------------------------------------------------------ passes over the rows
 
-    def evaluate(self, w: np.ndarray, b: float) -> tuple[Sums, np.ndarray]:
-        """The sums at (w, b) and the margins -y (p + b), shape (n,). One read of X."""
-        margins = np.empty(self.n)
+    def evaluate(
+        self, w: np.ndarray, b: float, margins: np.ndarray | None = None
+    ) -> tuple[Sums, np.ndarray]:
+        """The sums at (w, b) and the margins -y (p + b), shape (n,), if those are not known.
+
+        One read of X.
+        """
+        if margins is None and not w.any():
+            margins = -b * self.y
+        known = margins is not None
+        a = np.empty(self.n) if margins is None else margins
         shift = float(self.centre @ w) if self.is_sparse else 0.0
         work = self._evaluate if self._code is not None else self._evaluate_custom
-        parts = self._map(lambda at, X: work(at, X, w, b - shift, margins[at]))
-        return self._centred(reduce(Sums.__add__, parts), shift), margins
+        parts = self._map(lambda at, X: work(at, X, w, b - shift, a[at], known))
+        return self._centred(reduce(Sums.__add__, parts), shift), a
 
     def project(self, v: np.ndarray, h: float) -> np.ndarray:
         """How the margins change with (w, b) along (v, h): -y ((x - centre)^T v + h). One read."""
@@ -249,6 +262,31 @@ class Samples:
             q += self.centre * (self.centre * h.sum() - 2 * (self.X.T @ h))
         return q
 
+    def settle(
+        self, w: np.ndarray, b: float, alpha: np.ndarray, share: float
+    ) -> tuple[np.ndarray, float, np.ndarray]:
+        """Minimise by the weights of the rarest columns of a sparse X, one after the other.
+
+        They are those that have this share of the entries. The loss is a convex one, with the
+        penalty sum alpha w^2/2. Returns w, b, and the margins.
+        """
+        counts = self.effective_rows().astype(np.int64)
+        order = np.argsort(counts)
+        columns = np.sort(order[np.cumsum(counts[order]) <= share * self.X.nnz])
+        starts = np.append(0, np.cumsum(counts[columns]))
+        slot = np.full(self.d, -1, np.int32)
+        slot[columns] = np.arange(len(columns), dtype=np.int32)
+        rows, values = np.empty(starts[-1], np.int64), np.empty(starts[-1])
+        X = _for_kernels(self.X, 0, self.n)
+        kernels.columns_of_rows(*X, slot, starts[:-1].copy(), rows, values)
+        margins = self.project(w, b)
+        new, few = w.copy(), w[columns]
+        kernels.settle(
+            rows, values, starts, self.y, self.weight, alpha[columns], few, *self._code, margins
+        )
+        new[columns] = few
+        return new, b + float(self.centre @ (new - w)), margins
+
     # ------------------------------------------------------------------ how
 
     def _map(self, work: Callable[[slice, Any], Any]) -> list[Any]:
@@ -257,19 +295,26 @@ class Samples:
         with ThreadPoolExecutor(len(self._blocks)) as pool:
             return list(pool.map(lambda block: work(*block), self._blocks))
 
-    def _evaluate(self, at: slice, X: Any, w: np.ndarray, b: float, a: np.ndarray) -> Sums:
-        g = np.zeros(self.d)
+    def _evaluate(
+        self, at: slice, X: Any, w: np.ndarray, b: float, a: np.ndarray, known: bool
+    ) -> Sums:
+        g, y, s = np.zeros(self.d), self.y[at], self.weight[at]
         value, by_b, mean, square = kernels.evaluate(
-            X, self.centre, self.y[at], self.weight[at], w, b, *self._code, a, g, self._tile
+            X, self.centre, y, s, w, b, *self._code, a, known, g, self._tile
         )
         return Sums(value, g, by_b, mean, square)
 
-    def _evaluate_custom(self, at: slice, X: Any, w: np.ndarray, b: float, a: np.ndarray) -> Sums:
+    def _evaluate_custom(
+        self, at: slice, X: Any, w: np.ndarray, b: float, a: np.ndarray, known: bool
+    ) -> Sums:
         y, s, g = self.y[at], self.weight[at], np.zeros(self.d)
-        kernels.project(X, self.centre, w, a, self._tile)
-        mean, square = float(s @ a), float(s @ np.square(a))
-        a += b
-        a *= -y
+        if known:
+            p = -y * a - b
+        else:
+            p = np.empty(len(y))
+            kernels.project(X, self.centre, w, p, self._tile)
+            a[:] = -y * (p + b)
+        mean, square = float(s @ p), float(s @ np.square(p))
         r = s * self.loss.dphi(a)
         r *= -y
         kernels.combine(X, self.centre, r, g, self._tile)

@@ -8,8 +8,9 @@ squares). Other data are close enough to that for a start:
    cached margins.
 2. On ever more rows, up to a twentieth or so of them: L-BFGS in the metric of a weighted Gram
    matrix, to the accuracy that so many rows can have.
-3. On all rows: the same, in the metric of the last subsample, one read of X a step. Where that is
-   slow, a Gram matrix of more rows replaces the metric, if it pays.
+3. On all rows: the weights of rare columns, one by one; then the same as before, in the metric of
+   the last subsample, one read of X a step. Where that is slow, a Gram matrix of more rows replaces
+   the metric, if it pays.
 
 Most of the speed comes from 2 and 3: the subsample's Hessian differs from the true one by about
 sqrt(d/m) for m rows, whatever the condition number, so that each read of X gains a factor of about
@@ -89,7 +90,7 @@ def solve(
             renew = renewal(now, now.samples.n, rng, accuracy)
             point, _ = descend(now, now.evaluate(theta), metric, accuracy, 30, better=renew)
             theta = point.theta
-    point = finite(problem.evaluate(theta))
+    point = finite(problem.settle(theta) if few else problem.evaluate(theta))
     rows = few[-1] if few else None
     if rows is not None and rows.seen.min() < ENOUGH_ROWS and problem.gram_cost(n) <= _AFFORDABLE:
         rows = None  # rare columns: their correlations need all rows
