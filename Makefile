@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help test lint format reproduce bench bench-coupling bench-linear clean
+.PHONY: help test lint format reproduce bench bench-coupling bench-linear bench-optim clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ bench-coupling: $(READY)  ## time coupling beside its peers (pip install curvlin
 
 bench-linear: $(READY)  ## time linear classifiers to the same accuracy beside their peers (pip install glum)
 	$(BIN)/python benchmarks/linear
+
+bench-optim: $(READY)  ## train networks with LengthDirection and its peers at many learning rates (hours)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/optim
 
 clean:  ## remove the environment and the caches, not the results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

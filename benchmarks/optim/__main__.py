@@ -1,0 +1,110 @@
+"""Length and direction beside AdamW, SGD and Muon: validation loss over learning rates.
+
+    python benchmarks/optim [TASK ...] [--only NAME ...] [--data DIR] [--times | --report]
+
+Tasks: gpt (a character GPT on tiny Shakespeare: 3 layers, width 96, context 64), and on CIFAR-10
+mlp (6 x 50), wide (3 x 256) and conv, each also with batch norm (mlp-bn, ...) for the optimizers
+that such networks are usually trained with.
+Every optimizer runs at every rate of its own grid (a factor 2 apart, 1.5 decades) and every seed;
+a seed decides the initial weights and the batches. All follow one schedule: linear warm-up over 5%
+of the steps, then linear to zero. A run is a line in benchmarks/results/optim.jsonl, flushed as it
+ends, and what is there is not run again. optim.md and optim_TASK.png are drawn from it at the end,
+or with --report alone. --times measures a step of each optimizer, ten steps in turn, as a ratio to
+AdamW's over seven rounds. One process, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import report
+import runs
+import torch
+from optimizers import OPTIMIZERS, contestants
+from tasks import STEPS, task
+from tqdm import tqdm
+
+from polarstep.experiments.records import environment
+
+RESULTS = Path(__file__).parents[1] / "results"
+ROWS, TIMES = RESULTS / "optim.jsonl", RESULTS / "optim_times.json"
+ROUNDS = 7
+ABOUT = (
+    "Validation loss in nats at the best of its rates, mean over seeds; spread is the largest less "
+    f"the smallest. Plateau: decades of rates whose mean loss is within {report.NEAR} of the best."
+)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("tasks", nargs="*", default=list(STEPS), metavar="TASK")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="optimizers")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
+    parser.add_argument("--times", action="store_true", help="measure seconds per step instead")
+    parser.add_argument("--report", action="store_true", help="only draw what is there")
+    args = parser.parse_args()
+    if args.data is None and not args.report:
+        parser.error("--data must be a folder with text/tinyshakespeare.txt and cifar10")
+    for name in args.tasks:
+        if name not in STEPS:
+            parser.error(f"{name} is not one of {', '.join(STEPS)}")
+    for name in args.only or ():
+        if name not in OPTIMIZERS:
+            parser.error(f"{name} is not one of {', '.join(OPTIMIZERS)}")
+    return args
+
+
+def sweep(args: argparse.Namespace) -> None:
+    done = runs.stored(ROWS)
+    todo = []
+    for name in args.tasks:
+        for optimizer, (_, rates) in contestants(name).items():
+            if not args.only or optimizer in args.only:
+                todo += [(name, optimizer, lr, s) for s in range(args.seeds) for lr in rates]
+    todo = [one for one in todo if runs.key(*one) not in done]
+    loaded = {name: task(name, args.data) for name in dict.fromkeys(name for name, *_ in todo)}
+    bar = tqdm(todo)
+    for name, optimizer, lr, seed in bar:
+        bar.set_description(f"{name} {optimizer} {lr:g}")
+        make, _ = OPTIMIZERS[optimizer]
+        found = runs.train(loaded[name], make, lr, seed)
+        row = {"key": runs.key(name, optimizer, lr, seed), "task": name, "optimizer": optimizer}
+        runs.store(ROWS, {**row, "lr": lr, "seed": seed, **found})
+
+
+def measure(args: argparse.Namespace) -> None:
+    found = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+    for name in tqdm(args.tasks):
+        chosen = contestants(name)
+        makes = {label: make for label, (make, _) in chosen.items()}
+        middle = {label: rates[len(rates) // 2] for label, (_, rates) in chosen.items()}
+        times = runs.step_seconds(task(name, args.data), makes, middle, ROUNDS)
+        found[name] = report.ratios(times, "adamw")
+        TIMES.write_text(json.dumps(found, indent=1))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    args = options()
+    RESULTS.mkdir(exist_ok=True)
+    if args.times:
+        measure(args)
+    elif not args.report:
+        sweep(args)
+    rows = list(runs.stored(ROWS).values())
+    times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+    machine = ", ".join(f"{name} {value}" for name, value in environment().items())
+    text = report.markdown(rows, times, f"{ABOUT} {machine}; one thread.")
+    (RESULTS / "optim.md").write_text(text)
+    report.draw(rows, RESULTS, "optim")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

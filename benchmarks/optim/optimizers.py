@@ -1,0 +1,92 @@
+"""The contestants: how an optimizer is made for a learning rate, and the rates that it is tried at.
+
+Decided once, on the GPT: AdamW's betas and its rate beside matrix steps, which all share;
+everything else is as published, or the default of LengthDirection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tasks import Task
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Muon, Optimizer
+
+from polarstep.optim import LengthDirection, presets
+
+Make = Callable[[nn.Module, Task, float], Optimizer | list[Optimizer]]
+BETAS = (0.9, 0.95)
+REST_LR = 1e-2
+RATES = 6  # a factor 2 apart: 1.5 decades
+
+
+def adamw(model: nn.Module, task: Task, lr: float) -> Optimizer:
+    return AdamW(model.parameters(), lr=lr, betas=BETAS, weight_decay=0.0)
+
+
+def sgd(model: nn.Module, task: Task, lr: float) -> Optimizer:
+    return SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True)
+
+
+def muon(model: nn.Module, task: Task, lr: float, momentum: float = 0.95) -> list[Optimizer]:
+    """torch's, on the matrices that LengthDirection sees: q, k and v apart, convolutions flattened.
+
+    torch.optim.Muon itself takes no convolutions, and a packed projection as one matrix, which was
+    worse on the GPT.
+    """
+    named = dict(model.named_parameters())
+    hidden = {k: p for k, p in named.items() if p.ndim >= 2 and not k.startswith(task.outer)}
+    matrices = {
+        name: [nn.Parameter(part) for part in parts(name, p.detach())]  # the same memory
+        for name, p in hidden.items()
+    }
+
+    def pass_gradients(*_: Any) -> None:
+        for name, p in hidden.items():
+            for matrix, gradient in zip(matrices[name], parts(name, p.grad), strict=True):
+                matrix.grad = gradient
+
+    first = Muon(sum(matrices.values(), []), lr=lr, momentum=momentum, weight_decay=0.0)
+    first.register_step_pre_hook(pass_gradients)
+    rest = [p for name, p in named.items() if name not in hidden]
+    return [first, AdamW(rest, lr=REST_LR, betas=BETAS, weight_decay=0.0)]
+
+
+def parts(name: str, tensor: Tensor) -> tuple[Tensor, ...]:
+    return tensor.flatten(1).chunk(3 if "qkv" in name else 1)
+
+
+def ours(
+    model: nn.Module, task: Task, lr: float, make: Callable = LengthDirection, **options: Any
+) -> Optimizer:
+    return make(model, lr, rest_lr=REST_LR, rest_betas=BETAS, **options)
+
+
+COVARIANCE = "covariance, polar"
+ROWS = {"direction": "sgd", "angle": "each"}
+OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
+    "AdamW": (adamw, 5e-4),
+    "SGD": (sgd, 0.01),
+    "Muon": (muon, 0.005),
+    COVARIANCE: (ours, 0.02),
+    "euclidean, polar": (partial(ours, metric="euclidean"), 0.02),
+    "AngularMuown": (partial(ours, make=presets.angular_muown), 0.005),
+    "Hyperball": (partial(ours, make=presets.hyperball), 0.005),
+    "covariance, rows": (partial(ours, **ROWS), 0.02),
+    "euclidean, rows": (partial(ours, metric="euclidean", **ROWS), 0.02),
+}
+WITH_BATCH_NORM = ("AdamW", "SGD", "Muon")
+SMALLEST = {("gpt", "SGD"): 0.04}
+
+
+def contestants(task: str) -> dict[str, tuple[Make, list[float]]]:
+    """Name -> (make, rates)."""
+    names = WITH_BATCH_NORM if task.endswith("-bn") else OPTIMIZERS
+    found = {}
+    for name in names:
+        make, smallest = OPTIMIZERS[name]
+        smallest = SMALLEST.get((task, name), smallest)
+        found[name] = make, [smallest * 2**k for k in range(RATES)]
+    return found

@@ -1,0 +1,160 @@
+"""Tables (text and Markdown) and plots of the rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+Row = dict[str, Any]
+NEAR = 0.02  # of the best loss: what counts as its plateau
+
+
+class Sweep:
+    """One optimizer's runs on one task: losses by rate and seed, None where they diverged."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        by_lr = defaultdict(list)
+        for row in rows:
+            by_lr[row["lr"]].append(np.inf if row["loss"] is None else row["loss"])
+        self.rows = rows
+        self.lrs = np.array(sorted(by_lr))
+        self.losses = [np.array(by_lr[lr]) for lr in self.lrs]
+        self.means = np.array([losses.mean() for losses in self.losses])
+        self.best = int(self.means.argmin())
+
+    def plateau(self, reference: float | None = None) -> tuple[float, bool]:
+        """Decades around the best rate with a mean loss within NEAR of the reference (its own).
+
+        Between two rates the loss is taken as linear in log lr; True: an end of the sweep lies on
+        the plateau, which may then be wider.
+        """
+        level = NEAR + (self.means[self.best] if reference is None else reference)
+        if self.means[self.best] > level:
+            return 0.0, False
+        x, open_end, ends = np.log10(self.lrs), False, []
+        for way in (-1, 1):
+            i = self.best
+            while 0 <= i + way < len(x) and self.means[i + way] <= level:
+                i += way
+            j, end = i + way, x[i]
+            if not 0 <= j < len(x):
+                open_end = True
+            elif np.isfinite(self.means[j]):
+                share = (level - self.means[i]) / (self.means[j] - self.means[i])
+                end += share * (x[j] - x[i])
+            ends.append(end)
+        return ends[1] - ends[0], open_end
+
+    def curves(self) -> np.ndarray:
+        """Step, seconds, loss at the best rate, (seeds, points, 3); whole runs only."""
+        lr = self.lrs[self.best]
+        return np.array([r["curve"] for r in self.rows if r["lr"] == lr and r["loss"] is not None])
+
+
+def sweeps(rows: list[Row]) -> dict[str, dict[str, Sweep]]:
+    """Task -> optimizer -> its sweep; a task "x-bn" is shown under x."""
+    grouped: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        name, _, normalized = row["task"].partition("-")
+        label = row["optimizer"] + (", batch norm" if normalized else "")
+        grouped[name][label].append(row)
+    return {
+        task: {label: Sweep(found) for label, found in of_task.items()}
+        for task, of_task in grouped.items()
+    }
+
+
+def markdown(rows: list[Row], times: dict[str, Any], about: str) -> str:
+    parts = ["# Optimizers", "", about]
+    for task, found in sweeps(rows).items():
+        parts += ["", f"## {task}", "", *table(found, times.get(task, {})), "", *losses(found)]
+    return "\n".join([*parts, ""])
+
+
+def table(found: dict[str, Sweep], times: dict[str, Any]) -> list[str]:
+    order = sorted(found, key=lambda label: found[label].means.min())
+    lowest = min(sweep.means.min() for sweep in found.values())
+    lines = [
+        "| optimizer | loss | spread | seeds | best rate | plateau, decades | within "
+        f"{NEAR} of the table's best | time per step |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for label in order:
+        s = found[label]
+        at_best = s.losses[s.best]
+        ratio = times.get(label)
+        cells = [
+            label,
+            f"{s.means[s.best]:.3f}",
+            f"{np.ptp(at_best):.3f}",
+            str(len(at_best)),
+            f"{s.lrs[s.best]:g}",
+            decades(*s.plateau()),
+            decades(*s.plateau(lowest)),
+            f"{ratio['ratio']:.2f} ({ratio['lowest']:.2f}-{ratio['highest']:.2f})" if ratio else "",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def decades(width: float, open_end: bool) -> str:
+    return f"{'>= ' if open_end else ''}{width:.2f}"
+
+
+def losses(found: dict[str, Sweep]) -> list[str]:
+    """Mean loss at every rate."""
+    lines = ["| optimizer | rate: mean loss over seeds |", "|---|---|"]
+    for label, s in found.items():
+        cells = (f"{lr:g}: {mean:.3f}" for lr, mean in zip(s.lrs, s.means, strict=True))
+        lines.append(f"| {label} | {', '.join(cells)} |")
+    return lines
+
+
+def ratios(times: dict[str, list[float]], reference: str) -> dict[str, Any]:
+    """Medians over the rounds, with the smallest and the largest, of times over the reference's."""
+    base = np.array(times[reference])
+    found = {}
+    for name, values in times.items():
+        ratio = np.array(values) / base
+        seconds = float(np.median(values))
+        found[name] = {"seconds": seconds, "ratio": float(np.median(ratio))}
+        found[name] |= {"lowest": float(ratio.min()), "highest": float(ratio.max())}
+    return found
+
+
+# ------------------------------------------------------------------- plots
+
+
+def draw(rows: list[Row], folder: Path, stem: str) -> None:
+    """One picture a task: loss against the rate, and at the best rate against steps and seconds."""
+    for task, found in sweeps(rows).items():
+        figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
+        lowest = min(sweep.means.min() for sweep in found.values())
+        top = lowest
+        for i, (label, s) in enumerate(found.items()):
+            style = {"color": f"C{i % 10}", "linestyle": ("-", "--")[i // 10], "linewidth": 1.4}
+            axes[0].plot(s.lrs, s.means, "o", markersize=4, label=label, **style)
+            curves = s.curves()
+            if len(curves):
+                step, seconds, loss = np.median(curves, axis=0).T
+                axes[1].plot(step, loss, **style)
+                axes[2].plot(seconds, loss, **style)
+                top = max(top, loss[len(loss) // 5])
+        axes[0].axhspan(lowest, lowest + NEAR, color="0.85", zorder=0)
+        axes[0].set(xscale="log", xlabel="learning rate", ylabel="validation loss (mean of seeds)")
+        axes[1].set(xlabel="step", ylabel="validation loss (part of the set)")
+        axes[2].set(xlabel="seconds of training", ylabel="validation loss (part of the set)")
+        for ax in axes:
+            ax.set_ylim(lowest - 0.05 * (top - lowest), top)
+            ax.grid(alpha=0.25)
+        figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+        figure.suptitle(f"{task}: learning rates, and each optimizer at its best one")
+        figure.savefig(folder / f"{stem}_{task}.png", dpi=110)
+        plt.close(figure)
