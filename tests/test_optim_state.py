@@ -151,6 +151,11 @@ def test_copies_of_the_model_know_nothing_of_the_optimizer(way):
     assert all(inputs.rows == 24 for inputs in optimizer._inputs.values())
 
 
+def test_the_optimizer_itself_is_not_copied():
+    with pytest.raises(TypeError, match="state_dict"):
+        copy.deepcopy(LengthDirection(network(), 0.05))
+
+
 def test_an_optimizer_that_is_gone_leaves_no_hooks():
     model = network()
     optimizer = LengthDirection(model, 0.05)

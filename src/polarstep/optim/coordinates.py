@@ -1,6 +1,6 @@
 """Lengths and directions of a weight: from W and back, and from one covariance to the next.
 
-The state of a parameter has, with matrices stacked as in `Assigned.shape`,
+The state of a parameter has, with matrices stacked as in `sharding.Matrices`,
 
     direction   V, (matrices, rows, columns): rows of norm one, or matrices of norm ``radius``; with
                 retraction "none" of any norm. Where there is a root, V is in whitened coordinates
@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from . import rules
-from .assignment import Assigned
-from .sharding import full
+from .sharding import Matrices
 
 State = dict[str, Any]
 Group = dict[str, Any]
@@ -42,9 +41,9 @@ def any_zero(V: Tensor, group: Group) -> bool:
     return bool((rules.norm(V, whole=group["metric"] == "frobenius") == 0).any())
 
 
-def start(entry: Assigned, state: State, group: Group) -> None:
+def start(matrices: Matrices, state: State, group: Group) -> None:
     """Lengths and directions of W as it is, and moments of zero."""
-    _read(entry, state, group)
+    _read(matrices, state, group)
     state["step"] = 0
     adam = group["direction"] == "adam"
     if adam or group["momentum"]:
@@ -60,10 +59,11 @@ def start(entry: Assigned, state: State, group: Group) -> None:
             state[f"{key}_square"] = torch.zeros_like(state[key])
 
 
-def _read(entry: Assigned, state: State, group: Group) -> None:
+def _read(matrices: Matrices, state: State, group: Group) -> None:
     whole, root = group["metric"] == "frobenius", state.get("root")
-    dtype = torch.promote_types(entry.parameter.dtype, torch.float32)
-    W = entry.matrices(full(entry.parameter.detach())).to(dtype).contiguous()
+    parameter = matrices.entry.parameter.detach()
+    dtype = torch.promote_types(parameter.dtype, torch.float32)
+    W = matrices.read(parameter).to(dtype).contiguous()
     # V R^T = W
     V = W if root is None else torch.linalg.solve_triangular(root.mT, W, upper=False, left=False)
     size = rules.norm(V, whole=whole)
@@ -96,17 +96,18 @@ def composed(state: State, group: Group) -> Tensor:
     return times(W, None if root is None else root.mT)
 
 
-def take_over(entry: Assigned, state: State, group: Group) -> None:
+def take_over(matrices: Matrices, state: State, group: Group) -> None:
     """Read the rows of W that somebody else has changed; the others keep their bits."""
-    W = entry.matrices(full(entry.parameter.detach())).to(state["direction"].dtype)
+    parameter = matrices.entry.parameter.detach()
+    W = matrices.read(parameter).to(state["direction"].dtype)
     mine = composed(state, group)
     size = torch.maximum(W.abs(), mine.abs()).amax(-1, keepdim=True)
-    slack = 64 * torch.finfo(entry.parameter.dtype).eps
+    slack = 64 * torch.finfo(parameter.dtype).eps
     changed = ((W - mine).abs() > slack * size).any(-1, keepdim=True)
     if not changed.any():
         return
     old = dict(state)
-    _read(entry, state, group)
+    _read(matrices, state, group)
     if group["metric"] == "frobenius" or "columns" in state:
         return
     found = state["length"] != 0  # a row that was set to zero keeps its direction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ class Inputs:
         Whether inputs are gathered now; on the CPU, shared by the layers of a parameter group. It
         is a tensor so that a compiled model reads it at every call.
     limit : int
-        At most so many x of one call are taken, evenly spaced; 0 takes them all.
+        At most so many x of one call are taken, spread out evenly; 0 takes them all.
     """
 
     def __init__(self, groups: int, n: int, like: Tensor, wanted: Tensor, limit: int) -> None:
@@ -100,7 +101,7 @@ def _gather(
         if kernel:
             x = patches(x, kernel, stride, dilation, padding, padding_mode, limit, groups)
         else:
-            x = _spaced(x.reshape(1, -1, x.shape[-1]), limit)
+            x = _spread_out(x.reshape(1, -1, x.shape[-1]), limit)
         x = x.to(total.dtype)
         product = x.mT @ x
         # One bad batch, as gradient scalers provoke them, must not spoil the average.
@@ -115,10 +116,19 @@ torch.library.custom_op(
 ).register_fake(lambda *args: None)
 
 
-def _spaced(x: Tensor, limit: int) -> Tensor:
-    """At most ``limit`` entries along the second axis, evenly spaced."""
+def _spread_out(x: Tensor, limit: int) -> Tensor:
+    """At most ``limit`` entries along the second axis.
+
+    Multiples of a step without a common divisor with their number, modulo that number: every
+    position of a sequence, or of an image, has its share, whatever its length.
+    """
     count = x.shape[1]
-    return x if limit == 0 or count <= limit else x[:, :: -(-count // limit)]
+    if limit == 0 or count <= limit:
+        return x
+    step = int(0.618 * count) + 1
+    while math.gcd(step, count) > 1:
+        step += 1
+    return x[:, torch.arange(limit, device=x.device) * step % count]
 
 
 def patches(
@@ -146,7 +156,7 @@ def patches(
         for k in range(axes):
             free = x.shape[2 + k] + around[k] - dilation[k] * (kernel[k] - 1) - 1
             places *= free // stride[k] + 1
-        x = _spaced(x.unsqueeze(0), max(1, -(-limit // max(places, 1)))).squeeze(0)
+        x = _spread_out(x.unsqueeze(0), max(1, -(-limit // max(places, 1)))).squeeze(0)
     x = pad(x, list(padding), mode=mode)
     for k in range(axes):
         x = x.unfold(2 + k, dilation[k] * (kernel[k] - 1) + 1, stride[k])[..., :: dilation[k]]
@@ -154,7 +164,7 @@ def patches(
     x = x.reshape(len(x), groups, -1, *x.shape[2:])
     order = [1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes)]
     x = x.permute(order).flatten(1, 1 + axes).flatten(2)
-    return _spaced(x, limit)
+    return _spread_out(x, limit)
 
 
 def average_over_ranks(all_inputs: Iterable[Inputs], group: Any) -> None:
@@ -193,4 +203,6 @@ def factor(S: Tensor, damping: float) -> tuple[Tensor, Tensor]:
             break
         damping = max(10 * damping, torch.finfo(S.dtype).eps)
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device).expand_as(S)
-    return L, torch.linalg.solve_triangular(L.mT, eye, upper=True)
+    R = torch.linalg.solve_triangular(L.mT, eye, upper=True)
+    # Row by row, as checkpoints hold them: another order would round otherwise.
+    return L.contiguous(), R.contiguous()

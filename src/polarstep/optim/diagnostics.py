@@ -80,13 +80,16 @@ class Diagnostics:
             for p in group["params"]:
                 name = self._optimizer._entries[p].name
                 W = now[name].to(torch.promote_types(p.dtype, torch.float32))
+                state = self._optimizer.state[p]
                 row = _angles_of((self._optimizer._angles or {}).get(name))
-                row |= _lengths_of(self._optimizer.state[p].get("length"))
+                if "length" in state:
+                    g = self._optimizer.lengths(name).abs()
+                    row |= {"length_min": g.min(), "length_mean": g.mean(), "length_max": g.max()}
                 row |= _drift(self._start.get(name, now[name]).to(W.dtype), W, "")
                 row |= _drift(self._last.get(name, now[name]).to(W.dtype), W, "_since")
-                S = self._optimizer.state[p].get("covariance")
-                if S is not None:
-                    values = torch.linalg.eigvalsh(damped(S, group["damping"]))
+                if state.get("covariance_weight"):
+                    S = damped(state["covariance"], group["damping"])
+                    values = torch.linalg.eigvalsh(S)
                     row["condition"] = (values[..., -1] / values[..., 0]).max()
                 result[name] = {key: float(value) for key, value in row.items()}
         self._start = {**now, **self._start}  # matrices that were added later start now
@@ -111,13 +114,6 @@ class Diagnostics:
 
 def _angles_of(turned: Tensor | None) -> dict[str, Any]:
     return {} if turned is None else {"angle_mean": turned.mean(), "angle_max": turned.max()}
-
-
-def _lengths_of(g: Tensor | None) -> dict[str, Any]:
-    if g is None:
-        return {}
-    g = g.abs()
-    return {"length_min": g.min(), "length_mean": g.mean(), "length_max": g.max()}
 
 
 def _drift(before: Tensor, now: Tensor, suffix: str) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from torch.optim.optimizer import Optimizer
 from . import coordinates, covariance
 from .assignment import Assigned, Assignment, Override, bare, check_real, named_parameters
 from .options import check, gains, no_such_parameter, refuse
-from .sharding import full, local, write
+from .sharding import Matrices, local
 from .turning import angles, turn
 
+_BY_ROWS = {"direction", "momentum", "square", "length", "length_momentum", "length_square"}
 LARGEST_STACK = 2**22  # numbers in a stack of matrices of one shape that are stepped together
 
 
@@ -87,7 +88,7 @@ class LengthDirection(Optimizer):
         S + damping tr(S)/n I in the place of S.
     covariance_decay, refresh_every, covariance_rows : float, int, int
         The running average of S takes in the inputs of every ``refresh_every``-th step, with weight
-        1 - covariance_decay; of each call at most ``covariance_rows`` inputs, evenly spaced; 0
+        1 - covariance_decay; of each call at most ``covariance_rows`` inputs, spread out evenly; 0
         takes all. Only calls in training mode and with gradients on count.
     rest_lr, rest_betas, rest_eps, rest_weight_decay
         AdamW for the other parameters. They are in groups of their own, whose "lr" is rest_lr.
@@ -366,12 +367,15 @@ class LengthDirection(Optimizer):
         for p in group["params"]:
             if p.grad is None:
                 continue
-            if "direction" not in self.state[p]:
-                coordinates.start(self._entries[p], self.state[p], group)
+            view, state = self._view(p, group), self.state[p]
+            if "direction" not in state:
+                self._begin(view, group)
             elif self._written.get(p) != _mark(p):
-                coordinates.take_over(self._entries[p], self.state[p], group)
-            state = self.state[p]
+                coordinates.take_over(view, state, group)
             V = state["direction"]
+            if view.by_rows:  # in the same order on all ranks, whatever their parts are like
+                stacks[id(p),] = [p]
+                continue
             key = (V.shape[1:], V.dtype, V.device, state["step"], state["undefined"])
             if V.numel() * len(stacks.get(key, [])) > LARGEST_STACK:
                 yield stacks.pop(key)
@@ -379,24 +383,42 @@ class LengthDirection(Optimizer):
         yield from stacks.values()
 
     def _turn(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        entries = [self._entries[p] for p in params]
+        views = [self._view(p, group) for p in params]
         states = [self.state[p] for p in params]
         gradients = [
-            entry.matrices(full(p.grad)).to(state["direction"].dtype)
-            for entry, p, state in zip(entries, params, states, strict=True)
+            view.read(p.grad).to(state["direction"].dtype)
+            for view, p, state in zip(views, params, states, strict=True)
         ]
         schedule = self._angle_schedule
         factor = 1.0 if schedule is None else schedule(group["steps"])
-        weights, before, after = turn(group, states, gradients, factor)
-        for k, (entry, W) in enumerate(zip(entries, weights, strict=True)):
-            self._put(entry, W)
+        spread = views[0] if views[0].by_rows else None
+        weights, before, after = turn(group, states, gradients, factor, spread)
+        for k, (view, W) in enumerate(zip(views, weights, strict=True)):
+            self._put(view, W)
             if self._angles is not None:
-                whole = group["metric"] == "frobenius"
-                self._angles[entry.name] = angles(before[k], after[k], whole=whole)
+                turned = angles(before[k], after[k], whole=group["metric"] == "frobenius")
+                name = view.entry.name
+                self._angles[name] = turned if spread is None else spread.gather(turned)
 
-    def _put(self, entry: Assigned, W: Tensor) -> None:
-        write(entry.parameter, entry.tensor(W))
-        self._written[entry.parameter] = _mark(entry.parameter)
+    def _begin(self, view: Matrices, group: dict[str, Any]) -> None:
+        p = view.entry.parameter
+        state = self.state[p]
+        if p in self._inputs and "root" not in state:
+            # Nothing was seen yet. All entries are there from the first step on, because
+            # torch.distributed.checkpoint loads those that are there already.
+            total = self._inputs[p].total
+            state |= {"covariance": torch.zeros_like(total), "covariance_weight": 0.0}
+            eye = torch.eye(total.shape[-1], dtype=total.dtype, device=local(p).device)
+            coordinates.change(state, group, eye, eye)
+        coordinates.start(view, state, group)
+        self._written[p] = _mark(p)
+
+    def _view(self, p: Tensor, group: dict[str, Any]) -> Matrices:
+        return Matrices.of(self._entries[p], group)
+
+    def _put(self, view: Matrices, W: Tensor) -> None:
+        view.write(W)
+        self._written[view.entry.parameter] = _mark(view.entry.parameter)
 
     # --- the covariances
 
@@ -427,19 +449,19 @@ class LengthDirection(Optimizer):
     def lengths(self, name: str) -> Tensor:
         """The lengths g of a parameter's rows, shape (matrices, rows, 1), or (matrices, 1, 1)."""
         p, group = self._find(name)
-        if "length" not in self.state[p]:
-            coordinates.start(self._entries[p], self.state[p], group)
-            self._written[p] = _mark(p)
-        return self.state[p]["length"].clone()
+        view, state = self._view(p, group), self.state[p]
+        if "length" not in state:
+            self._begin(view, group)
+        return view.gather(state["length"]) if view.by_rows else state["length"].clone()
 
     @torch.no_grad()
     def set_lengths(self, name: str, lengths: Tensor | float) -> None:
         """Give a parameter's rows the lengths g; their directions stay, W follows at once."""
         p, group = self._find(name)
-        old = self.lengths(name)
-        new = torch.as_tensor(lengths, dtype=old.dtype, device=old.device)
-        self.state[p]["length"] = new.expand_as(old).clone()
-        self._put(self._entries[p], coordinates.composed(self.state[p], group))
+        view, old = self._view(p, group), self.lengths(name)
+        new = torch.as_tensor(lengths, dtype=old.dtype, device=old.device).expand_as(old).clone()
+        self.state[p]["length"] = view.own(new) if view.by_rows else new
+        self._put(view, coordinates.composed(self.state[p], group))
 
     def _find(self, name: str) -> tuple[Tensor, dict[str, Any]]:
         for group in self.param_groups:
@@ -451,16 +473,39 @@ class LengthDirection(Optimizer):
 
     # --- checkpoints
 
+    def __getstate__(self) -> dict[str, Any]:
+        advice = "Make a new one for a copy of the model, and load this one's state_dict into it."
+        raise TypeError(refuse("self", "stay with its model", "a copy or a pickle of it", advice))
+
     def state_dict(self) -> dict[str, Any]:
-        """As for every optimizer; with what is being gathered for the covariances."""
+        """As for every optimizer; with what is being gathered for the covariances.
+
+        Where a parameter is a DTensor with its rows spread over ranks, so are its lengths,
+        directions and their moments. What is being gathered is each rank's own, though: between
+        the first call of the model and the step, only a checkpoint per rank has all of it.
+        """
         for p, inputs in self._inputs.items():
             gathered = {"inputs": inputs.total, "inputs_rows": inputs.rows}
-            if inputs.wanted:
+            if inputs.wanted and inputs.rows:
                 self.state[p] |= gathered
             else:
                 for key in gathered:
                     self.state[p].pop(key, None)
-        return super().state_dict()
+        packed = super().state_dict()
+        for k, _, view in self._spread(packed):
+            state = packed["state"].get(k, {})
+            rows = {key: view.spread(state[key]) for key in _BY_ROWS if key in state}
+            packed["state"][k] = {**state, **rows}
+        return packed
+
+    def _spread(self, packed: dict[str, Any]) -> Iterable[tuple[int, Tensor, Matrices]]:
+        """(number in a state_dict, parameter, view) of those whose rows are spread over ranks."""
+        for saved, group in zip(packed["param_groups"], self.param_groups, strict=True):
+            if group["rule"] == "direction":
+                for k, p in zip(saved["params"], group["params"], strict=True):
+                    view = self._view(p, group)
+                    if view.by_rows and k in packed["state"]:
+                        yield k, p, view
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -478,6 +523,11 @@ class LengthDirection(Optimizer):
             for key, value in saved.get(k, {}).items():
                 if isinstance(value, Tensor) and self._entries[p].rule == "direction":
                     self.state[p][key] = value.detach().clone().to(local(p).device)
+        for k, p, view in self._spread(state_dict):
+            for key in _BY_ROWS & saved[k].keys():
+                value = self.state[p][key]
+                rows = view.own(value) if value.ndim == 3 else local(value).unsqueeze(0)
+                self.state[p][key] = rows
         for p, inputs in self._inputs.items():
             for key, into in (("inputs", inputs.total), ("inputs_rows", inputs.rows)):
                 gathered = self.state[p].pop(key, None)

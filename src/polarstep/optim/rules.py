@@ -114,20 +114,26 @@ def adam(
 
 
 def scaled(
-    update: Tensor, angle: str, radius: Tensor | float, *, polar: bool, whole: bool
+    update: Tensor,
+    angle: str,
+    radius: Tensor | float,
+    *,
+    polar: tuple[int, int] | None,
+    whole: bool,
 ) -> Tensor:
     """The update such that lr times it turns by lr, in the sense of ``angle``.
 
     "each": every row, or the whole matrix, by arctan(lr) where the update is tangent. "rms": in the
     root mean square over the rows; for a polar factor, whose norm is known, without measuring it:
-    times sqrt(max(1, rows/columns)) for rows. "off": the update as it is.
+    times sqrt(max(1, rows/columns)) for rows. "off": the update as it is. ``polar`` is the shape of
+    the matrices whose polar factors these are.
     """
     if angle == "off":
         return update
     if angle == "each":
         return unit(update, whole=whole) * radius
-    m, n = update.shape[-2:]
     if polar:
+        m, n = polar
         factor = 1 / math.sqrt(min(m, n)) if whole else math.sqrt(max(1.0, m / n))
         return update * (factor * radius)
-    return unit(update, whole=True) * (radius if whole else math.sqrt(m))
+    return unit(update, whole=True) * (radius if whole else math.sqrt(update.shape[-2]))

@@ -10,15 +10,21 @@ from torch.nn.functional import softplus
 
 from . import rules
 from .coordinates import Group, State, any_zero, nonzero, times
+from .sharding import Matrices
 
 
 def turn(
-    group: Group, states: Sequence[State], gradients: Sequence[Tensor], factor: float
+    group: Group,
+    states: Sequence[State],
+    gradients: Sequence[Tensor],
+    factor: float,
+    spread: Matrices | None = None,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Step the states of parameters by their gradients, both as stacks of matrices.
 
-    ``factor`` multiplies the directions' step. Returns, for each parameter, W, and the directions
-    before and after.
+    ``factor`` multiplies the directions' step; ``spread`` is how the matrices (of one parameter
+    then) are spread over ranks by their rows, if they are. Returns, for each parameter, W, and the
+    directions before and after.
     """
     counts = [len(G) for G in gradients]
     whole, kept = group["metric"] == "frobenius", group["retraction"] == "normalize"
@@ -64,11 +70,14 @@ def turn(
         )
     else:
         Q = C
-    polar = group["direction"] == "polar"
-    if polar:
+    polar = None
+    if group["direction"] == "polar":
+        Q = Q if spread is None else spread.gather(Q)
+        polar = Q.shape[-2], Q.shape[-1]
         Q = rules.polar_factor(
             Q, iteration=group["polar"], steps=group["polar_steps"], dtype=group["polar_dtype"]
         )
+        Q = Q if spread is None else spread.own(Q)
     Q = rules.scaled(_times_each(Q, Ls, counts), _angle(group), radius, polar=polar, whole=whole)
     V = torch.add(V, Q, alpha=-float(group["lr"]) * factor)
     on_sphere = V * (radius / nonzero(rules.norm(V, whole=whole)))
