@@ -7,6 +7,7 @@ import numpy as np
 from polarstep.experiments.analysis import Rows
 from polarstep.experiments.deep import ACTIVATIONS, LEVELS, NORMALIZATIONS, RATES
 from polarstep.experiments.halfspaces import RUNS, STARTS, VARIANTS
+from polarstep.experiments.metric import METHODS, first_rates
 
 
 def row(spec, outcome, preset="quick"):
@@ -20,8 +21,9 @@ def rows(*made):
     """Rows of all experiments, told apart by what they hold."""
     of_network = [r for r in made if "n_units" in r["spec"]]
     deep = [r for r in made if "normalization" in r["spec"]]
-    halfspaces = [r for r in made if r not in of_network and r not in deep]
-    return Rows(tuple(halfspaces), tuple(of_network), tuple(deep))
+    metric = [r for r in made if r["spec"]["stage"] == "training"]
+    halfspaces = [r for r in made if r not in [*of_network, *deep, *metric]]
+    return Rows(tuple(halfspaces), tuple(of_network), tuple(deep), tuple(metric))
 
 
 def linear(digits, iterations=60, start=1.0):
@@ -209,3 +211,73 @@ def deep(networks, best=None, good=None, seeds=1, activations=ACTIVATIONS, **com
         for n in NORMALIZATIONS
     ]
     return [*tunings, *runs]
+
+
+# --------------------------------------------------------------------------- metrics
+
+
+def one_training(
+    activation="relu",
+    method="SGD",
+    rate=0.1,
+    seed=0,
+    digits=0.1,
+    score=0.1,
+    seconds=0.001,
+    accuracy=0.9,
+    status="finished",
+    data="digits",
+):
+    """A training whose loss falls from 2 by so many digits a step, at five points; see STEPS."""
+    spec = {
+        "stage": "training",
+        "data": data,
+        "side": 8 if data == "cifar10" else None,
+        "activation": activation,
+        "method": method,
+        "rate": rate,
+        "seed": seed,
+        "units": 3,
+        "batch": 5,
+        "steps": STEPS,
+        "per_decade": 2,
+    }
+    points = [
+        {
+            "steps": [t, t + STEPS // 5],
+            "loss": 2.0 * 10.0 ** (-digits * (t + STEPS / 10)),
+            "validation_loss": 1.0,
+            "accuracy": accuracy,
+            "angles": [0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05],
+        }
+        for t in range(0, STEPS, STEPS // 5)
+    ]
+    finished = status == "finished"
+    outcome = {
+        "n": 20,
+        "d": 5,
+        "status": status,
+        "start": 2.0,
+        "score": score if finished else None,
+        "seconds_per_step": seconds,
+        "points": points if finished else points[:2],
+    }
+    return row(spec, outcome)
+
+
+def metric(methods=None, activations=ACTIVATIONS, seeds=1, **common):
+    """All methods at all their first rates; what is not given is the same for all.
+
+    methods: by name, the options of its trainings, and "good": how many of its four rates are good,
+    the second one being the best (of four, all are good).
+    """
+    made = []
+    for a in activations:
+        for method in METHODS:
+            options = {**common, **(methods or {}).get(method, {})}
+            good = options.pop("good", 1)
+            for k, rate in enumerate(first_rates(method, 2)):
+                score = 0.1 if k == 1 else 0.2 if 1 < k <= good or good == 4 else 1.5
+                for seed in range(seeds):
+                    made.append(one_training(a, method, rate, seed, **{"score": score, **options}))
+    return made

@@ -24,6 +24,14 @@ TINY = replace(
     deep_seeds=1,
     deep_coupling_samples=12,
     deep_points=2,
+    metric_units=3,
+    metric_samples=30,
+    metric_validation=12,
+    metric_side=4,
+    metric_batch=10,
+    metric_steps=6,
+    metric_points=2,
+    metric_seeds=1,
 )
 
 if __name__ == "__main__":

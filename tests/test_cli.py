@@ -62,7 +62,7 @@ def test_the_version():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["reproduce", "nothing"], "'halfspaces', 'network', 'deep', 'all'"),
+        (["reproduce", "nothing"], "'halfspaces', 'network', 'deep', 'metric', 'all'"),
         (["reproduce", "--preset", "huge"], "'quick', 'paper'"),
         (["reproduce", "--seeds", "0"], "x>=1"),
         (["reproduce", "--seeds", "many"], "not a valid integer"),

@@ -270,4 +270,5 @@ def test_without_torch_everything_else_runs_and_deep_is_said_to_be_left_out(tmp_
     assert "pip install 'polarstep[reproduce,torch]'" in done.stderr
     assert (tmp_path / "network.jsonl").exists()
     assert not (tmp_path / "deep.jsonl").exists()
+    assert not (tmp_path / "metric.jsonl").exists()
     assert "Deep networks are not measured" in (tmp_path / "report.html").read_text()

@@ -13,6 +13,8 @@ from made_rows import (
     deep,
     every_cell,
     linear,
+    metric,
+    one_training,
     population,
     reference,
     rows,
@@ -69,6 +71,7 @@ NETWORK += [training("softplus", stage="data")]
 DEEP = deep(
     {"batch": {"digits": 0.2, "cross": 0.3, "shift": 0.5}, "weight": {"cross": 0.9}}, seeds=2
 )
+METRIC = metric({"covariance, polar": {"digits": 0.2}, "AdamW": {"good": 4}}, seeds=2)
 DEEP_RUNS = [r for r in DEEP if r["spec"]["stage"] == "run"]
 
 
@@ -78,7 +81,7 @@ def made_runs(**limits):
 
 def write(folder, made):
     kinds = rows(*made)
-    for name in ("halfspaces", "network", "deep"):
+    for name in ("halfspaces", "network", "deep", "metric"):
         lines = [json.dumps(r) + "\n" for r in getattr(kinds, name)]
         (folder / f"{name}.jsonl").write_text("".join(lines))
     return write_report(folder).read_text(encoding="utf-8")
@@ -89,8 +92,8 @@ def full():
     """Rows for every kind of figure."""
     runs = made_runs(data=["gaussian"], variants=["softplus", "sigmoid, penalty"])
     runs += made_runs(data=["breast_cancer"], variants=["softplus"])
-    made = [*POPULATION, described(), described("breast_cancer"), tuning(), *runs, *NETWORK, *DEEP]
-    return rows(*made)
+    made = [*POPULATION, described(), described("breast_cancer"), tuning(), *runs]
+    return rows(*made, *NETWORK, *DEEP, *METRIC)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +156,9 @@ def test_figures_have_ids_of_their_own(drawn):
     ids = [figure.id for figure in drawn]
     assert len(set(ids)) == len(ids)
     assert ids[:3] == ["overview", "population-gap", "population-gradient"]
+    of_metric = ["metric-training", "metric-rates", "metric-angles"]
+    assert ids[-3:] == of_metric
+    ids = ids[:-3]
     of_deep = [id for id in ids if id.startswith("deep-")]
     assert ids[-len(of_deep) - 1] == "network"
     assert of_deep == [
@@ -270,6 +276,8 @@ def test_the_page_tells_settings_and_steps(parsed):
     assert "10 of the images" in text  # that the coupling was measured on
     assert "6 attempts of the tuning, 0 runs" in text
     assert "relu, batch: 0.001: 1.5," in text
+    assert "tanh, AdamW: 0.001: 0.2, 0.00316: 0.1," in text
+    assert "mini-batches of 5, 20 steps, 2 random starts" in text
 
 
 def test_what_stands_in_the_rows_is_escaped(tmp_path):
@@ -315,6 +323,14 @@ def test_what_stands_in_the_rows_is_escaped(tmp_path):
         [*attempts(), training_run(cross=0.0, own=0.0, shift=0.0, gradient=0.0, roughness=0.0)],
         [*attempts(normalization="batch"), training_run(normalization="batch")],
         [*attempts(), training_run(data="cifar10")],
+        METRIC,
+        METRIC[:-1],
+        METRIC[:8],
+        [one_training()],
+        metric(status="diverged"),
+        metric({"batch normalization": {"status": "diverged"}}),
+        metric(data="cifar10"),
+        [*METRIC, one_training(data="cifar10")],
     ],
     ids=[
         "reference",
@@ -344,6 +360,14 @@ def test_what_stands_in_the_rows_is_escaped(tmp_path):
         "dead layers",
         "batch normalization alone",
         "tuned on other data",
+        "metrics",
+        "metrics but the last training",
+        "one sweep of the metrics",
+        "one training of the metrics",
+        "metrics, all diverged",
+        "metrics, batch normalization diverged",
+        "metrics on small pictures",
+        "metrics on other data",
     ],
 )
 def test_any_rows_make_a_page(tmp_path, made):

@@ -13,6 +13,7 @@ import numpy as np
 
 from .deep_analysis import Deep
 from .halfspaces import RUNS
+from .metric_analysis import Metrics
 from .records import Row, read_rows
 
 FLOOR = 1e-13  # suboptimality below this is rounding
@@ -29,22 +30,28 @@ class Rows:
     halfspaces: tuple[Row, ...]
     network: tuple[Row, ...]
     deep: tuple[Row, ...] = ()
+    metric: tuple[Row, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Rows:
         """All rows of a folder."""
-        names = ("halfspaces", "network", "deep")
+        names = ("halfspaces", "network", "deep", "metric")
         return cls(*(tuple(_newest(read_rows(folder / f"{n}.jsonl"))) for n in names))
 
     @property
     def all(self) -> tuple[Row, ...]:
         """The rows of all experiments."""
-        return (*self.halfspaces, *self.network, *self.deep)
+        return (*self.halfspaces, *self.network, *self.deep, *self.metric)
 
     @cached_property
     def deep_networks(self) -> Deep:
         """What the rows of deep networks say."""
         return Deep(self.deep)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What the rows of optimizers in their metrics say."""
+        return Metrics(self.metric)
 
     def stage(self, name: str) -> list[Row]:
         """The rows of a stage of the halfspace experiment."""

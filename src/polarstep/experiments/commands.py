@@ -9,13 +9,13 @@ import click
 
 from .. import __version__
 from ..extras import require_torch
-from . import deep, downloads, halfspaces, network
+from . import deep, downloads, halfspaces, metric, network
 from .presets import PRESETS
 from .records import Record
 from .report import write_report
 from .running import run_stages
 
-EXPERIMENTS = {"halfspaces": halfspaces, "network": network, "deep": deep}
+EXPERIMENTS = {"halfspaces": halfspaces, "network": network, "deep": deep, "metric": metric}
 
 
 def _default_data() -> Any:
@@ -49,7 +49,9 @@ def polarstep() -> None:
     help="Folder for the rows and the report.",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), help="Random starts. Default: 10; 2 or 3 of deep."
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Random starts. Default: 10; 2 or 3 of deep, metric.",
 )
 @click.option("--resume", is_flag=True, help="Keep the rows that are there and run the rest.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one per core.")
@@ -93,8 +95,10 @@ def _those_that_can_run() -> tuple[list[str], str]:
     try:
         require_torch("The experiment on deep networks")
     except ModuleNotFoundError:
-        names.remove("deep")
-        return names, f"DEEP NETWORKS ARE LEFT OUT: they need PyTorch. {deep.INSTALL}"
+        names = [name for name in names if name not in ("deep", "metric")]
+        return names, (
+            f"DEEP NETWORKS ARE LEFT OUT (deep, metric): they need PyTorch. {deep.INSTALL}"
+        )
     return names, ""
 
 

@@ -10,6 +10,7 @@ from .analysis import Rows
 from .deep_figures import deep_figures
 from .drawing import RC, Figure
 from .halfspace_figures import halfspace_figures, network_training
+from .metric_figures import metric_figures
 
 
 def figures(rows: Rows) -> Iterator[Figure]:
@@ -19,3 +20,4 @@ def figures(rows: Rows) -> Iterator[Figure]:
         if rows.network:
             yield network_training(rows)
         yield from deep_figures(rows.deep_networks)
+        yield from metric_figures(rows.metrics)

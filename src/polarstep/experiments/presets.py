@@ -35,6 +35,16 @@ class Preset:
     deep_seeds: int
     deep_coupling_samples: int
     deep_points: int  # where a run is measured, besides where its loss passes a level
+    # batch normalization's metric without batch normalization
+    metric_units: int
+    metric_samples: int
+    metric_validation: int  # images for validation
+    metric_side: int  # of CIFAR-10's images, in pixels
+    metric_batch: int
+    metric_steps: int
+    metric_points: int  # of a curve
+    metric_seeds: int
+    metric_rates_per_decade: int  # even: ranges begin at half decades
 
 
 PRESETS = {
@@ -59,6 +69,15 @@ PRESETS = {
         deep_seeds=2,
         deep_coupling_samples=250,
         deep_points=5,
+        metric_units=50,
+        metric_samples=1_500,
+        metric_validation=400,
+        metric_side=8,
+        metric_batch=64,
+        metric_steps=50,
+        metric_points=10,
+        metric_seeds=2,
+        metric_rates_per_decade=2,
     ),
     "paper": Preset(
         name="paper",
@@ -81,5 +100,14 @@ PRESETS = {
         deep_seeds=3,
         deep_coupling_samples=1_000,
         deep_points=11,
+        metric_units=50,
+        metric_samples=20_000,
+        metric_validation=2_000,
+        metric_side=16,
+        metric_batch=128,
+        metric_steps=400,
+        metric_points=25,
+        metric_seeds=3,
+        metric_rates_per_decade=4,
     ),
 }

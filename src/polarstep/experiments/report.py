@@ -21,6 +21,11 @@ from .drawing import short
 from .figures import figures
 from .halfspace_figures import LABELS
 from .halfspaces import RUNS
+from .metric import RULE as METRIC_RULE
+from .metric import Network as Combination
+from .metric import Sweep
+from .metric_analysis import Metrics
+from .metric_figures import decades, name
 from .tuning import RULE
 from .verdicts import verdicts
 
@@ -72,6 +77,9 @@ def write_report(folder: Path) -> Path:
         coupling_error=COUPLING_ERROR,
         rates=[_rate(*pair) for pair in rows.deep_networks.tunings.items()],
         rate_rule=RATE_RULE,
+        metric=_metric(rows.metrics),
+        sweeps=[_sweep(rows.metrics, *pair) for pair in rows.metrics.sweeps.items()],
+        metric_rule=METRIC_RULE,
         environments=_environments(rows),
         count=len(rows.all),
         presets=sorted({row["spec"]["preset"] for row in rows.all}),
@@ -168,6 +176,34 @@ def _rate(network: Network, tuning: Tuning) -> dict[str, Any]:
         "notes": "at the end of the grid" if edge else "",
         "scores": [
             f"{rate:g}: {score:.4g}" for rate, score in zip(RATES, tuning.scores, strict=True)
+        ],
+    }
+
+
+def _metric(metrics: Metrics) -> dict[str, Any] | None:
+    """What the trainings in different metrics have in common, and how many there are."""
+    if not metrics.rows:
+        return None
+    spec, outcome = metrics.rows[0]["spec"], metrics.rows[0]["outcome"]
+    seeds = {row["spec"]["seed"] for row in metrics.rows}
+    sizes = {"n": outcome["n"], "d": outcome["d"], "seeds": len(seeds)}
+    return {**spec, **sizes, "runs": len(metrics.rows), "diverged": metrics.diverged}
+
+
+def _sweep(metrics: Metrics, network: Combination, sweep: Sweep) -> dict[str, Any]:
+    """A line of the table of learning rates in different metrics."""
+    return {
+        "network": f"{network[0]}, {name(network[1])}",
+        "tried": f"{sweep.rates[0]:g} to {sweep.rates[-1]:g}",
+        "best": sweep.best,
+        "score": sweep.scores.min(),
+        "decades": decades(sweep.decades, bool(sweep.beyond)),
+        "good": f"{min(sweep.good):g} to {max(sweep.good):g}" if sweep.good else "none",
+        "diverged": int(np.isinf(sweep.scores).sum()),
+        "accuracy": metrics.accuracy(network),
+        "milliseconds": 1000 * metrics.seconds_per_step(network),
+        "scores": [
+            f"{rate:g}: {score:.4g}" for rate, score in zip(sweep.rates, sweep.scores, strict=True)
         ],
     }
 

@@ -2,7 +2,8 @@
 
 A verdict is "holds", "holds in part", "does not hold" or "not measured", by the rule that stands
 beside it in the report. The findings are those of section 5 of Kohler et al. 2019; a second group
-checks what the theory implies, a third what is known besides or to go differently.
+checks what the theory implies, a third what is known besides or to go differently, and a fourth
+whether an optimizer in batch normalization's metric does what batch normalization does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 
 from . import deep_verdicts as deep
 from . import halfspace_verdicts as halfspaces
+from . import metric_verdicts as metric
 from .analysis import Rows
 from .claims import FAILS, HOLDS, PART, UNKNOWN, Verdict
 
@@ -73,4 +75,9 @@ _CHECKS: list[Callable[[Rows], Verdict]] = [
     halfspaces.fastest_on_gaussian,
     halfspaces.not_fastest_on_real,
     deep.widens_rates,
+    metric.as_fast,
+    metric.as_fast_in_time,
+    metric.as_wide,
+    metric.metric_matters,
+    metric.as_accurate,
 ]

@@ -1,0 +1,173 @@
+"""Verdicts on batch normalization's metric without batch normalization, computed from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .analysis import Rows
+from .claims import UNKNOWN, Verdict, share, times
+from .deep import INSTALL
+from .metric import BATCH, DIRECTIONS, METHODS, Network
+from .metric_analysis import Metrics
+
+NOT_MEASURED = f"Not measured: polarstep reproduce metric does that, with PyTorch. {INSTALL}."
+GROUP = "Metric"
+COVARIANCE = tuple(f"covariance, {direction}" for direction in DIRECTIONS)
+_AS_FAST = 1.1  # a ratio up to this is no slower: it may be the mini-batches
+_POINT = 0.01  # of accuracy: a difference up to this may be the choice of the images
+
+
+def _verdict(
+    claim: str, numbers: str, good: int, total: int, rule: str, figure: str | None
+) -> Verdict:
+    """A verdict of this group; one without numbers says what to run."""
+    verdict = share(good, total) if numbers else UNKNOWN
+    return Verdict(GROUP, claim, verdict, numbers or NOT_MEASURED, rule, figure)
+
+
+def as_fast(rows: Rows) -> Verdict:
+    """Steps to the loss that batch normalization has half-way."""
+    ratios = _of_all(rows.metrics, rows.metrics.steps_ratio)
+    good, total = _count(ratios, lambda r: r <= _AS_FAST)
+    return _verdict(
+        "Without batch normalization, but in its metric, a network trains as fast as with it, step "
+        "for step.",
+        _listed("Steps to the loss that batch normalization has half-way, over its own", ratios),
+        good,
+        total,
+        f"At its tuned rate, LengthDirection in the metric covariance needs at most {_AS_FAST:g} "
+        "times the steps that SGD on the batch-normalized network takes to its loss half-way, "
+        "median over seeds; with both direction rules and both activations.",
+        "metric-training",
+    )
+
+
+def as_fast_in_time(rows: Rows) -> Verdict:
+    """The same in seconds."""
+    metrics = rows.metrics
+    ratios = _of_all(metrics, metrics.seconds_ratio)
+    good, total = _count(ratios, lambda r: r <= _AS_FAST)
+    per_step = _of_all(metrics, lambda n: 1000 * metrics.seconds_per_step(n))
+    numbers = _listed("Seconds to that loss, over batch normalization's", ratios)
+    if numbers:
+        numbers += " " + _listed("Milliseconds for a step", per_step)
+    return _verdict(
+        "In its metric, a network without it trains as fast second for second, too.",
+        numbers,
+        good,
+        total,
+        "The same with seconds of training instead of steps; those of a step are the median over "
+        "all trainings. On these small networks most of them pass in calling operations.",
+        "metric-training",
+    )
+
+
+def as_wide(rows: Rows) -> Verdict:
+    """Decades of good learning rates."""
+    sweeps = rows.metrics.sweeps
+    widths = _of_all(rows.metrics, lambda network: sweeps[network].decades)
+    pairs = [(n, (n[0], BATCH)) for n in widths if n[1] in COVARIANCE and (n[0], BATCH) in widths]
+    good = sum(widths[n] >= widths[batch] for n, batch in pairs)
+    return _verdict(
+        "In its metric, a network without it tolerates as wide a range of learning rates.",
+        _listed("Decades of good rates", widths) if pairs else "",
+        good,
+        len(pairs),
+        "The good rates of LengthDirection in the metric covariance span at least as many decades "
+        "as those of SGD on the batch-normalized network, with both direction rules and both "
+        "activations. Good: see the rule for these learning rates.",
+        "metric-rates",
+    )
+
+
+def metric_matters(rows: Rows) -> Verdict:
+    """Covariance against Euclidean at the same direction rule."""
+    metrics = rows.metrics
+    parts, good, total = [], 0, 0
+    for activation in metrics.activations:
+        for direction in DIRECTIONS:
+            networks = [(activation, f"{m}, {direction}") for m in ("covariance", "euclidean")]
+            steps = [metrics.steps_ratio(network) for network in networks]
+            if np.isnan(steps).any():
+                continue
+            total += 1
+            good += bool(_AS_FAST * steps[0] < steps[1])
+            ends = [metrics.sweeps[network].scores.min() for network in networks]
+            parts.append(
+                f"{activation}, {direction}: {_number(steps[0])} against {_number(steps[1])}, "
+                f"loss at the end {ends[0]:.3g} against {ends[1]:.3g}"
+            )
+    return _verdict(
+        "The metric is what matters: with the same direction rule, a plain network trains faster "
+        "in the metric covariance than in the Euclidean one.",
+        f"Steps to the loss that batch normalization has half-way, over its own, covariance "
+        f"against euclidean: {'; '.join(parts)}."
+        if parts
+        else "",
+        good,
+        total,
+        "At the tuned rates, the metric covariance takes fewer steps to the loss that batch "
+        f"normalization has half-way, by a factor above {_AS_FAST:g}, with both direction rules "
+        "and both activations.",
+        "metric-training",
+    )
+
+
+def as_accurate(rows: Rows) -> Verdict:
+    """Accuracy on images for validation."""
+    accuracies = _of_all(rows.metrics, rows.metrics.accuracy)
+    pairs = [
+        (accuracies[n], accuracies[n[0], BATCH])
+        for n in accuracies
+        if n[1] in COVARIANCE and (n[0], BATCH) in accuracies
+    ]
+    percent = {network: 100 * value for network, value in accuracies.items()}
+    return _verdict(
+        "In its metric, a network without it classifies new images as well.",
+        _listed("Percent of the validation images, at the end", percent) if pairs else "",
+        sum(mine >= batch - _POINT for mine, batch in pairs),
+        len(pairs),
+        "At the tuned rates, the accuracy at the end in the metric covariance is at most one "
+        "percent of the images below that with batch normalization, median over seeds; with both "
+        "direction rules and both activations.",
+        "metric-training",
+    )
+
+
+# --------------------------------------------------------------------------- reading and writing
+
+Numbers = dict[Network, float]
+
+
+def _of_all(metrics: Metrics, quantity: Callable[[Network], float]) -> Numbers:
+    """A quantity of every network that has one."""
+    found = {network: quantity(network) for network in metrics.sweeps}
+    return {network: value for network, value in found.items() if not np.isnan(value)}
+
+
+def _count(ratios: Numbers, wanted: Callable[[float], bool]) -> tuple[int, int]:
+    """(how many as wanted, of how many) in the metric covariance."""
+    ours = [ratio for (_, method), ratio in ratios.items() if method in COVARIANCE]
+    return sum(map(wanted, ours)), len(ours)
+
+
+def _listed(what: str, numbers: Numbers) -> str:
+    """ "what, relu: SGD 3, AdamW 2. tanh: ..."; nothing without a number of ours."""
+    if not _count(numbers, lambda _: True)[1]:
+        return ""
+    parts = [
+        f"{activation}: "
+        + ", ".join(
+            f"{m.replace(', ', ' + ')} {_number(numbers[activation, m])}"
+            for m in METHODS
+            if (activation, m) in numbers
+        )
+        for activation in dict.fromkeys(a for a, _ in numbers)
+    ]
+    return f"{what}. {'; '.join(parts)}."
+
+
+def _number(ratio: float) -> str:
+    return "never" if np.isinf(ratio) else times(ratio)
