@@ -20,6 +20,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import report
 import runs
 import torch
@@ -45,6 +46,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("tasks", nargs="*", default=list(STEPS), metavar="TASK")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="optimizers")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rates", type=float, nargs="+", help="only those of the grids")
     parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
     parser.add_argument("--times", action="store_true", help="measure seconds per step instead")
     parser.add_argument("--report", action="store_true", help="only draw what is there")
@@ -66,7 +68,8 @@ def sweep(args: argparse.Namespace) -> None:
     for name in args.tasks:
         for optimizer, (_, rates) in contestants(name).items():
             if not args.only or optimizer in args.only:
-                todo += [(name, optimizer, lr, s) for s in range(args.seeds) for lr in rates]
+                chosen = [lr for lr in rates if not args.rates or any(np.isclose(lr, args.rates))]
+                todo += [(name, optimizer, lr, s) for s in range(args.seeds) for lr in chosen]
     todo = [one for one in todo if runs.key(*one) not in done]
     loaded = {name: task(name, args.data) for name in dict.fromkeys(name for name, *_ in todo)}
     bar = tqdm(todo)
@@ -85,7 +88,7 @@ def measure(args: argparse.Namespace) -> None:
         makes = {label: make for label, (make, _) in chosen.items()}
         middle = {label: rates[len(rates) // 2] for label, (_, rates) in chosen.items()}
         times = runs.step_seconds(task(name, args.data), makes, middle, ROUNDS)
-        found[name] = report.ratios(times, "adamw")
+        found[name] = report.ratios(times, "AdamW")
         TIMES.write_text(json.dumps(found, indent=1))
 
 

@@ -19,6 +19,7 @@ from polarstep.optim import LengthDirection, presets
 Make = Callable[[nn.Module, Task, float], Optimizer | list[Optimizer]]
 BETAS = (0.9, 0.95)
 REST_LR = 1e-2
+WIDEST = 1024  # inputs of a layer whose covariance is worth its time
 RATES = 6  # a factor 2 apart: 1.5 decades
 
 
@@ -48,7 +49,8 @@ def muon(model: nn.Module, task: Task, lr: float, momentum: float = 0.95) -> lis
             for matrix, gradient in zip(matrices[name], parts(name, p.grad), strict=True):
                 matrix.grad = gradient
 
-    first = Muon(sum(matrices.values(), []), lr=lr, momentum=momentum, weight_decay=0.0)
+    flat = [matrix for found in matrices.values() for matrix in found]
+    first = Muon(flat, lr=lr, momentum=momentum, weight_decay=0.0)
     first.register_step_pre_hook(pass_gradients)
     rest = [p for name, p in named.items() if name not in hidden]
     return [first, AdamW(rest, lr=REST_LR, betas=BETAS, weight_decay=0.0)]
@@ -61,21 +63,33 @@ def parts(name: str, tensor: Tensor) -> tuple[Tensor, ...]:
 def ours(
     model: nn.Module, task: Task, lr: float, make: Callable = LengthDirection, **options: Any
 ) -> Optimizer:
-    return make(model, lr, rest_lr=REST_LR, rest_betas=BETAS, **options)
+    """Layers of more than WIDEST inputs, as of whole pictures, are stepped in the Euclidean metric.
+
+    Their covariance would cost many times what the network does.
+    """
+    if options.get("metric", "covariance") != "covariance" or make is not LengthDirection:
+        return make(model, lr, rest_lr=REST_LR, rest_betas=BETAS, **options)
+    named = list(model.named_parameters())
+    wide = [(name, p) for name, p in named if p.ndim >= 2 and p[0].numel() > WIDEST]
+    others = [(name, p) for name, p in named if not any(p is q for _, q in wide)]
+    groups = [{"params": others}, {"params": wide, "metric": "euclidean"}]
+    groups = [group for group in groups if group["params"]]
+    return make(groups, lr, model=model, rest_lr=REST_LR, rest_betas=BETAS, **options)
 
 
+START = {"momentum": 0.9, "length_lr": 0.01, "start_length": 1.0}
+ROWS = {"direction": "sgd", "angle": "each", **START}
 COVARIANCE = "covariance, polar"
-ROWS = {"direction": "sgd", "angle": "each"}
 OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
+    COVARIANCE: (partial(ours, **START), 0.005),
+    "Muon": (partial(muon, momentum=0.9), 0.005),
+    "euclidean, polar": (partial(ours, metric="euclidean", **START), 0.005),
     "AdamW": (adamw, 5e-4),
-    "SGD": (sgd, 0.01),
-    "Muon": (muon, 0.005),
-    COVARIANCE: (ours, 0.02),
-    "euclidean, polar": (partial(ours, metric="euclidean"), 0.02),
     "AngularMuown": (partial(ours, make=presets.angular_muown), 0.005),
     "Hyperball": (partial(ours, make=presets.hyperball), 0.005),
-    "covariance, rows": (partial(ours, **ROWS), 0.02),
-    "euclidean, rows": (partial(ours, metric="euclidean", **ROWS), 0.02),
+    "covariance, rows": (partial(ours, **ROWS), 0.005),
+    "euclidean, rows": (partial(ours, metric="euclidean", **ROWS), 0.005),
+    "SGD": (sgd, 0.01),
 }
 WITH_BATCH_NORM = ("AdamW", "SGD", "Muon")
 SMALLEST = {("gpt", "SGD"): 0.04}
