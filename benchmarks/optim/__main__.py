@@ -10,7 +10,7 @@ a seed decides the initial weights and the batches. All follow one schedule: lin
 of the steps, then linear to zero. A run is a line in benchmarks/results/optim.jsonl, flushed as it
 ends, and what is there is not run again. optim.md and optim_TASK.png are drawn from it at the end,
 or with --report alone. --times measures a step of each optimizer, ten steps in turn, as a ratio to
-AdamW's over seven rounds. One process, one thread.
+AdamW's over seven rounds. One process, one thread; seconds are the processor's.
 """
 
 from __future__ import annotations
@@ -83,12 +83,15 @@ def sweep(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> None:
     found = json.loads(TIMES.read_text()) if TIMES.exists() else {}
-    for name in tqdm(args.tasks):
-        chosen = contestants(name)
-        makes = {label: make for label, (make, _) in chosen.items()}
-        middle = {label: rates[len(rates) // 2] for label, (_, rates) in chosen.items()}
-        times = runs.step_seconds(task(name, args.data), makes, middle, ROUNDS)
-        found[name] = report.ratios(times, "AdamW")
+    for plain in tqdm([name for name in args.tasks if "-" not in name]):
+        works = {}
+        for name in (plain, f"{plain}-bn"):
+            if name in STEPS:
+                loaded = task(name, args.data)
+                for optimizer, (make, rates) in contestants(name).items():
+                    label = report.label(name, optimizer)
+                    works[label] = loaded, make, rates[len(rates) // 2]
+        found[plain] = report.ratios(runs.step_seconds(works, ROUNDS), "AdamW")
         TIMES.write_text(json.dumps(found, indent=1))
 
 
@@ -105,7 +108,7 @@ def main() -> None:
     machine = ", ".join(f"{name} {value}" for name, value in environment().items())
     text = report.markdown(rows, times, f"{ABOUT} {machine}; one thread.")
     (RESULTS / "optim.md").write_text(text)
-    report.draw(rows, RESULTS, "optim")
+    report.draw(rows, times, RESULTS, "optim")
     print(text)
 
 

@@ -62,13 +62,15 @@ def sweeps(rows: list[Row]) -> dict[str, dict[str, Sweep]]:
     """Task -> optimizer -> its sweep; a task "x-bn" is shown under x."""
     grouped: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        name, _, normalized = row["task"].partition("-")
-        label = row["optimizer"] + (", batch norm" if normalized else "")
-        grouped[name][label].append(row)
+        grouped[row["task"].partition("-")[0]][label(row["task"], row["optimizer"])].append(row)
     return {
-        task: {label: Sweep(found) for label, found in of_task.items()}
+        task: {name: Sweep(found) for name, found in of_task.items()}
         for task, of_task in grouped.items()
     }
+
+
+def label(task: str, optimizer: str) -> str:
+    return f"{optimizer}, batch norm" if task.endswith("-bn") else optimizer
 
 
 def markdown(rows: list[Row], times: dict[str, Any], about: str) -> str:
@@ -79,19 +81,19 @@ def markdown(rows: list[Row], times: dict[str, Any], about: str) -> str:
 
 
 def table(found: dict[str, Sweep], times: dict[str, Any]) -> list[str]:
-    order = sorted(found, key=lambda label: found[label].means.min())
+    order = sorted(found, key=lambda name: found[name].means.min())
     lowest = min(sweep.means.min() for sweep in found.values())
     lines = [
         "| optimizer | loss | spread | seeds | best rate | plateau, decades | within "
         f"{NEAR} of the table's best | time per step |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for label in order:
-        s = found[label]
+    for name in order:
+        s = found[name]
         at_best = s.losses[s.best]
-        ratio = times.get(label)
+        ratio = times.get(name)
         cells = [
-            label,
+            name,
             f"{s.means[s.best]:.3f}",
             f"{np.ptp(at_best):.3f}",
             str(len(at_best)),
@@ -111,9 +113,9 @@ def decades(width: float, open_end: bool) -> str:
 def losses(found: dict[str, Sweep]) -> list[str]:
     """Mean loss at every rate."""
     lines = ["| optimizer | rate: mean loss over seeds |", "|---|---|"]
-    for label, s in found.items():
+    for name, s in found.items():
         cells = (f"{lr:g}: {mean:.3f}" for lr, mean in zip(s.lrs, s.means, strict=True))
-        lines.append(f"| {label} | {', '.join(cells)} |")
+        lines.append(f"| {name} | {', '.join(cells)} |")
     return lines
 
 
@@ -132,21 +134,26 @@ def ratios(times: dict[str, list[float]], reference: str) -> dict[str, Any]:
 # ------------------------------------------------------------------- plots
 
 
-def draw(rows: list[Row], folder: Path, stem: str) -> None:
-    """One picture a task: loss against the rate, and at the best rate against steps and seconds."""
+def draw(rows: list[Row], times: dict[str, Any], folder: Path, stem: str) -> None:
+    """One picture a task: loss against the rate, and at the best rate against steps and seconds.
+
+    Seconds are the steps times the measured time of one.
+    """
     for task, found in sweeps(rows).items():
         figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
         lowest = min(sweep.means.min() for sweep in found.values())
         top = lowest
-        for i, (label, s) in enumerate(found.items()):
+        for i, (name, s) in enumerate(found.items()):
             style = {"color": f"C{i % 10}", "linestyle": ("-", "--")[i // 10], "linewidth": 1.4}
-            axes[0].plot(s.lrs, s.means, "o", markersize=4, label=label, **style)
+            axes[0].plot(s.lrs, s.means, marker="o", markersize=4, label=name, **style)
             curves = s.curves()
-            if len(curves):
-                step, seconds, loss = np.median(curves, axis=0).T
-                axes[1].plot(step, loss, **style)
-                axes[2].plot(seconds, loss, **style)
-                top = max(top, loss[len(loss) // 5])
+            if not len(curves):
+                continue
+            step, _, loss = np.median(curves, axis=0).T
+            top = max(top, loss[len(loss) // 5])
+            axes[1].plot(step, loss, **style)
+            if name in times.get(task, {}):
+                axes[2].plot(step * times[task][name]["seconds"], loss, **style)
         axes[0].axhspan(lowest, lowest + NEAR, color="0.85", zorder=0)
         axes[0].set(xscale="log", xlabel="learning rate", ylabel="validation loss (mean of seeds)")
         axes[1].set(xlabel="step", ylabel="validation loss (part of the set)")
@@ -154,7 +161,7 @@ def draw(rows: list[Row], folder: Path, stem: str) -> None:
         for ax in axes:
             ax.set_ylim(lowest - 0.05 * (top - lowest), top)
             ax.grid(alpha=0.25)
-        figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+        figure.legend(loc="outside lower center", ncols=5, fontsize=8, frameon=False)
         figure.suptitle(f"{task}: learning rates, and each optimizer at its best one")
         figure.savefig(folder / f"{stem}_{task}.png", dpi=110)
         plt.close(figure)

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 Row = dict[str, Any]
 WARM_UP = 0.05  # of all steps
+BLOCK = 10  # steps that are timed together
 POINTS = 20  # of a curve, each on a few validation batches
 HOPELESS = 3.0  # times the first loss
 
@@ -27,7 +28,7 @@ def schedule(step: int, steps: int) -> float:
 
 
 def train(task: Task, make: Make, lr: float, seed: int) -> Row:
-    """Validation loss after task.steps steps, its curve, and seconds of training alone.
+    """Validation loss after task.steps steps, its curve, and CPU seconds of training alone.
 
     A loss that is not finite, or thrice the first one, ends the run with "loss": None.
     """
@@ -37,11 +38,11 @@ def train(task: Task, make: Make, lr: float, seed: int) -> Row:
     batches, few = task.batches(seed), task.validation[:4]
     seconds, worst, curve = 0.0, math.inf, []
     for step in range(task.steps):
-        begin = time.perf_counter()
+        begin = time.process_time()
         value = one_step(model, optimizers, next(batches))
         for factor in factors:
             factor.step()
-        seconds += time.perf_counter() - begin
+        seconds += time.process_time() - begin
         worst = min(worst, HOPELESS * value)
         if not value <= worst:
             return {"loss": None, "step": step, "seconds": seconds, "curve": curve}
@@ -64,20 +65,20 @@ def listed(made: Optimizer | list[Optimizer]) -> list[Optimizer]:
     return made if isinstance(made, list) else [made]
 
 
-def step_seconds(task: Task, makes: dict[str, Make], lrs: dict[str, float], rounds: int) -> Row:
-    """Seconds of a step of each optimizer, a few steps of each in turn, every round."""
-    block, times = 10, {name: [] for name in makes}
-    models = {name: task.model(0) for name in makes}
-    optimizers = {n: listed(make(models[n], task, lrs[n])) for n, make in makes.items()}
-    batches = task.batches(0)
+def step_seconds(works: dict[str, tuple[Task, Make, float]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of a step of each optimizer, ten steps of each in turn, every round."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    models = {name: task.model(0) for name, (task, _, _) in works.items()}
+    optimizers = {n: listed(make(models[n], task, lr)) for n, (task, make, lr) in works.items()}
     for round_ in range(rounds + 1):
-        for name, model in models.items():
-            drawn = [next(batches) for _ in range(block)]
-            begin = time.perf_counter()
+        for name, (task, _, _) in works.items():
+            batches = task.batches(round_)
+            drawn = [next(batches) for _ in range(BLOCK)]
+            begin = time.process_time()
             for batch in drawn:
-                one_step(model, optimizers[name], batch)
+                one_step(models[name], optimizers[name], batch)
             if round_:  # the first one warms up
-                times[name].append((time.perf_counter() - begin) / block)
+                times[name].append((time.process_time() - begin) / BLOCK)
     return times
 
 
