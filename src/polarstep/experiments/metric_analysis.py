@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .claims import times
 from .deep import ACTIVATIONS
 from .metric import BATCH, METHODS, Network, Sweep, sweeps
 from .records import Row
 
+Numbers = dict[Network, float]
 HALF = 0.5  # of the steps: when the loss that the others are to reach is taken
 
 
@@ -72,6 +75,11 @@ class Metrics:
         spans = np.array([point["steps"] for point in longest], float).reshape(-1, 2)
         return spans.mean(axis=1) if field == "loss" else spans[:, 1], curves
 
+    def of_all(self, quantity: Callable[[Network], float]) -> Numbers:
+        """A quantity of every network that has one."""
+        found = {network: quantity(network) for network in self.sweeps}
+        return {network: value for network, value in found.items() if not np.isnan(value)}
+
     def seconds_per_step(self, network: Network) -> float:
         """Of training alone, median over all rates and seeds; NaN without trainings."""
         seconds = [
@@ -127,6 +135,24 @@ class Metrics:
     def diverged(self) -> int:
         """How many trainings diverged, at any rate."""
         return sum(not _finished(row["outcome"]) for row in self.rows)
+
+
+def listed(numbers: Numbers) -> str:
+    """ "relu: SGD 3, covariance + polar 2; tanh: ..."."""
+    return "; ".join(
+        f"{activation}: "
+        + ", ".join(
+            f"{m.replace(', ', ' + ')} {number(numbers[activation, m])}"
+            for m in METHODS
+            if (activation, m) in numbers
+        )
+        for activation in dict.fromkeys(a for a, _ in numbers)
+    )
+
+
+def number(ratio: float) -> str:
+    """A ratio in two or three characters; of steps, an infinite one is never."""
+    return "never" if np.isinf(ratio) else times(ratio)
 
 
 _TINY = 1e-12  # losses below are taken for this, so that they have a logarithm

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from .claims import times
 from .deep import LAYERS
 from .drawing import Figure, canvas, legend, svg
-from .metric import BATCH, METHODS, Network
-from .metric_analysis import Metrics
+from .metric import METHODS, Network
+from .metric_analysis import Metrics, Numbers, listed
 
 _TITLE = "Batch normalization's metric without it"
 # Of LengthDirection: one color for each direction rule, one style for each metric.
@@ -59,19 +59,26 @@ def training(metrics: Metrics) -> Figure:
             for method in metrics.methods(activation):
                 _bands(axes, metrics, (activation, method), kind)
             axes.set_title(f"{activation}: {_TITLES[kind]}")
-            axes.set_xlabel("seconds of training" if kind == "seconds" else "step")
+            axes.set_xlabel("seconds of the processor" if kind == "seconds" else "step")
+            if kind == "seconds":
+                axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             if kind != "accuracy":
                 axes.set_yscale("log")
     legend(drawn, panels[0], columns=4)
+    ratios = metrics.of_all(metrics.steps_ratio)
     return Figure(
         "metric-training",
         f"{_TITLE}: training",
         "Every method at its tuned learning rate: loss of the mini-batches, averaged between "
         "two points, against steps and against seconds, and the share of the validation images "
         "that are classified correctly; median of the random starts, and between the lowest and "
-        "the highest. Networks are plain unless it says batch or weight normalization. What to "
-        f"see, steps to the loss that batch normalization has half-way, over its own: "
-        f"{_ratios(metrics)}.",
+        "the highest. Networks are plain unless it says batch or weight normalization. "
+        + (
+            "What to see, steps to the loss that batch normalization has half-way, over its own: "
+            f"{listed(ratios)}."
+            if ratios
+            else "With batch normalization all diverged."
+        ),
         svg(drawn, "metric-training"),
     )
 
@@ -88,20 +95,6 @@ def _bands(axes: Axes, metrics: Metrics, network: Network, kind: str) -> None:
     axes.plot(t, np.median(curves, axis=0), label=name(network[1]), **line)
     low, high = curves.min(axis=0), curves.max(axis=0)
     axes.fill_between(t, low, high, color=line["color"], alpha=0.12, linewidth=0)
-
-
-def _ratios(metrics: Metrics) -> str:
-    parts = []
-    for activation in metrics.activations:
-        found = {m: metrics.steps_ratio((activation, m)) for m in metrics.methods(activation)}
-        known = [
-            f"{name(m)} {'never' if np.isinf(r) else times(r)}"
-            for m, r in found.items()
-            if not np.isnan(r) and m != BATCH
-        ]
-        if known:
-            parts.append(f"{activation}: {', '.join(known)}")
-    return "; ".join(parts) or "batch normalization did not run to the end"
 
 
 def rates(metrics: Metrics) -> Figure:
@@ -153,19 +146,10 @@ def rates(metrics: Metrics) -> Figure:
         "The mean training loss over the last steps against the learning rate, as a multiple of "
         "the method's tuned one: mean over the random starts, and between the lowest and the "
         "highest; what diverged or ended above the loss at the start stands there. Bars along "
-        "the bottom are the good rates. What to see (tuned rate, decades of good rates): "
-        + "; ".join(
-            f"{a}, {name(m)}: {s.best:g}, {decades(s.decades, bool(s.beyond))}"
-            for (a, m), s in metrics.sweeps.items()
-        )
-        + ".",
+        "the bottom are the good rates. What to see, decades of good rates: "
+        f"{listed({network: sweep.decades for network, sweep in metrics.sweeps.items()})}.",
         svg(drawn, "metric-rates"),
     )
-
-
-def decades(width: float, cut: bool) -> str:
-    """A width of good rates, and whether the range that was tried ends on a good one."""
-    return f"{'at least ' if cut else ''}{width:g}"
 
 
 def angles(metrics: Metrics) -> Figure:
@@ -173,7 +157,7 @@ def angles(metrics: Metrics) -> Figure:
     activations = metrics.activations
     drawn, panels = canvas(1, len(activations), width=11, height=4.2)
     drawn.subplots_adjust(top=1 - 0.85 / 4.2)
-    spreads = []
+    spreads: Numbers = {}
     for axes, activation in zip(panels, activations, strict=True):
         for method in metrics.methods(activation):
             found = metrics.angles((activation, method))
@@ -182,8 +166,7 @@ def angles(metrics: Metrics) -> Figure:
             layers = np.arange(1, len(LAYERS) + 1)
             axes.plot(layers, found, label=name(method), marker=".", **_LINES[method])
             hidden = found[:-1]
-            ratio = times(float(hidden.max() / hidden.min()))
-            spreads.append(f"{activation}, {name(method)} {ratio}")
+            spreads[activation, method] = float(hidden.max() / hidden.min())
         axes.set_yscale("log")
         axes.set_title(activation)
         axes.set_xlabel("layer (the last is the head)")
@@ -195,7 +178,7 @@ def angles(metrics: Metrics) -> Figure:
         "By how much a step half-way through training turns the rows of each layer's matrix, mean "
         "over rows, median over the random starts, at the tuned rates. LengthDirection leaves the "
         "head to AdamW. What to see, largest over smallest angle of the six hidden layers: "
-        + ("; ".join(spreads) or "nothing yet")
+        + (listed(spreads) or "nothing yet")
         + ".",
         svg(drawn, "metric-angles"),
     )

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from .analysis import Rows
-from .claims import UNKNOWN, Verdict, share, times
+from .claims import UNKNOWN, Verdict, share
 from .deep import INSTALL
-from .metric import BATCH, DIRECTIONS, METHODS, Network
-from .metric_analysis import Metrics
+from .metric import BATCH, DIRECTIONS
+from .metric_analysis import Numbers, listed, number
 
 NOT_MEASURED = f"Not measured: polarstep reproduce metric does that, with PyTorch. {INSTALL}."
 GROUP = "Metric"
@@ -29,7 +29,7 @@ def _verdict(
 
 def as_fast(rows: Rows) -> Verdict:
     """Steps to the loss that batch normalization has half-way."""
-    ratios = _of_all(rows.metrics, rows.metrics.steps_ratio)
+    ratios = rows.metrics.of_all(rows.metrics.steps_ratio)
     good, total = _count(ratios, lambda r: r <= _AS_FAST)
     return _verdict(
         "Without batch normalization, but in its metric, a network trains as fast as with it, step "
@@ -47,9 +47,9 @@ def as_fast(rows: Rows) -> Verdict:
 def as_fast_in_time(rows: Rows) -> Verdict:
     """The same in seconds."""
     metrics = rows.metrics
-    ratios = _of_all(metrics, metrics.seconds_ratio)
+    ratios = metrics.of_all(metrics.seconds_ratio)
     good, total = _count(ratios, lambda r: r <= _AS_FAST)
-    per_step = _of_all(metrics, lambda n: 1000 * metrics.seconds_per_step(n))
+    per_step = metrics.of_all(lambda n: 1000 * metrics.seconds_per_step(n))
     numbers = _listed("Seconds to that loss, over batch normalization's", ratios)
     if numbers:
         numbers += " " + _listed("Milliseconds for a step", per_step)
@@ -58,8 +58,8 @@ def as_fast_in_time(rows: Rows) -> Verdict:
         numbers,
         good,
         total,
-        "The same with seconds of training instead of steps; those of a step are the median over "
-        "all trainings. On these small networks most of them pass in calling operations.",
+        "The same with seconds of the processor instead of steps; those of a step are the median "
+        "over all trainings. On these small networks most of them pass in calling operations.",
         "metric-training",
     )
 
@@ -67,7 +67,7 @@ def as_fast_in_time(rows: Rows) -> Verdict:
 def as_wide(rows: Rows) -> Verdict:
     """Decades of good learning rates."""
     sweeps = rows.metrics.sweeps
-    widths = _of_all(rows.metrics, lambda network: sweeps[network].decades)
+    widths = rows.metrics.of_all(lambda network: sweeps[network].decades)
     pairs = [(n, (n[0], BATCH)) for n in widths if n[1] in COVARIANCE and (n[0], BATCH) in widths]
     good = sum(widths[n] >= widths[batch] for n, batch in pairs)
     return _verdict(
@@ -96,7 +96,7 @@ def metric_matters(rows: Rows) -> Verdict:
             good += bool(_AS_FAST * steps[0] < steps[1])
             ends = [metrics.sweeps[network].scores.min() for network in networks]
             parts.append(
-                f"{activation}, {direction}: {_number(steps[0])} against {_number(steps[1])}, "
+                f"{activation}, {direction}: {number(steps[0])} against {number(steps[1])}, "
                 f"loss at the end {ends[0]:.3g} against {ends[1]:.3g}"
             )
     return _verdict(
@@ -117,7 +117,7 @@ def metric_matters(rows: Rows) -> Verdict:
 
 def as_accurate(rows: Rows) -> Verdict:
     """Accuracy on images for validation."""
-    accuracies = _of_all(rows.metrics, rows.metrics.accuracy)
+    accuracies = rows.metrics.of_all(rows.metrics.accuracy)
     pairs = [
         (accuracies[n], accuracies[n[0], BATCH])
         for n in accuracies
@@ -138,14 +138,6 @@ def as_accurate(rows: Rows) -> Verdict:
 
 # --------------------------------------------------------------------------- reading and writing
 
-Numbers = dict[Network, float]
-
-
-def _of_all(metrics: Metrics, quantity: Callable[[Network], float]) -> Numbers:
-    """A quantity of every network that has one."""
-    found = {network: quantity(network) for network in metrics.sweeps}
-    return {network: value for network, value in found.items() if not np.isnan(value)}
-
 
 def _count(ratios: Numbers, wanted: Callable[[float], bool]) -> tuple[int, int]:
     """(how many as wanted, of how many) in the metric covariance."""
@@ -154,20 +146,5 @@ def _count(ratios: Numbers, wanted: Callable[[float], bool]) -> tuple[int, int]:
 
 
 def _listed(what: str, numbers: Numbers) -> str:
-    """ "what, relu: SGD 3, AdamW 2. tanh: ..."; nothing without a number of ours."""
-    if not _count(numbers, lambda _: True)[1]:
-        return ""
-    parts = [
-        f"{activation}: "
-        + ", ".join(
-            f"{m.replace(', ', ' + ')} {_number(numbers[activation, m])}"
-            for m in METHODS
-            if (activation, m) in numbers
-        )
-        for activation in dict.fromkeys(a for a, _ in numbers)
-    ]
-    return f"{what}. {'; '.join(parts)}."
-
-
-def _number(ratio: float) -> str:
-    return "never" if np.isinf(ratio) else times(ratio)
+    """A sentence with the numbers of all networks; nothing without one of ours."""
+    return f"{what}. {listed(numbers)}." if _count(numbers, lambda _: True)[1] else ""

@@ -25,7 +25,7 @@ from .metric import RULE as METRIC_RULE
 from .metric import Network as Combination
 from .metric import Sweep
 from .metric_analysis import Metrics
-from .metric_figures import decades, name
+from .metric_figures import name
 from .tuning import RULE
 from .verdicts import verdicts
 
@@ -197,7 +197,7 @@ def _sweep(metrics: Metrics, network: Combination, sweep: Sweep) -> dict[str, An
         "tried": f"{sweep.rates[0]:g} to {sweep.rates[-1]:g}",
         "best": sweep.best,
         "score": sweep.scores.min(),
-        "decades": decades(sweep.decades, bool(sweep.beyond)),
+        "decades": f"{'at least ' if sweep.beyond else ''}{sweep.decades:g}",
         "good": f"{min(sweep.good):g} to {max(sweep.good):g}" if sweep.good else "none",
         "diverged": int(np.isinf(sweep.scores).sum()),
         "accuracy": metrics.accuracy(network),
