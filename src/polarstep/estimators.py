@@ -417,9 +417,11 @@ def _centre(X: Any) -> np.ndarray:
     """
     n, d = X.shape
     step = max(1, n // (_CENTRE_ROWS if d <= _FEW_COLUMNS else 20 * d))
-    rows = X if step == 1 else X[::step]
     if sp.issparse(X):
+        few = step > 1 and d <= _FEW_COLUMNS  # any rows will do, and the first are next to free
+        rows = X[:_CENTRE_ROWS] if few else X if step == 1 else X[::step]
         return np.asarray(rows.mean(axis=0), float).ravel()
+    rows = X[::step]
     origin = rows[0].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # the first pass says what is not finite
         return origin + (rows - origin).mean(axis=0)

@@ -147,27 +147,25 @@ class Samples:
         Fithian and Hastie 2014.) Of each class one row is drawn from every stretch of rows of
         equal length, which keeps them in order: that is how they lie in memory.
         """
-        counted = self.weight > 0
         if self._is_binary:
-            classes = [
-                np.flatnonzero((self.y < 0) & counted),
-                np.flatnonzero((self.y > 0) & counted),
-            ]
+            classes = [np.flatnonzero(self.y < 0), np.flatnonzero(self.y > 0)]
         else:
-            classes = [np.flatnonzero((self.y == k) & counted) for k in np.unique(self.y)]
-        weight = np.zeros(self.n)
+            classes = [np.flatnonzero(self.y == k) for k in np.unique(self.y)]
+        if not self.weight.all():
+            classes = [rows[self.weight[rows] > 0] for rows in classes]
+        parts = []
         for rows, count in zip(classes, shares(m, [len(rows) for rows in classes]), strict=True):
             if not count:
                 continue
             places = (np.arange(count) + rng.random(count)) * (len(rows) / count)
             chosen = rows[np.minimum(places.astype(np.intp), len(rows) - 1)]
             chosen = chosen[np.append(True, np.diff(chosen) > 0)]  # neighbours may share a row
-            total = self.weight[rows].sum() / self.weight[chosen].sum()
-            weight[chosen] = self.weight[chosen] * total
-        rows = np.flatnonzero(weight)
-        return Samples(
-            self.X[rows], self.y[rows], weight[rows], self.centre, self.loss, self.n_threads
-        )
+            weight = self.weight[chosen]
+            parts.append((chosen, weight * (self.weight[rows].sum() / weight.sum())))
+        rows = np.concatenate([rows for rows, _ in parts])
+        order = np.argsort(rows, kind="stable")
+        rows, weight = rows[order], np.concatenate([weight for _, weight in parts])[order]
+        return Samples(self.X[rows], self.y[rows], weight, self.centre, self.loss, self.n_threads)
 
     @cached_property
     def _is_binary(self) -> bool:

@@ -52,9 +52,10 @@ def subsample_sizes(problem: Problem) -> list[int]:
     if not problem.coarse.is_all:
         return []
     fewest = max(_FEWEST_ROWS, 4 * k)
-    # Of sparse data a good part, for its rare columns; a metric of all rows comes after.
-    least = n // 4 if problem.samples.is_sparse and problem.gram_cost(n) <= _AFFORDABLE else 0
-    sizes = [m for m in (n // 2**i for i in range(1, 12)) if m >= max(fewest, least)]
+    if problem.samples.is_sparse and problem.gram_cost(n) <= _AFFORDABLE:
+        m = max(n // 6, fewest)  # for a start only: a metric of all rows comes after
+        return [m] if m <= n // 2 else []
+    sizes = [m for m in (n // 2**i for i in range(1, 12)) if m >= fewest]
     if not sizes:
         return []
     cost = {m: 1.5 * problem.gram_cost(m) + 18.0 / np.log(m / k) + 3.0 * m / n for m in sizes}
