@@ -212,9 +212,9 @@ def test_groups_that_are_added_later(metric):
     optimizer.add_param_group({"params": second.parameters(), "lr": 0.1, "direction": "adam"})
     assert [(g["rule"], g["lr"]) for g in optimizer.param_groups] == [
         ("direction", 0.05),
-        ("adamw", 3e-3),
+        ("adamw", 0.01),
         ("direction", 0.1),
-        ("adamw", 3e-3),
+        ("adamw", 0.01),
     ]
     before = [p.detach().clone() for p in both.parameters()]
     run(nn.Sequential(first, nn.Linear(3, 6), second), optimizer, torch.randn(20, 6))
@@ -352,7 +352,7 @@ def test_packed_matrices_move_as_if_they_were_apart(metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_weights_changed_between_steps_are_taken_over(metric):
     model = network()
-    optimizer = LengthDirection(model, 1e-6, metric=metric, rest_lr=0.0)
+    optimizer = LengthDirection(model, 1e-6, metric=metric, length_lr=None, rest_lr=0.0)
     x = torch.randn(20, 6)
     run(model, optimizer, x, steps=2)
     with torch.no_grad():
@@ -363,6 +363,54 @@ def test_weights_changed_between_steps_are_taken_over(metric):
     run(model, optimizer, x, steps=1)
     for p, wanted in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(p.detach(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_lengths_may_start_as_batch_normalizations_gains_do():
+    torch.manual_seed(0)
+    layers = [nn.Linear(6, 16, bias=False), nn.Tanh(), nn.Linear(16, 8, bias=False)]
+    model = nn.Sequential(*layers).double()
+    model[2].weight.data[3] = 0
+    x = torch.randn(200, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64)
+    hidden = model[:2](x).detach()
+    optimizer = LengthDirection(
+        model, 0.0, start_length=2.0, length_lr=0.0, damping=0.0, covariance_rows=0,
+        assign={"2.weight": "direction"},
+    )  # fmt: skip
+    before = [layers[k].weight.detach().clone() for k in (0, 2)]
+    model(x).sum().backward()
+    optimizer.step()
+    for k, inputs, old in zip((0, 2), (x, hidden), before, strict=True):
+        W = layers[k].weight.detach()
+        sizes = (inputs @ W.T).square().mean(0).sqrt()
+        rows = torch.ones(len(W), dtype=torch.bool)
+        rows[3] = k == 0  # a row of zeros stays
+        torch.testing.assert_close(sizes, 2.0 * rows.double())
+        cosine = nn.functional.cosine_similarity(W[rows], old[rows], dim=1)
+        torch.testing.assert_close(cosine, torch.ones_like(cosine))  # directions stay
+
+
+def test_lengths_start_as_they_are_where_nobody_says_otherwise():
+    model = network()
+    before = [p.detach().clone() for p in model.parameters()]
+    run(model, LengthDirection(model, 0.0, length_lr=0.0, rest_lr=0.0), torch.randn(20, 6), steps=2)
+    for p, old in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(p.detach(), old, rtol=1e-4, atol=1e-6)
+
+
+def test_layers_of_many_inputs_are_stepped_in_the_euclidean_metric():
+    def ended(**options):
+        model = network()
+        run(model, LengthDirection(model, 0.05, **options), torch.randn(20, 6), steps=3)
+        return [p.detach().clone() for p in model.parameters()]
+
+    torch.manual_seed(0)
+    euclidean = ended(metric="euclidean")
+    torch.manual_seed(0)
+    limited = ended(covariance_inputs=5)
+    torch.manual_seed(0)
+    whole = ended(covariance_inputs=0)
+    torch.testing.assert_close(limited, euclidean)
+    assert not torch.allclose(whole[0], euclidean[0])
 
 
 # --- what is refused ---------------------------------------------------------------------------

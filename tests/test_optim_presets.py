@@ -261,8 +261,8 @@ def test_the_metric_of_the_inputs(shape):
         G = weights.grad
         slope = (G * U).sum(1, keepdim=True)
         gradient = g * (G - (U @ S) * slope)
-        M = 0.95 * M + gradient
-        Q = newton_schulz((gradient + 0.95 * M) @ root, MUON) @ root
+        M = 0.9 * M + gradient
+        Q = newton_schulz((gradient + 0.9 * M) @ root, MUON) @ root
         U = U - 0.05 * math.sqrt(max(1, m / n)) * Q
         U = U / spheres(U)
         g = g - 0.02 * adam(slope)

@@ -44,6 +44,12 @@ def any_zero(V: Tensor, group: Group) -> bool:
 def start(matrices: Matrices, state: State, group: Group) -> None:
     """Lengths and directions of W as it is, and moments of zero."""
     _read(matrices, state, group)
+    known = "root" in state
+    if group["start_length"] is not None and (known or group["metric"] == "euclidean"):
+        there = state["length"] > 0
+        state["length"] = torch.where(there, group["start_length"], state["length"])
+    if group["retraction"] == "none" and known and group["precondition"]:
+        state["direction"] = rules.unit(state["direction"], whole=False)  # angles start at lr
     state["step"] = 0
     adam = group["direction"] == "adam"
     if adam or group["momentum"]:
@@ -123,7 +129,7 @@ def change(state: State, group: Group, L: Tensor, R: Tensor) -> None:
         state["factor"] = L
     if "direction" not in state:
         return
-    kept = group["retraction"] == "normalize"
+    kept = group["retraction"] == "normalize" or group["precondition"]  # else angles would go down
     old = state["direction"]
     V = times(old, None if before is None else before.mT) @ L
     stretch = rules.norm(V, whole=False) / nonzero(rules.norm(old, whole=False))

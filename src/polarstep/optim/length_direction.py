@@ -55,7 +55,13 @@ class LengthDirection(Optimizer):
         The rule for the gains.
     length_lr : float, optional
         The gains' step, at the ``lr`` that is given here: where lr changes, it changes in
-        proportion. Default: lr.
+        proportion. None: lr.
+    start_length : float, optional
+        What the rows' lengths are set to at the first step, for networks that are trained from
+        scratch: with 1 and the covariance metric every unit starts with a pre-activation of mean
+        square one, as under batch normalization. Default: they stay as they are. Layers whose
+        inputs are not seen by then stay too. (Salimans and Kingma 2016 start so from the first
+        batch, and so do Mishkin and Matas, ICLR 2016.)
     gains : "row", "matrix" or "both", optional
         A gain for each row, for the whole matrix ("frobenius" only), or for rows and columns,
         W = diag(g) U diag(h) (not with "covariance"). Default: "row", "matrix" for "frobenius".
@@ -90,6 +96,9 @@ class LengthDirection(Optimizer):
         The running average of S takes in the inputs of every ``refresh_every``-th step, with weight
         1 - covariance_decay; of each call at most ``covariance_rows`` inputs, spread out evenly; 0
         takes all. Only calls in training mode and with gradients on count.
+    covariance_inputs : int
+        Layers with more inputs than that are stepped in the Euclidean metric, because their S would
+        cost more than they do; 0: no layer is.
     rest_lr, rest_betas, rest_eps, rest_weight_decay
         AdamW for the other parameters. They are in groups of their own, whose "lr" is rest_lr.
     assign, chunks
@@ -137,16 +146,17 @@ class LengthDirection(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 0.02,
+        lr: float = 0.04,
         *,
         metric: str = "covariance",
         direction: str = "polar",
         length: str = "adam",
-        length_lr: float | None = None,
+        length_lr: float | None = 0.01,
+        start_length: float | None = None,
         gains: str | None = None,
         angle: str = "auto",
         angle_schedule: Callable[[int], float] | None = None,
-        momentum: float = 0.95,
+        momentum: float = 0.9,
         nesterov: bool = True,
         betas: tuple[float, float] = (0.9, 0.95),
         eps: float = 1e-8,
@@ -163,7 +173,8 @@ class LengthDirection(Optimizer):
         covariance_decay: float = 0.9,
         refresh_every: int = 10,
         covariance_rows: int = 1024,
-        rest_lr: float = 3e-3,
+        covariance_inputs: int = 1024,
+        rest_lr: float = 1e-2,
         rest_betas: tuple[float, float] = (0.9, 0.95),
         rest_eps: float = 1e-8,
         rest_weight_decay: float = 0.0,
@@ -178,6 +189,7 @@ class LengthDirection(Optimizer):
             "direction": direction,
             "length": length,
             "length_lr": length_lr,
+            "start_length": start_length,
             "gains": gains,
             "angle": angle,
             "momentum": momentum,
@@ -197,6 +209,7 @@ class LengthDirection(Optimizer):
             "covariance_decay": covariance_decay,
             "refresh_every": refresh_every,
             "covariance_rows": covariance_rows,
+            "covariance_inputs": covariance_inputs,
             "rest_lr": rest_lr,
             "rest_betas": rest_betas,
             "rest_eps": rest_eps,
@@ -284,9 +297,9 @@ class LengthDirection(Optimizer):
             raise ValueError(refuse("metric", "fit the parameters", got, advice))
         for p in group["params"]:
             entry = self._entries[p]
-            if not entry.layers:
-                continue
             blocks, _, n = entry.shape
+            if not entry.layers or 0 < group["covariance_inputs"] < n:
+                continue
             groups = blocks if entry.grouped else 1
             inputs = covariance.Inputs(groups, n, local(p), wanted, group["covariance_rows"])
             self._inputs[p] = inputs

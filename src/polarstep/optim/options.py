@@ -58,6 +58,12 @@ def check(options: dict[str, Any]) -> None:
     whole_number(options["polar_steps"], WHO, "polar_steps", at_least=1)
     whole_number(options["refresh_every"], WHO, "refresh_every", at_least=1)
     whole_number(options["covariance_rows"], WHO, "covariance_rows")
+    whole_number(options["covariance_inputs"], WHO, "covariance_inputs")
+    if options["start_length"] is not None:
+        number(options["start_length"], WHO, "start_length", above=0)
+        if options["metric"] == "frobenius":
+            got, advice = "'frobenius', in which gains start at one", "Leave start_length out."
+            raise ValueError(refuse("metric", "have lengths of rows to set", got, advice))
     dtype = options["polar_dtype"]
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(refuse("polar_dtype", "be a floating torch.dtype or None", repr(dtype)))

@@ -34,6 +34,7 @@ def weight_normalization(
         "angle": "off",
         "retraction": "none",
         "momentum": momentum,
+        "length_lr": None,
         "length_momentum": momentum,
         "nesterov": False,
     }
@@ -55,6 +56,7 @@ def hyperball(params: Any, lr: float, *, base: str = "polar", **options: Any) ->
         "metric": "frobenius",
         "length": "fixed",
         "angle": "each",
+        "momentum": 0.95,
         "tangent": False,
     }
     return LengthDirection(params, lr, **{**published, **options})
@@ -98,7 +100,9 @@ def angular_muown(
     published = {
         "metric": "euclidean",
         "direction": "polar",
+        "momentum": 0.95,
         "length": "adam",
+        "length_lr": None,
         "polar": "polar express",
         "angle_schedule": InverseDecay(
             number(angle_decay, "angular_muown", "angle_decay", at_least=0),
@@ -135,7 +139,9 @@ def magnitude_direction(
     published = {
         **look_up(base, bases, "magnitude_direction", "base"),
         "metric": "frobenius",
+        "momentum": 0.95,
         "length": "adam",
+        "length_lr": None,
         "gains": "both",
         "tangent": False,
         "positive": positive,
