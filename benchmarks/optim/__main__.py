@@ -89,9 +89,12 @@ def measure(args: argparse.Namespace) -> None:
             if name in STEPS:
                 loaded = task(name, args.data)
                 for optimizer, (make, rates) in contestants(name).items():
-                    label = report.label(name, optimizer)
-                    works[label] = loaded, make, rates[len(rates) // 2]
-        found[plain] = report.ratios(runs.step_seconds(works, ROUNDS), "AdamW")
+                    if not args.only or optimizer in (*args.only, "AdamW"):
+                        label = report.label(name, optimizer)
+                        works[label] = loaded, make, rates[len(rates) // 2]
+        found[plain] = found.get(plain, {}) | report.ratios(
+            runs.step_seconds(works, ROUNDS), "AdamW"
+        )
         TIMES.write_text(json.dumps(found, indent=1))
 
 
