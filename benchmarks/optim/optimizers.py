@@ -19,7 +19,6 @@ from polarstep.optim import LengthDirection, presets
 Make = Callable[[nn.Module, Task, float], Optimizer | list[Optimizer]]
 BETAS = (0.9, 0.95)
 REST_LR = 1e-2
-WIDEST = 1024  # inputs of a layer whose covariance is worth its time
 RATES = 6  # a factor 2 apart: 1.5 decades
 
 
@@ -63,21 +62,10 @@ def parts(name: str, tensor: Tensor) -> tuple[Tensor, ...]:
 def ours(
     model: nn.Module, task: Task, lr: float, make: Callable = LengthDirection, **options: Any
 ) -> Optimizer:
-    """Layers of more than WIDEST inputs, as of whole pictures, are stepped in the Euclidean metric.
-
-    Their covariance would cost many times what the network does.
-    """
-    if options.get("metric", "covariance") != "covariance" or make is not LengthDirection:
-        return make(model, lr, rest_lr=REST_LR, rest_betas=BETAS, **options)
-    named = list(model.named_parameters())
-    wide = [(name, p) for name, p in named if p.ndim >= 2 and p[0].numel() > WIDEST]
-    others = [(name, p) for name, p in named if not any(p is q for _, q in wide)]
-    groups = [{"params": others}, {"params": wide, "metric": "euclidean"}]
-    groups = [group for group in groups if group["params"]]
-    return make(groups, lr, model=model, rest_lr=REST_LR, rest_betas=BETAS, **options)
+    return make(model, lr, rest_lr=REST_LR, rest_betas=BETAS, **options)
 
 
-START = {"momentum": 0.9, "length_lr": 0.01, "start_length": 1.0}
+START = {"start_length": 1.0}
 ROWS = {"direction": "sgd", "angle": "each", **START}
 COVARIANCE = "covariance, polar"
 OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
