@@ -161,6 +161,29 @@ def test_seconds_are_the_median_over_all_rates():
     )
 
 
+def test_what_is_as_good_as_another_method_is_counted_by_that_ones_limit():
+    """Good scores are 0.1 and 0.2, bad ones 1.5; the tolerance is 0.19."""
+    found = Metrics(tuple(metric({SGD: {"good": 3}, POLAR: {"score": 0.3}})))
+    assert found.decades_as_good(("relu", SGD)) == 1.5
+    assert found.decades_as_good(("relu", POLAR)) == 0.0
+    assert found.decades_as_good(("relu", "AdamW")) == 0.5
+    assert found.decades_as_good(("relu", BATCH), POLAR) == 0.5
+    assert np.isnan(Metrics(tuple(metric(ALL_DIVERGED))).decades_as_good(("relu", SGD)))
+
+
+def test_the_best_accuracy_may_be_at_another_rate_than_the_tuned_one():
+    made = metric()
+    for row in made:
+        if row["spec"]["method"] == "SGD" and row["spec"]["rate"] == 0.01:
+            row["outcome"]["points"][-1]["accuracy"] = 0.95
+    found = Metrics(tuple(made))
+    assert found.accuracy(("relu", "SGD")) == 0.9
+    assert found.accuracy(("relu", "SGD"), 0.01) == found.best_accuracy(("relu", "SGD")) == 0.95
+    assert (
+        "At the rate where it is highest. relu: SGD 95, batch" in verdict(ACCURATE, *made).numbers
+    )
+
+
 def test_rows_of_other_images_are_left_out():
     found = Metrics((*metric(), *metric({"SGD": {"good": 2}}, data="cifar10")))
     assert {row["spec"]["data"] for row in found.rows} == {"cifar10"}

@@ -165,11 +165,15 @@ class Sweep:
         return min(zip(self.scores, self.rates, strict=True))[1]
 
     @property
+    def limit(self) -> float:
+        """The highest score of a good rate."""
+        return float(self.scores.min() + self.tolerance)
+
+    @property
     def good(self) -> list[float]:
         """The good rates, as `RULE` defines them."""
-        limit = self.scores.min() + self.tolerance
         pairs = zip(self.rates, self.scores, strict=True)
-        return [rate for rate, score in pairs if np.isfinite(score) and score <= limit]
+        return [rate for rate, score in pairs if np.isfinite(score) and score <= self.limit]
 
     @property
     def decades(self) -> float:

@@ -113,9 +113,26 @@ class Metrics:
         seconds = [self.seconds_per_step(n) for n in (network, (network[0], other))]
         return self.steps_ratio(network, other) * seconds[0] / seconds[1]
 
-    def accuracy(self, network: Network) -> float:
-        """On the validation images at the end, median over seeds; zero where one diverged."""
-        outcomes = [row["outcome"] for row in self.trainings(network).values()]
+    def decades_as_good(self, network: Network, other: str = BATCH) -> float:
+        """The decades of rates at which a method scores as well as `other` does at its good ones.
+
+        NaN without a sweep of `other`, and where that diverged at every rate.
+        """
+        theirs, mine = self.sweeps.get((network[0], other)), self.sweeps[network]
+        if theirs is None or not theirs.good:
+            return np.nan
+        return float((mine.scores <= theirs.limit).sum()) / mine.per_decade
+
+    def best_accuracy(self, network: Network) -> float:
+        """The `accuracy` at the rate where it is highest."""
+        return max(self.accuracy(network, rate) for rate in self.sweeps[network].rates)
+
+    def accuracy(self, network: Network, rate: float | None = None) -> float:
+        """On the validation images at the end, median over seeds; of one that diverged it is zero.
+
+        At a rate; without one, at the tuned rate.
+        """
+        outcomes = [row["outcome"] for row in self.trainings(network, rate).values()]
         ends = [o["points"][-1]["accuracy"] if _finished(o) else 0.0 for o in outcomes]
         return float(np.median(ends)) if ends else np.nan
 
