@@ -11,6 +11,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 Row = dict[str, Any]
 NEAR = 0.02  # of the best loss: what counts as its plateau
@@ -137,10 +138,12 @@ def ratios(times: dict[str, list[float]], reference: str) -> dict[str, Any]:
 def draw(rows: list[Row], times: dict[str, Any], folder: Path, stem: str) -> None:
     """One picture a task: loss against the rate, and at the best rate against steps and seconds.
 
-    Seconds are the steps times the measured time of one.
+    Seconds are the steps times the measured time of one; without it that panel is left out.
     """
     for task, found in sweeps(rows).items():
-        figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
+        timed = times.get(task, {})
+        panels = 3 if timed else 2
+        figure, axes = plt.subplots(1, panels, figsize=(4.8 * panels, 4.6), layout="constrained")
         lowest = min(sweep.means.min() for sweep in found.values())
         top = lowest
         for i, (name, s) in enumerate(found.items()):
@@ -152,12 +155,15 @@ def draw(rows: list[Row], times: dict[str, Any], folder: Path, stem: str) -> Non
             step, _, loss = np.median(curves, axis=0).T
             top = max(top, loss[len(loss) // 5])
             axes[1].plot(step, loss, **style)
-            if name in times.get(task, {}):
-                axes[2].plot(step * times[task][name]["seconds"], loss, **style)
+            if name in timed:
+                axes[2].plot(step * timed[name]["seconds"], loss, **style)
         axes[0].axhspan(lowest, lowest + NEAR, color="0.85", zorder=0)
         axes[0].set(xscale="log", xlabel="learning rate", ylabel="validation loss (mean of seeds)")
-        axes[1].set(xlabel="step", ylabel="validation loss (part of the set)")
-        axes[2].set(xlabel="seconds of training", ylabel="validation loss (part of the set)")
+        axes[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0].xaxis.set_major_formatter("{x:g}")
+        axes[0].xaxis.set_minor_formatter(NullFormatter())
+        for ax, across in zip(axes[1:], ("step", "seconds of training"), strict=False):
+            ax.set(xlabel=across, ylabel="validation loss (part of the set)")
         for ax in axes:
             ax.set_ylim(lowest - 0.05 * (top - lowest), top)
             ax.grid(alpha=0.25)
