@@ -493,9 +493,10 @@ class LengthDirection(Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """As for every optimizer; with what is being gathered for the covariances.
 
-        Where a parameter is a DTensor with its rows spread over ranks, so are its lengths,
-        directions and their moments. What is being gathered is each rank's own, though: between
-        the first call of the model and the step, only a checkpoint per rank has all of it.
+        Lengths, directions and their moments have shape (all rows, ...), on however many processes
+        they are stepped; where a parameter is a DTensor with its rows spread over ranks, so are
+        they. What is being gathered is each rank's own, though: between the first call of the model
+        and the step, only a checkpoint per rank has all of it.
         """
         for p, inputs in self._inputs.items():
             gathered = {"inputs": inputs.total, "inputs_rows": inputs.rows}
@@ -505,20 +506,19 @@ class LengthDirection(Optimizer):
                 for key in gathered:
                     self.state[p].pop(key, None)
         packed = super().state_dict()
-        for k, _, view in self._spread(packed):
-            state = packed["state"].get(k, {})
-            rows = {key: view.spread(state[key]) for key in _BY_ROWS if key in state}
+        for k, p, group in self._by_direction(packed):
+            view, state = self._view(p, group), packed["state"][k]
+            rows = {key: view.saved(state[key]) for key in _BY_ROWS & state.keys()}
             packed["state"][k] = {**state, **rows}
         return packed
 
-    def _spread(self, packed: dict[str, Any]) -> Iterable[tuple[int, Tensor, Matrices]]:
-        """(number in a state_dict, parameter, view) of those whose rows are spread over ranks."""
+    def _by_direction(self, packed: dict[str, Any]) -> Iterable[tuple[int, Tensor, dict]]:
+        """(number in a state_dict, parameter, group) of what goes by length and direction."""
         for saved, group in zip(packed["param_groups"], self.param_groups, strict=True):
             if group["rule"] == "direction":
                 for k, p in zip(saved["params"], group["params"], strict=True):
-                    view = self._view(p, group)
-                    if view.by_rows and k in packed["state"]:
-                        yield k, p, view
+                    if k in packed["state"]:
+                        yield k, p, group
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -536,11 +536,12 @@ class LengthDirection(Optimizer):
             for key, value in saved.get(k, {}).items():
                 if isinstance(value, Tensor) and self._entries[p].rule == "direction":
                     self.state[p][key] = value.detach().clone().to(local(p).device)
-        for k, p, view in self._spread(state_dict):
-            for key in _BY_ROWS & saved[k].keys():
-                value = self.state[p][key]
-                rows = view.own(value) if value.ndim == 3 else local(value).unsqueeze(0)
-                self.state[p][key] = rows
+        for k, p, group in self._by_direction(state_dict):
+            view, state = self._view(p, group), self.state[p]
+            for key in sorted(_BY_ROWS & saved[k].keys()):
+                state[key] = view.loaded(state[key])
+            if "direction" in state:  # the rank that saved this may have other rows
+                state["undefined"] = coordinates.any_zero(state["direction"], group)
         for p, inputs in self._inputs.items():
             for key, into in (("inputs", inputs.total), ("inputs_rows", inputs.rows)):
                 gathered = self.state[p].pop(key, None)

@@ -88,6 +88,18 @@ class Matrices:
             stride=(k, 1),
         )
 
+    def saved(self, matrices: Tensor) -> Any:
+        """What a checkpoint holds: all rows, (all rows, ...), on however many ranks they are."""
+        return self.spread(matrices) if self.by_rows else matrices.flatten(0, 1)
+
+    def loaded(self, rows: Any) -> Tensor:
+        """This rank's matrices of what a checkpoint holds."""
+        if self.by_rows and _spread(rows):
+            return local(rows).unsqueeze(0)
+        rows = full(rows)
+        matrices = rows.reshape(self.entry.shape[0], -1, rows.shape[-1])
+        return self.own(matrices) if self.by_rows else matrices
+
     def _part(self, whole: Tensor) -> Any:
         from torch.distributed.tensor import DTensor, Replicate
 
