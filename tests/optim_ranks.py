@@ -423,7 +423,7 @@ def broadcast(chosen):
 
 
 def dead_rows(folder):
-    """A row of zeros on the last rank alone, which waits for its first gradient in a checkpoint."""
+    """A row of zeros on either rank alone, which waits for its first gradient in a checkpoint."""
 
     def case(rank):
         import torch.distributed.checkpoint as dcp
@@ -432,7 +432,8 @@ def dead_rows(folder):
         def built_with_zeros():
             model = dense()
             with torch.no_grad():
-                model[0].weight[8] = 0
+                model[0].weight[8] = 0  # the second rank's
+                model[2].weight[0] = 0  # the first one's
             model = fsdp(model)
             return model, LengthDirection(model, **OPTIONS["euclidean polar"])
 
@@ -449,8 +450,8 @@ def dead_rows(folder):
         set_state_dict(other, loaded, model_state_dict=now[0], optim_state_dict=now[1])
         for each in ((model, optimizer), (other, loaded)):
             train(*each, parts(batches(), rank))
-        row = weights(other)[0][8]
-        return {"same": identical(model, other), "length": row.norm().item()}
+        rows = weights(other)[0][8], weights(other)[2][0]
+        return {"same": identical(model, other), "lengths": [row.norm().item() for row in rows]}
 
     return case
 

@@ -25,7 +25,7 @@ if not (dist.is_available() and dist.is_gloo_available()):
 pytest.importorskip("torch.distributed.tensor", reason="this PyTorch has no FSDP2")
 
 SECONDS = 300  # far more than they take
-CLOSE = 1e-11  # measured: 2e-13
+CLOSE = 1e-12  # measured: 3e-15
 
 
 def run(folder):
@@ -219,10 +219,10 @@ def test_a_checkpoint_of_two_processes_goes_on_in_one(result, way, chosen):
 
 
 def test_rows_of_zeros_wait_for_their_gradient_in_a_checkpoint(result):
-    """Only one of the ranks has some."""
+    """Each in a matrix of which the other rank has no such rows."""
     for found in result("dead rows"):
         assert found["same"]
-        assert found["length"] > 0.01
+        assert min(found["lengths"]) > 0.01
 
 
 # --- what can be seen and set ------------------------------------------------------------------
