@@ -222,13 +222,14 @@ def one_training(
     rate=0.1,
     seed=0,
     digits=0.1,
+    validation_digits=0.1,
     score=0.1,
     seconds=0.001,
     accuracy=0.9,
     status="finished",
     data="digits",
 ):
-    """A training whose loss falls from 2 by so many digits a step, at five points; see STEPS."""
+    """A training whose losses fall from 2 by so many digits a step, at five points."""
     spec = {
         "stage": "training",
         "data": data,
@@ -246,7 +247,7 @@ def one_training(
         {
             "steps": [t, t + STEPS // 5],
             "loss": 2.0 * 10.0 ** (-digits * (t + STEPS / 10)),
-            "validation_loss": 1.0,
+            "validation_loss": 2.0 * 10.0 ** (-validation_digits * (t + STEPS / 5)),
             "accuracy": accuracy,
             "angles": [0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05],
         }

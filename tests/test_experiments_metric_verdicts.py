@@ -34,7 +34,8 @@ def network(metric_rows, activation="relu"):
     return [row for row in metric_rows if row["spec"]["activation"] == activation]
 
 
-FAST, SECONDS = "step for step", "second for second"
+FAST, SECONDS = "trains as fast as with it", "second for second"
+NEW = "as fast on new images"
 WIDE, MATTERS, ACCURATE = "as wide a range", "is what matters", "classifies new images"
 NOTHING = attempts()
 ALL_DIVERGED = {BATCH: {"status": "diverged"}}
@@ -49,6 +50,12 @@ CASES = [
     (FAST, FAILS, metric(both(status="diverged"))),
     (FAST, UNKNOWN, NOTHING),
     (FAST, UNKNOWN, metric(ALL_DIVERGED)),
+    (NEW, HOLDS, metric(both(digits=0.01))),
+    (NEW, HOLDS, metric(both(validation_digits=0.2))),
+    (NEW, PART, metric({POLAR: {"validation_digits": 0.05}})),
+    (NEW, FAILS, metric(both(digits=0.2, validation_digits=0.05))),
+    (NEW, UNKNOWN, NOTHING),
+    (NEW, UNKNOWN, metric(ALL_DIVERGED)),
     (SECONDS, HOLDS, metric()),
     (SECONDS, HOLDS, metric(both(digits=0.3, seconds=0.002))),
     (SECONDS, PART, metric({POLAR: {"seconds": 0.002}})),
@@ -128,6 +135,18 @@ def test_steps_to_a_loss_are_interpolated_and_the_median_over_seeds():
     assert found.steps_ratio(("relu", POLAR)) == pytest.approx(0.8)
     assert found.steps_ratio(("relu", "SGD")) == pytest.approx(1.0)
     assert found.steps_ratio(("relu", BATCH), POLAR) == pytest.approx(1.25)
+
+
+def test_a_validation_loss_that_is_not_finite_is_no_target_and_is_not_reached():
+    made = metric()
+    for row in made:
+        if row["spec"]["method"] == (BATCH if row["spec"]["activation"] == "relu" else "SGD"):
+            for point in row["outcome"]["points"]:
+                point["validation_loss"] = None
+    found = Metrics(tuple(made))
+    assert np.isnan(found.steps_ratio(("relu", "SGD"), field="validation_loss"))
+    assert np.isinf(found.steps_ratio(("tanh", "SGD"), field="validation_loss"))
+    assert found.steps_ratio(("relu", "SGD")) == pytest.approx(1.0)
 
 
 def test_curves_stand_at_the_middle_of_their_steps_and_accuracies_at_the_end():

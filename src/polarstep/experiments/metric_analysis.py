@@ -90,22 +90,24 @@ class Metrics:
         ]
         return float(np.median(seconds)) if seconds else np.nan
 
-    def steps_ratio(self, network: Network, other: str = BATCH) -> float:
+    def steps_ratio(self, network: Network, other: str = BATCH, field: str = "loss") -> float:
         """Steps to the loss that `other` has half-way, over those it takes; median over seeds.
 
         Infinite where half of the seeds do not get there, NaN where one of the two did not run or
         `other` diverged. Both are at their tuned rates, and seeds are compared with themselves.
+        `field` is "loss" or "validation_loss".
         """
-        target = (network[0], other)
-        mine, theirs = self.trainings(network), self.trainings(target)
+        mine, theirs = self.trainings(network), self.trainings((network[0], other))
         ratios = []
         for seed in sorted(mine.keys() & theirs.keys()):
-            t, loss = _curve(theirs[seed])
+            t, loss = _curve(theirs[seed], field)
             half = HALF * theirs[seed]["spec"]["steps"]
             if not len(t) or t[-1] < half:
                 continue
             level = float(np.exp(np.interp(half, t, np.log(np.maximum(loss, _TINY)))))
-            ratios.append(_first(*_curve(mine[seed]), level) / _first(t, loss, level))
+            if np.isfinite(level):
+                steps = _first(*_curve(mine[seed], field), level)
+                ratios.append(steps / _first(t, loss, level))
         return float(np.median(ratios)) if ratios else np.nan
 
     def seconds_ratio(self, network: Network, other: str = BATCH) -> float:
@@ -179,10 +181,12 @@ def _finished(outcome: dict[str, Any]) -> bool:
     return bool(outcome["status"] == "finished")
 
 
-def _curve(row: Row) -> tuple[np.ndarray, np.ndarray]:
+def _curve(row: Row, field: str) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, losses): of mini-batches at the middle of their steps, of validation at the end."""
     points = row["outcome"]["points"]
-    t = np.array([np.mean(point["steps"]) for point in points])
-    return t, np.array([point["loss"] for point in points], float)
+    spans = np.array([point["steps"] for point in points], float).reshape(-1, 2)
+    t = spans.mean(axis=1) if field == "loss" else spans[:, 1]
+    return t, np.array([point[field] for point in points], float)
 
 
 def _first(t: np.ndarray, loss: np.ndarray, level: float) -> float:

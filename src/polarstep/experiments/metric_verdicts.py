@@ -44,6 +44,25 @@ def as_fast(rows: Rows) -> Verdict:
     )
 
 
+def as_fast_on_new_images(rows: Rows) -> Verdict:
+    """The same by the loss on the validation images, which nothing is learned by heart from."""
+    metrics = rows.metrics
+    ratios = metrics.of_all(lambda n: metrics.steps_ratio(n, field="validation_loss"))
+    good, total = _count(ratios, lambda r: r <= _AS_FAST)
+    return _verdict(
+        "In its metric, a network without it is as fast on new images, too, step for step.",
+        _listed(
+            "Steps to the validation loss that batch normalization has half-way, over its own",
+            ratios,
+        ),
+        good,
+        total,
+        "The same with the loss on the validation images instead of that of the mini-batches, "
+        "which falls from epoch to epoch as images are learned by heart.",
+        "metric-training",
+    )
+
+
 def as_fast_in_time(rows: Rows) -> Verdict:
     """The same in seconds."""
     metrics = rows.metrics
@@ -58,7 +77,7 @@ def as_fast_in_time(rows: Rows) -> Verdict:
         numbers,
         good,
         total,
-        "The same with seconds of the processor instead of steps; those of a step are the median "
+        "As for steps, with seconds of the processor; those of a step are the median "
         "over all trainings. On these small networks most of them pass in calling operations.",
         "metric-training",
     )

@@ -76,6 +76,7 @@ _CHECKS: list[Callable[[Rows], Verdict]] = [
     halfspaces.not_fastest_on_real,
     deep.widens_rates,
     metric.as_fast,
+    metric.as_fast_on_new_images,
     metric.as_fast_in_time,
     metric.as_wide,
     metric.metric_matters,
