@@ -11,7 +11,7 @@ torch = pytest.importorskip(
 
 from torch import nn  # noqa: E402
 
-from polarstep.optim import LengthDirection, assignment  # noqa: E402
+from polarstep.optim import Diagnostics, LengthDirection, assignment  # noqa: E402
 from polarstep.optim.covariance import patches  # noqa: E402
 
 METRICS = ["covariance", "euclidean", "frobenius"]
@@ -411,6 +411,48 @@ def test_layers_of_many_inputs_are_stepped_in_the_euclidean_metric():
     whole = ended(covariance_inputs=0)
     torch.testing.assert_close(limited, euclidean)
     assert not torch.allclose(whole[0], euclidean[0])
+
+
+def test_lengths_start_when_inputs_were_seen_and_not_by_a_step_of_zero():
+    model = network()
+    optimizer = LengthDirection(model, 0.0, start_length=1.0, length_lr=0.0, rest_lr=0.0)
+    before = model[2].weight.detach().clone()
+    optimizer.lengths("2.weight")  # begins the state
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    torch.testing.assert_close(model[2].weight.detach(), before)
+    x = torch.randn(50, 6)
+    run(model, optimizer, x, steps=1)
+    sizes = (model[:2](x) @ model[2].weight.T).square().mean(0).sqrt()
+    assert (sizes - 1).abs().max() < 0.6  # other inputs than those that were seen, and damping
+    assert optimizer.lengths("2.weight").eq(1.0).all()
+
+
+@pytest.mark.parametrize("retraction", ["normalize", "none"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_direction_turns_further_than_is_allowed(metric, retraction):
+    model = network()
+    options = {"metric": metric, "retraction": retraction, "largest_angle": 0.1}
+    optimizer = LengthDirection(model, 3.0, **options)
+    watch = Diagnostics(optimizer)
+    x = torch.randn(20, 6)
+    for _ in range(5):
+        run(model, optimizer, x, steps=1)
+        for row in watch.read().values():
+            assert 0 < row["angle_max"] <= math.asin(0.1) + 1e-6
+
+
+def test_growing_vectors_turn_less_and_less():
+    model = network()
+    optimizer = LengthDirection(model, 0.5, retraction="none", refresh_every=2)
+    watch = Diagnostics(optimizer)
+    x, seen = torch.randn(20, 6), []
+    for _ in range(12):
+        run(model, optimizer, x, steps=1)
+        seen.append(watch.read()["2.weight"]["angle_mean"])
+    assert seen[0] == pytest.approx(math.atan(0.5), rel=0.5)  # of vectors of norm one
+    assert seen[-1] < 0.5 * seen[0]
 
 
 # --- what is refused ---------------------------------------------------------------------------

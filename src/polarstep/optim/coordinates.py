@@ -44,12 +44,9 @@ def any_zero(V: Tensor, group: Group) -> bool:
 def start(matrices: Matrices, state: State, group: Group) -> None:
     """Lengths and directions of W as it is, and moments of zero."""
     _read(matrices, state, group)
-    known = "root" in state
-    if group["start_length"] is not None and (known or group["metric"] == "euclidean"):
-        there = state["length"] > 0
-        state["length"] = torch.where(there, group["start_length"], state["length"])
-    if group["retraction"] == "none" and known and group["precondition"]:
+    if group["retraction"] == "none" and "root" in state and group["precondition"]:
         state["direction"] = rules.unit(state["direction"], whole=False)  # angles start at lr
+    state["unstarted"] = group["start_length"] is not None
     state["step"] = 0
     adam = group["direction"] == "adam"
     if adam or group["momentum"]:
@@ -63,6 +60,13 @@ def start(matrices: Matrices, state: State, group: Group) -> None:
             state[f"{key}_momentum"] = torch.zeros_like(state[key])
         if group["length"] == "adam":
             state[f"{key}_square"] = torch.zeros_like(state[key])
+
+
+def start_lengths(state: State, group: Group) -> None:
+    """Give all rows that are not zero the length that they are to start with."""
+    there = state["length"] != 0
+    state["length"] = torch.where(there, group["start_length"], state["length"])
+    state["unstarted"] = False
 
 
 def _read(matrices: Matrices, state: State, group: Group) -> None:

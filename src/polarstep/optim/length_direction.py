@@ -57,10 +57,10 @@ class LengthDirection(Optimizer):
         The gains' step, at the ``lr`` that is given here: where lr changes, it changes in
         proportion. None: lr.
     start_length : float, optional
-        What the rows' lengths are set to at the first step, for networks that are trained from
-        scratch: with 1 and the covariance metric every unit starts with a pre-activation of mean
-        square one, as under batch normalization. Default: they stay as they are. Layers whose
-        inputs are not seen by then stay too. (Salimans and Kingma 2016 start so from the first
+        What the rows' lengths are set to at the first step, or when the layer's inputs have been
+        seen: for networks that are trained from scratch. With 1 and the covariance metric every
+        unit starts with a pre-activation of mean square one, as under batch normalization. Default:
+        they stay as they are. (Salimans and Kingma 2016 start so from the first
         batch, and so do Mishkin and Matas, ICLR 2016.)
     gains : "row", "matrix" or "both", optional
         A gain for each row, for the whole matrix ("frobenius" only), or for rows and columns,
@@ -80,7 +80,11 @@ class LengthDirection(Optimizer):
         Whether the part of the gradient along U, which changes no direction, is taken off.
     retraction : "normalize" or "none"
         "none" lets the norm of the direction's vector v grow, W = g v/||v||, as published for
-        weight normalization and as in `polarstep.minimize`.
+        weight normalization and as in `polarstep.minimize`. In whitened coordinates v starts with
+        norm one; as it grows angles get smaller by themselves, the more so the larger lr is, so
+        that a wide range of lr does (Arora, Li and Lyu, ICLR 2019).
+    largest_angle : float, optional
+        A direction's step is at most this long, relative to its norm: angles of at most its arcsine.
     polar, polar_steps, polar_dtype
         Iteration, its number of steps, and what it computes in: `rules.polar_factor`.
     length_momentum, length_decay : float
@@ -162,6 +166,7 @@ class LengthDirection(Optimizer):
         eps: float = 1e-8,
         tangent: bool = True,
         retraction: str = "normalize",
+        largest_angle: float | None = None,
         polar: str = "muon",
         polar_steps: int = 5,
         polar_dtype: torch.dtype | None = None,
@@ -198,6 +203,7 @@ class LengthDirection(Optimizer):
             "eps": eps,
             "tangent": tangent,
             "retraction": retraction,
+            "largest_angle": largest_angle,
             "polar": polar,
             "polar_steps": polar_steps,
             "polar_dtype": polar_dtype,
@@ -341,9 +347,16 @@ class LengthDirection(Optimizer):
             for stack in self._stacks(group):
                 self._turn(group, stack)
             group["steps"] += 1
-            if wanted is not None:
-                wanted.fill_(group["steps"] % group["refresh_every"] == 0)
+            self._want(index)
         return loss
+
+    def _want(self, index: int) -> None:
+        """Whether inputs are gathered up to the next step: at every k-th, or if none were seen."""
+        if index not in self._wanted:
+            return
+        group = self.param_groups[index]
+        seen = any(self.state[p].get("covariance_weight", 0.0) > 0 for p in group["params"])
+        self._wanted[index].fill_(not seen or group["steps"] % group["refresh_every"] == 0)
 
     def _step_rest(self, group: dict[str, Any]) -> None:
         params = [p for p in group["params"] if p.grad is not None]
@@ -385,6 +398,8 @@ class LengthDirection(Optimizer):
                 self._begin(view, group)
             elif self._written.get(p) != _mark(p):
                 coordinates.take_over(view, state, group)
+            if state.get("unstarted") and self._may_start(p, group):
+                coordinates.start_lengths(state, group)
             V = state["direction"]
             if view.by_rows:  # in the same order on all ranks, whatever their parts are like
                 stacks[id(p),] = [p]
@@ -394,6 +409,11 @@ class LengthDirection(Optimizer):
                 yield stacks.pop(key)
             stacks.setdefault(key, []).append(p)
         yield from stacks.values()
+
+    def _may_start(self, p: Tensor, group: dict[str, Any]) -> bool:
+        """Whether lengths mean something yet, and this is a step: checkpoints begin by one of 0."""
+        seen = group["metric"] == "euclidean" or self.state[p].get("covariance_weight", 0.0) > 0
+        return seen and bool(local(p.grad).count_nonzero())
 
     def _turn(self, group: dict[str, Any], params: list[Tensor]) -> None:
         views = [self._view(p, group) for p in params]
@@ -546,9 +566,8 @@ class LengthDirection(Optimizer):
             for key, into in (("inputs", inputs.total), ("inputs_rows", inputs.rows)):
                 gathered = self.state[p].pop(key, None)
                 into.zero_() if gathered is None else into.copy_(gathered)
-        for index, wanted in self._wanted.items():
-            group = self.param_groups[index]
-            wanted.fill_(group["steps"] % group["refresh_every"] == 0)
+        for index in self._wanted:
+            self._want(index)
         self._written.clear()
 
 

@@ -59,6 +59,8 @@ def check(options: dict[str, Any]) -> None:
     whole_number(options["refresh_every"], WHO, "refresh_every", at_least=1)
     whole_number(options["covariance_rows"], WHO, "covariance_rows")
     whole_number(options["covariance_inputs"], WHO, "covariance_inputs")
+    if options["largest_angle"] is not None:
+        number(options["largest_angle"], WHO, "largest_angle", above=0)
     if options["start_length"] is not None:
         number(options["start_length"], WHO, "start_length", above=0)
         if options["metric"] == "frobenius":

@@ -79,7 +79,12 @@ def turn(
         )
         Q = Q if spread is None else spread.own(Q)
     Q = rules.scaled(_times_each(Q, Ls, counts), _angle(group), radius, polar=polar, whole=whole)
-    V = torch.add(V, Q, alpha=-float(group["lr"]) * factor)
+    lr = float(group["lr"]) * factor
+    if group["largest_angle"] is not None:
+        size, most = rules.norm(V, whole=whole), group["largest_angle"]
+        turned = abs(lr) * rules.norm(Q, whole=whole) / nonzero(size)
+        Q = Q * (most / nonzero(turned)).clamp_max(1.0)
+    V = torch.add(V, Q, alpha=-lr)
     on_sphere = V * (radius / nonzero(rules.norm(V, whole=whole)))
     new["direction"] = on_sphere if kept else V
 
