@@ -84,7 +84,8 @@ class LengthDirection(Optimizer):
         norm one; as it grows angles get smaller by themselves, the more so the larger lr is, so
         that a wide range of lr does (Arora, Li and Lyu, ICLR 2019).
     largest_angle : float, optional
-        A direction's step is at most this long, relative to its norm: angles of at most its arcsine.
+        A direction's step is at most this long, relative to its norm: angles of at most its
+        arcsine.
     polar, polar_steps, polar_dtype
         Iteration, its number of steps, and what it computes in: `rules.polar_factor`.
     length_momentum, length_decay : float
