@@ -82,7 +82,7 @@ OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
     "SGD": (sgd, 0.01),
 }
 WITH_BATCH_NORM = ("AdamW", "SGD", "Muon")
-SMALLEST = {("gpt", "SGD"): 0.04}
+SMALLEST = {("gpt", "SGD"): 0.04, ("mlp", "SGD"): 0.0025}
 
 
 def contestants(task: str) -> dict[str, tuple[Make, list[float]]]:

@@ -159,9 +159,10 @@ def draw(rows: list[Row], times: dict[str, Any], folder: Path, stem: str) -> Non
                 axes[2].plot(step * timed[name]["seconds"], loss, **style)
         axes[0].axhspan(lowest, lowest + NEAR, color="0.85", zorder=0)
         axes[0].set(xscale="log", xlabel="learning rate", ylabel="validation loss (mean of seeds)")
-        axes[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0].xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axes[0].xaxis.set_major_formatter("{x:g}")
         axes[0].xaxis.set_minor_formatter(NullFormatter())
+        axes[0].tick_params("x", labelsize=8)
         for ax, across in zip(axes[1:], ("step", "seconds of training"), strict=False):
             ax.set(xlabel=across, ylabel="validation loss (part of the set)")
         for ax in axes:
