@@ -429,6 +429,18 @@ def test_lengths_start_when_inputs_were_seen_and_not_by_a_step_of_zero():
     assert optimizer.lengths("2.weight").eq(1.0).all()
 
 
+def test_inputs_that_are_never_seen_are_spoken_of_once():
+    model = network()
+    optimizer = LengthDirection(model, 0.05)
+    model.eval()  # hooks count calls in training mode only
+    with pytest.warns(UserWarning, match="no layer's inputs were seen") as caught:
+        run(model, optimizer, torch.randn(20, 6), steps=3)
+    assert len(caught) == 1
+    model.train()
+    run(model, optimizer, torch.randn(20, 6), steps=1)
+    assert optimizer.state[model[2].weight]["covariance_weight"] > 0  # from now on they are
+
+
 @pytest.mark.parametrize("retraction", ["normalize", "none"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_direction_turns_further_than_is_allowed(metric, retraction):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ..validation import complaint, unknown, whole_number
 
@@ -212,7 +213,7 @@ def _natural(
         if isinstance(module, recurrent):
             blocks = 1 if key.startswith("weight_hr") else gates
             return Assigned(name, p, "direction", f"gates of a {kind}", blocks)
-    layers = tuple(module for module, key in owners if key == "weight")
+    layers = tuple(module for module, key in owners if key == "weight" and gathers(module))
     if key == "weight" and isinstance(module, (nn.Linear, _ConvNd)):
         if p is head:
             return Assigned(name, p, "adamw", "the head: the last layer", layers=layers)
@@ -296,7 +297,9 @@ def _layers(model: nn.Module | None, p: Tensor) -> tuple[nn.Module, ...]:
 
 def gathers(module: nn.Module) -> bool:
     """Whether the rows of this layer's weight multiply its inputs, or patches of them."""
-    return isinstance(module, (nn.Linear, _ConvNd)) and not isinstance(module, _ConvTransposeNd)
+    if isinstance(module, (_ConvTransposeNd, NonDynamicallyQuantizableLinear)):
+        return False  # the latter, of MultiheadAttention, is never called
+    return isinstance(module, (nn.Linear, _ConvNd))
 
 
 def check_real(entry: Assigned) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from torch.optim.adamw import adamw
 from torch.optim.optimizer import Optimizer
 
 from . import coordinates, covariance
-from .assignment import Assigned, Assignment, Override, bare, check_real, named_parameters
+from .assignment import WHO, Assigned, Assignment, Override, bare, check_real, named_parameters
 from .options import check, gains, no_such_parameter, refuse
 from .sharding import Matrices, local
 from .turning import angles, turn
@@ -233,6 +234,7 @@ class LengthDirection(Optimizer):
         self._wanted: dict[int, Tensor] = {}  # by the index of a group
         self._written: dict[Tensor, tuple] = {}
         self._angles: dict[str, Tensor] | None = None  # of the last step, on request
+        self._warned = False
         groups = _as_groups(params)
         named = [pair for group in groups for pair in _named(group["params"])]
         if not named:
@@ -345,11 +347,27 @@ class LengthDirection(Optimizer):
             wanted = self._wanted.get(index)
             if wanted is not None and wanted:
                 self._refresh(group)
+                self._warn_if_blind(group)
             for stack in self._stacks(group):
                 self._turn(group, stack)
             group["steps"] += 1
             self._want(index)
         return loss
+
+    def _warn_if_blind(self, group: dict[str, Any]) -> None:
+        """Say so once where there are gradients, but no layer's inputs were ever seen."""
+        watched = [p for p in group["params"] if p in self._inputs]
+        seen = any(self.state[p].get("covariance_weight", 0.0) > 0 for p in watched)
+        if self._warned or seen or not watched:
+            return
+        if any(p.grad is not None and bool(local(p.grad).count_nonzero()) for p in watched):
+            self._warned = True
+            warnings.warn(
+                f"{WHO}: no layer's inputs were seen, so that steps are in the Euclidean metric. "
+                "Build the optimizer before a compiled model is first called, and call the model "
+                "itself, in training mode.",
+                stacklevel=4,
+            )
 
     def _want(self, index: int) -> None:
         """Whether inputs are gathered up to the next step: at every k-th, or if none were seen."""
