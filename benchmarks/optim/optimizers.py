@@ -66,7 +66,7 @@ def ours(
 
 
 START = {"start_length": 1.0}
-GROWING = {"retraction": "none", "largest_angle": 0.1, **START}
+GROWING = {"retraction": "none", "largest_angle": 0.05, **START}
 ROWS = {"direction": "sgd", "angle": "each", **START}
 COVARIANCE = "covariance, polar"
 OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
