@@ -158,7 +158,17 @@ def test_evaluate(layout, dtype, tile):
         r = -y * s * loss.dphi(a)
         margins, g = np.full(n, np.nan), np.ones(d)
         found = kernels.evaluate(
-            laid_out(X, layout, dtype), centre, y, s, w, b, *kernels.code_of(loss), margins, False, g, tile
+            laid_out(X, layout, dtype),
+            centre,
+            y,
+            s,
+            w,
+            b,
+            *kernels.code_of(loss),
+            margins,
+            False,
+            g,
+            tile,
         )
         expected = [s @ loss.phi(a), r.sum(), s @ p, s @ np.square(p)]
         # Sums of float32 data are float64 sums: the tolerance is the same.
@@ -230,7 +240,7 @@ def test_a_feature_that_is_not_finite_shows_in_the_sums(value, layout):
         for loss in COMPILED:
             margins, g = np.empty(70), np.zeros(3)
             sums = kernels.evaluate(
-                laid_out(X, layout), np.zeros(3), y, s, at, b, *kernels.code_of(loss), margins, False, g,
-                64,
+                laid_out(X, layout), np.zeros(3), y, s, at, b, *kernels.code_of(loss), margins,
+                False, g, 64,
             )  # fmt: skip
             assert not (np.isfinite(sums[0]) and np.isfinite(g).all()), loss.name
