@@ -227,7 +227,8 @@ def measure(
                 if round_:
                     times[name].append(seconds)
                 else:
-                    seconds = timed(task)[0] if seconds < SAMPLE else seconds
+                    # The first call may load kernels: another one tells.
+                    seconds = timed(task)[0] if seconds < 50 * SAMPLE else seconds
                     repeats[name] = int(np.ceil(SAMPLE / seconds))
                 bar.update()
     bar.close()
