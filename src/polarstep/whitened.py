@@ -6,8 +6,8 @@ squares). Other data are close enough to that for a start:
 
 1. On a few thousand rows: the direction S^-1 u, then length and intercept by Newton's method on
    cached margins.
-2. On ever more rows, up to a twentieth or so of them: L-BFGS in the metric of a weighted Gram
-   matrix, to the accuracy that so many rows can have.
+2. On ever more rows, up to a twentieth or so of them (of sparse ones at once on a sixth): L-BFGS in
+   the metric of a weighted Gram matrix, to the accuracy that so many rows can have.
 3. On all rows: the weights of rare columns, one by one; then the same as before, in the metric of
    the last subsample, one read of X a step. Where that is slow, a Gram matrix of more rows replaces
    the metric, if it pays.
