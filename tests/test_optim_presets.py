@@ -248,7 +248,7 @@ def test_the_metric_of_the_inputs(shape):
             weight = 0.9 * weight + 0.1
             new = x.T @ x / len(x)
             average = new if average is None else average + 0.1 / weight * (new - average)
-            S = average + 0.1 * average.trace() / n * torch.eye(n, dtype=torch.float64)
+            S = average + 0.3 * average.trace() / n * torch.eye(n, dtype=torch.float64)
             values, vectors = torch.linalg.eigh(S)
             root = vectors / values.sqrt() @ vectors.T  # symmetric, unlike the optimizer's
             length = spheres(W if g is None else U)

@@ -174,7 +174,7 @@ def pictures(data: Path, steps: int, name: str) -> Task:
     return Task(name, steps, model, batches, validation, (head,))
 
 
-STEPS = {"gpt": 400, "mlp": 400, "mlp-bn": 400, "wide": 400, "wide-bn": 400}
+STEPS = {"gpt": 400, "mlp": 400, "mlp-bn": 400, "wide": 200, "wide-bn": 200}
 STEPS |= {"conv": 200, "conv-bn": 200}
 
 

@@ -176,7 +176,7 @@ class LengthDirection(Optimizer):
         length_decay: float = 0.0,
         positive: bool = False,
         precondition: bool = True,
-        damping: float = 0.1,
+        damping: float = 0.3,
         covariance_decay: float = 0.9,
         refresh_every: int = 10,
         covariance_rows: int = 1024,
