@@ -67,13 +67,11 @@ def ours(
 
 START = {"start_length": 1.0}
 GROWING = {"retraction": "none", "largest_angle": 0.05, **START}
-HALF = {"covariance_power": 0.5, "damping": 0.1, "refresh_every": 30, **START}
 ROWS = {"direction": "sgd", "angle": "each", **START}
 COVARIANCE = "covariance, polar"
 OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
     COVARIANCE: (partial(ours, **START), 0.005),
     "covariance, growing": (partial(ours, **GROWING), 0.02),
-    "covariance, half power": (partial(ours, **HALF), 0.01),
     "Muon": (partial(muon, momentum=0.9), 0.005),
     "euclidean, polar": (partial(ours, metric="euclidean", **START), 0.005),
     "AdamW": (adamw, 5e-4),

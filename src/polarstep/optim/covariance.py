@@ -192,15 +192,13 @@ def damped(S: Tensor, damping: float) -> Tensor:
     return S + ridge[:, None, None] * eye
 
 
-def factor(S: Tensor, damping: float, power: float = 1.0) -> tuple[Tensor, Tensor]:
+def factor(S: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     """(L, R) with L L^T the damped S and R = L^-T, so that x^T R has the identity as covariance.
 
-    With a power, L L^T = c (S/c)^power of the damped S, with c the mean of its eigenvalues. Where
-    rounding leaves no Cholesky factor, damping is raised until there is one.
+    Where rounding leaves S without a Cholesky factor, damping is raised until there is one.
     """
     for _ in range(20):
-        metric = damped(S, damping)
-        L, failed = torch.linalg.cholesky_ex(metric if power == 1 else _power(metric, power))
+        L, failed = torch.linalg.cholesky_ex(damped(S, damping))
         if not failed.any() and L.isfinite().all():
             break
         damping = max(10 * damping, torch.finfo(S.dtype).eps)
@@ -208,11 +206,3 @@ def factor(S: Tensor, damping: float, power: float = 1.0) -> tuple[Tensor, Tenso
     R = torch.linalg.solve_triangular(L.mT, eye, upper=True)
     # Row by row, as checkpoints hold them: another order would round otherwise.
     return L.contiguous(), R.contiguous()
-
-
-def _power(S: Tensor, power: float) -> Tensor:
-    """c (S/c)^power for positive definite S with c the mean of their eigenvalues."""
-    values, vectors = torch.linalg.eigh(S)
-    mean = values.mean(-1, keepdim=True)
-    values = mean * (values / mean).clamp_min(torch.finfo(S.dtype).eps) ** power
-    return (vectors * values.unsqueeze(-2)) @ vectors.mT

@@ -99,10 +99,6 @@ class LengthDirection(Optimizer):
     damping : float
         S + damping tr(S)/n I in the place of S: the more of it, the less are inputs whitened.
         Networks without any normalization take more of it (1) well.
-    covariance_power : float
-        A power in the place of the damped S, in units in which its mean eigenvalue is one: 1 is
-        batch normalization's metric, 0 the Euclidean one, 0.5 half-way between. Another than 1
-        needs eigenvalues where 1 needs a Cholesky factor.
     covariance_decay, refresh_every, covariance_rows : float, int, int
         The running average of S takes in the inputs of every ``refresh_every``-th step, with weight
         1 - covariance_decay; of each call at most ``covariance_rows`` inputs, spread out evenly; 0
@@ -182,7 +178,6 @@ class LengthDirection(Optimizer):
         positive: bool = False,
         precondition: bool = True,
         damping: float = 0.3,
-        covariance_power: float = 1.0,
         covariance_decay: float = 0.9,
         refresh_every: int = 10,
         covariance_rows: int = 1024,
@@ -220,7 +215,6 @@ class LengthDirection(Optimizer):
             "positive": positive,
             "precondition": precondition,
             "damping": damping,
-            "covariance_power": covariance_power,
             "covariance_decay": covariance_decay,
             "refresh_every": refresh_every,
             "covariance_rows": covariance_rows,
@@ -498,7 +492,7 @@ class LengthDirection(Optimizer):
             S = state.get("covariance")
             S = latest if S is None else torch.lerp(S, latest, share / weight)
             state["covariance"], state["covariance_weight"] = S, weight
-            L, R = covariance.factor(S, group["damping"], group["covariance_power"])
+            L, R = covariance.factor(S, group["damping"])
             coordinates.change(state, group, *((L[0], R[0]) if len(L) == 1 else (L, R)))
             inputs.total.zero_()
             inputs.rows.zero_()

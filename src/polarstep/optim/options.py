@@ -55,9 +55,6 @@ def check(options: dict[str, Any]) -> None:
         pair = options[name]
         if len(pair) != 2 or not all(0 <= number(b, WHO, name) < 1 for b in pair):
             raise ValueError(refuse(name, "be two numbers in [0, 1)", pair))
-    if number(options["covariance_power"], WHO, "covariance_power", at_least=0) > 1:
-        got = options["covariance_power"]
-        raise ValueError(refuse("covariance_power", "be a number from 0 to 1", got))
     whole_number(options["polar_steps"], WHO, "polar_steps", at_least=1)
     whole_number(options["refresh_every"], WHO, "refresh_every", at_least=1)
     whole_number(options["covariance_rows"], WHO, "covariance_rows")
