@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polarstep.experiments.images import find_cifar10, images
+from polarstep.experiments.data.images import find_cifar10, images
 from polarstep.nn import mlp
 
 SIZES = [3072, *[50] * 6, 10]

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import polarstep as ps
-from polarstep.experiments import datasets
+from polarstep.experiments.data import tables as datasets
 from polarstep.experiments.records import environment
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {

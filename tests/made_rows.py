@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from polarstep.experiments.analysis import Rows
-from polarstep.experiments.deep import ACTIVATIONS, LEVELS, NORMALIZATIONS, RATES
-from polarstep.experiments.halfspaces import RUNS, STARTS, VARIANTS
-from polarstep.experiments.metric import METHODS, first_rates
+from polarstep.experiments.deep.plan import ACTIVATIONS, LEVELS, NORMALIZATIONS, RATES
+from polarstep.experiments.halfspaces.plan import RUNS, STARTS, VARIANTS
+from polarstep.experiments.metric.plan import METHODS, first_rates
+from polarstep.experiments.report.rows import Rows
 
 
 def row(spec, outcome, preset="quick"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import polarstep as ps
-from polarstep import theory
+from polarstep.methods import theory
 from problems import two_class
 
 X, Y = two_class(n=20, d=3)

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import polarstep
-from polarstep.experiments import downloads, presets
+from polarstep.experiments import presets
 from polarstep.experiments.commands import polarstep as command
+from polarstep.experiments.data import downloads
 from polarstep.experiments.records import read_rows
 from small_runs import TINY
 
@@ -120,7 +121,7 @@ def test_rows_are_kept_or_set_aside_as_asked(tmp_path, tiny):
 
 
 def test_seeds_are_random_starts(tmp_path, tiny, monkeypatch):
-    from polarstep.experiments import halfspaces
+    from polarstep.experiments.halfspaces import plan as halfspaces
 
     for name in halfspaces.VARIANTS.keys() - {"softplus"}:
         monkeypatch.delitem(halfspaces.VARIANTS, name)
@@ -264,9 +265,10 @@ def test_downloads_without_the_extra_say_what_to_install(tmp_path):
 
 def test_modules_of_the_package_itself_are_not_taken_for_an_extra():
     broken = (
-        "import sys; sys.modules['polarstep.theory'] = None; import polarstep.cli as c; c.main()"
+        "import sys; sys.modules['polarstep.methods.theory'] = None; "
+        "import polarstep.cli as c; c.main()"
     )
     code, _, printed = python(broken, "--help")
     assert code == 1
     assert "pip install" not in printed
-    assert "polarstep.theory" in printed
+    assert "polarstep.methods.theory" in printed

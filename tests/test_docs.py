@@ -23,7 +23,7 @@ def test_functions_of_the_method_page_exist(name):
     assert callable(found) or found is not None
 
 
-@pytest.mark.parametrize("test", sorted(set(re.findall(r"`(tests/[\w.]+::\w+)`", METHOD))))
+@pytest.mark.parametrize("test", sorted(set(re.findall(r"`(tests/[\w./]+::\w+)`", METHOD))))
 def test_tests_of_the_method_page_exist(test):
     file, name = test.split("::")
     assert f"def {name}(" in (ROOT / file).read_text()

@@ -37,7 +37,7 @@ def test_what_needs_torch_is_there_when_it_is_asked_for(name):
 
 
 def test_minimize_is_the_function_whatever_was_imported_first():
-    done = python("import polarstep.loop, polarstep as ps; print(callable(ps.minimize))")
+    done = python("import polarstep.minimization, polarstep as ps; print(callable(ps.minimize))")
     assert done.stdout.strip() == "True"
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 import polarstep as ps
-from polarstep.steps import bisect, bracket
-from polarstep.theory import contraction, gradient_bound, rate_bound
+from polarstep.methods.steps import bisect, bracket
+from polarstep.methods.theory import contraction, gradient_bound, rate_bound
 from problems import ARCTAN, BOUNDED, LOSS_NAMES, population, populations, skewed
 
 ROUNDING = 1e-22  # where gaps end, once the direction is exact to rounding

@@ -40,7 +40,7 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 import polarstep as ps
-from polarstep.experiments import datasets
+from polarstep.experiments.data import tables as datasets
 
 TARGET = 1e-8
 FULL, QUICK = (2_000_000, 50), (80_000, 20)

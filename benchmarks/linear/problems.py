@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_classification
 
-from polarstep.experiments import datasets
+from polarstep.experiments.data import tables as datasets
 
 Data = tuple[Any, np.ndarray]
 QUICK = (5_000, 200)  # rows and columns at most with --quick

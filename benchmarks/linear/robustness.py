@@ -26,7 +26,7 @@ from sklearn.svm import LinearSVC
 from tqdm import tqdm
 
 import polarstep as ps
-from polarstep.experiments import datasets
+from polarstep.experiments.data import tables as datasets
 from problems import a9a
 
 matplotlib.use("Agg")

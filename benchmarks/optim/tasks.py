@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from polarstep.experiments.images import images
+from polarstep.experiments.data.images import images
 from polarstep.nn import mlp
 
 Batch = tuple[Tensor, Tensor]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..validation import complaint, look_up, number, whole_number
-from . import linear, products, sketch
+from . import products, sketch
+from . import separable as linear
 from .problem import WHO, NotSeparable, Problem, pair_of
 from .result import SCALES, Coupling
 

@@ -9,11 +9,15 @@ import click
 
 from .. import __version__
 from ..extras import require_torch
-from . import deep, downloads, halfspaces, metric, network
+from .data import downloads
+from .deep import plan as deep
+from .halfspaces import plan as halfspaces
+from .metric import plan as metric
 from .presets import PRESETS
 from .records import Record
-from .report import write_report
+from .report.page import write_report
 from .running import run_stages
+from .tanh_network import plan as network
 
 EXPERIMENTS = {"halfspaces": halfspaces, "network": network, "deep": deep, "metric": metric}
 

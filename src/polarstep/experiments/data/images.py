@@ -1,0 +1,215 @@
+"""Images for deep networks: CIFAR-10 where it is, scikit-learn's digits where it is not."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ...validation import complaint, whole_number
+
+_FOLDER = "cifar-10-batches-py"
+_TRAINING = [f"data_batch_{i}" for i in range(1, 6)]
+_TEST = "test_batch"
+_DIGITS_FOR_TRAINING = 1437  # of 1,797: four in five
+_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images in rows, scaled, and their classes 0, ..., n_classes - 1.
+
+    X (n, d) and X_test are float32, y (n,) and y_test int64. A row holds one channel after the
+    other, each row by row: 3 x 32 x 32 for CIFAR-10, 1 x 8 x 8 for the digits.
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    n_classes: int
+
+
+def image_data(folder: Path | None) -> str:
+    """The name of the images that the experiments use: "cifar10", or "digits" without it."""
+    return "digits" if find_cifar10(folder) is None else "cifar10"
+
+
+@lru_cache(maxsize=2)
+def images(folder: Path | None, n_train: int | None = None, n_test: int | None = None) -> Images:
+    """The images in a data folder, or the digits if it has none; read once, so leave them as is.
+
+    Every channel c is scaled to (x - m_c) / s_c with the mean m_c and the standard deviation s_c
+    of that channel over the training images returned; digits have one channel.
+
+    Parameters
+    ----------
+    folder
+        Data folder with CIFAR-10 (see `find_cifar10`), or None.
+    n_train, n_test
+        How many images, None or too large a number for all: always the same, chosen at random from
+        all batches, as many of each class as of every other (give or take one) while they last. A
+        smaller choice is part of a larger one.
+
+    Raises
+    ------
+    ValueError
+        If the files are not CIFAR-10's, for instance truncated, or a number is not positive.
+    TypeError
+        If a number is not whole.
+    OSError
+        If they cannot be read.
+    """
+    name = image_data(folder)
+    X, y, X_test, y_test = _cifar10(folder) if folder and name == "cifar10" else _digits()
+    train, test = _choice(y, n_train, "n_train"), _choice(y_test, n_test, "n_test")
+    X, X_test = _standardised(X[train], X_test[test], channels=3 if name == "cifar10" else 1)
+    return Images(name, X, y[train], X_test, y_test[test], n_classes=10)
+
+
+def _choice(y: np.ndarray, n: int | None, argument: str) -> np.ndarray:
+    """The rows of a balanced random choice, in ascending order."""
+    if n is None:
+        return np.arange(len(y))
+    n = whole_number(n, "images", argument, at_least=1)
+    order = np.random.default_rng(_SEED).permutation(len(y))
+    turn = np.empty(len(y), dtype=int)
+    for label in np.unique(y):
+        of_class = y[order] == label
+        turn[of_class] = np.arange(of_class.sum())
+    # The first image of every class, then the second of every class, ...
+    return np.sort(order[np.argsort(turn, kind="stable")[:n]])
+
+
+def _standardised(
+    X: np.ndarray, X_test: np.ndarray, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both in float32, less the mean and over the standard deviation of every channel of X."""
+    X, X_test = (x.astype(np.float32, order="C") for x in (X, X_test))
+    for c in range(channels):
+        rows, others = (x.reshape(len(x), channels, -1)[:, c] for x in (X, X_test))
+        mean = rows.mean(dtype=np.float64)
+        rows -= mean
+        std = np.sqrt(np.square(rows).mean(dtype=np.float64)) or 1.0  # a channel of one colour
+        rows /= std
+        others -= mean
+        others /= std
+    return X, X_test
+
+
+# --------------------------------------------------------------------------- digits
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(X, y, X_test, y_test) of scikit-learn's digits, shuffled the same way every time."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(_SEED).permutation(len(y))
+    train, test = order[:_DIGITS_FOR_TRAINING], order[_DIGITS_FOR_TRAINING:]
+    y = y.astype(np.int64)
+    return X[train], y[train], X[test], y[test]
+
+
+# --------------------------------------------------------------------------- CIFAR-10
+
+
+def find_cifar10(folder: Path | None) -> Path | None:
+    """CIFAR-10's folder in a data folder (in its cifar10 folder, in itself, or itself), if any.
+
+    One that lacks some of its files is found too: to read it is an error that says so.
+    """
+    if folder is None:
+        return None
+    candidates = [folder / "cifar10" / _FOLDER, folder / _FOLDER, folder]
+    files = [*_TRAINING, _TEST]
+    return next((c for c in candidates if any((c / file).is_file() for file in files)), None)
+
+
+def _cifar10(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(X, y, X_test, y_test) of CIFAR-10: X uint8 (n, 3072), y int64 (n,)."""
+    found = find_cifar10(folder) or folder
+    batches = [_batch(found / file, folder) for file in [*_TRAINING, _TEST]]
+    X, y = (np.concatenate(parts) for parts in zip(*batches[:-1], strict=True))
+    return X, y, *batches[-1]
+
+
+class _Stored:
+    """What takes the place of an array or of its type in a pickle: what is said of it, unused."""
+
+    arguments: tuple[Any, ...] = ()
+    state: Any = None
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def array(self) -> np.ndarray:
+        """The uint8 array that numpy wrote as (version, shape, type, by columns?, bytes)."""
+        _, shape, dtype, by_columns, content = self.state
+        if dtype.arguments[0] not in ("u1", b"u1"):
+            raise TypeError(f"it holds an array of {dtype.arguments[0]!r} instead of uint8")
+        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_columns else "C")
+
+
+class _Forbidden(pickle.UnpicklingError):
+    """A pickle names something that no array needs."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads numbers, text, lists, dictionaries and numpy's arrays; runs nothing that is named."""
+
+    _ADMITTED = frozenset(
+        {
+            ("numpy.core.multiarray", "_reconstruct"),  # numpy 1
+            ("numpy._core.multiarray", "_reconstruct"),  # numpy 2
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._ADMITTED:
+            raise _Forbidden(f"{module}.{name}")
+        return _Stored
+
+
+def _batch(path: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(X, y) of one file: a pickle of {b"data": uint8 (n, 3072), b"labels": n of 0, ..., 9, ...}.
+
+    Files with other than 10,000 images are welcome, so that checksums cannot be asked for. The
+    published files were written by Python 2, whose text is bytes here.
+    """
+
+    def refuse(got: str, must: str = "be a file of CIFAR-10, python version") -> NoReturn:
+        again = f"delete {path.parent} and run polarstep data fetch cifar10 --data {folder}"
+        advice = f"It is truncated or altered: {again}"
+        raise ValueError(complaint("cifar10", str(path), must, got, advice))
+
+    if not path.is_file():
+        refuse("nothing: there is no such file")
+    stored = path.read_bytes()
+    try:
+        content = _Unpickler(io.BytesIO(stored), encoding="bytes").load()
+        X, labels = content[b"data"].array(), content[b"labels"]
+    except _Forbidden as error:
+        refuse(f"one that asks for {error}, which was not run", "hold arrays, numbers and text")
+    except Exception as error:  # whatever a broken pickle makes of itself
+        refuse(f"{len(stored):,} bytes that cannot be read ({type(error).__name__}: {error})")
+    if X.ndim != 2 or X.shape[1] != 3 * 32 * 32 or not len(X):
+        refuse(f"shape {X.shape}", "hold b'data' of shape (n, 3072)")
+    must = f"hold {len(X):,} b'labels' from 0 to 9, one per image"
+    if not isinstance(labels, list) or len(labels) != len(X):
+        refuse(f"{len(labels):,}" if isinstance(labels, list) else type(labels).__name__, must)
+    for row, label in enumerate(labels):
+        if type(label) is not int or not 0 <= label < 10:
+            refuse(f"{label!r} at position {row}", must)
+    return X, np.array(labels, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Experiment II of the paper: deep networks with and without normalization."""

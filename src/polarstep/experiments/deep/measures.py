@@ -1,0 +1,201 @@
+"""What is measured at one iterate of a deep network. Needs PyTorch.
+
+Nothing here touches the network it is given: everything is computed on copies, in the mode that the
+network is trained in, so that batch normalization works with the statistics of the batch.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.parametrize import is_parametrized
+
+from ...curvature import coupling
+from .plan import COUPLING_ERROR, LAYERS, MIDDLE, STEP_FACTORS
+
+Data = tuple[Tensor, Tensor]
+_MIDDLE = LAYERS[MIDDLE - 1]
+
+
+def measure(model: nn.Sequential, data: Data, subset: Data, rate: float) -> dict[str, Any]:
+    """All measures at the weights of `model`, for gradient descent on `data` at a learning rate.
+
+    The coupling is that on `subset`.
+    """
+    loss, gradient = differentiate(model, data)
+    here, after = folded(model), folded(moved(model, gradient, rate))
+    return {
+        "weights": middle_coupling(here, subset, directions=False),
+        "directions": middle_coupling(here, subset, directions=True),
+        "shift": covariate_shift(here, after, data[0]),
+        **gradient_shift(here, after, data),
+        **roughness(model, data, loss, gradient, rate),
+    }
+
+
+def folded(model: nn.Sequential) -> nn.Sequential:
+    """A copy that computes the same function from plain weights.
+
+    Weight normalization, W_p = g_p v_p / ||v_p||, is a parameterization of W and none of the
+    function: as to W, and to its units' directions, the copy has the same derivatives.
+    """
+    return nn.Sequential(OrderedDict((n, _plain(layer)) for n, layer in model.named_children()))
+
+
+def _plain(layer: nn.Module) -> nn.Module:
+    if not isinstance(layer, nn.Linear) or not is_parametrized(layer):
+        return copy.deepcopy(layer)
+    sizes, weight = (layer.in_features, layer.out_features), layer.weight
+    # From "meta": initial weights would be drawn from torch's global random state.
+    plain = nn.Linear(*sizes, device="meta", dtype=weight.dtype).to_empty(device="cpu")
+    plain.load_state_dict({"weight": weight, "bias": layer.bias})
+    return plain
+
+
+def moved(model: nn.Sequential, gradient: dict[str, Tensor], distance: float) -> nn.Sequential:
+    """A copy with the parameters w - distance * gradient."""
+    result = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, parameter in result.named_parameters():
+            parameter.sub_(gradient[name], alpha=distance)
+    return result
+
+
+def differentiate(model: nn.Sequential, data: Data) -> tuple[float, dict[str, Tensor]]:
+    """(f, its gradient by name), on a copy because batch normalization notes its statistics."""
+    model = copy.deepcopy(model)
+    loss = cross_entropy(model(data[0]), data[1])
+    parameters = dict(model.named_parameters())
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    return loss.item(), dict(zip(parameters, gradients, strict=True))
+
+
+def middle_coupling(model: nn.Sequential, data: Data, *, directions: bool) -> dict[str, Any]:
+    """||d2f/dW_4 dW_i||_F for every layer i; ||W_i|| and the own block, to scale them by.
+
+    With `directions` the blocks are those by the units' directions u_p, W_p = g_p u_p, on their
+    spheres. Through batch normalization, where exact norms take many times as long, they are
+    estimates with a standard error of at most `COUPLING_ERROR`.
+
+    Source: Kohler et al., AISTATS 2019, section 5 (the blocks).
+    """
+    found = coupling(
+        model,
+        cross_entropy,
+        data,
+        row=_MIDDLE,
+        columns=LAYERS,
+        method="sketch" if _is_normalized(model) else "exact",
+        rtol=COUPLING_ERROR,
+        directions=directions,
+    )
+    return {
+        "raw": [digits(found[_MIDDLE, name]) for name in LAYERS],
+        "sizes": [digits(found.sizes[name]) for name in LAYERS],
+        "own": digits(found.own[_MIDDLE]),
+    }
+
+
+def _is_normalized(model: nn.Sequential) -> bool:
+    return any(isinstance(layer, nn.BatchNorm1d) for layer in model)
+
+
+def covariate_shift(before: nn.Sequential, after: nn.Sequential, X: Tensor) -> list[float]:
+    """How far the inputs of layers 2, 3, ... move when all layers below them make their step.
+
+    For every layer, with the mean m and the standard deviation s over the samples of each of its
+    inputs:
+
+        sqrt( sum (m' - m)^2 + (s' - s)^2 ) / sqrt( sum s^2 ).
+
+    Internal covariate shift in the sense of Ioffe and Szegedy, ICML 2015: the change of the
+    distribution of a layer's inputs, here of its first two moments.
+    """
+    pairs = zip(_layer_inputs(before, X), _layer_inputs(after, X), strict=True)
+    return [digits(_moment_shift(old, new)) for old, new in list(pairs)[1:]]
+
+
+def _layer_inputs(model: nn.Sequential, X: Tensor) -> list[Tensor]:
+    inputs = []
+    with torch.no_grad():
+        for layer in copy.deepcopy(model):
+            if isinstance(layer, nn.Linear):
+                inputs.append(X)
+            X = layer(X)
+    return inputs
+
+
+def _moment_shift(old: Tensor, new: Tensor) -> float:
+    moments = [(x.double().mean(0), x.double().std(0, correction=0)) for x in (old, new)]
+    (m, s), (m_new, s_new) = moments
+    moved_by = (m_new - m).square().sum() + (s_new - s).square().sum()
+    return float((moved_by / s.square().sum()).sqrt())
+
+
+def gradient_shift(before: nn.Sequential, after: nn.Sequential, data: Data) -> dict[str, float]:
+    """How the middle layer's gradient changes when all layers below it make their step.
+
+    With G its gradient before and G' after: ||G' - G|| / ||G|| and the cosine of G and G'.
+
+    Source: Santurkar et al., "How does batch normalization help optimization?", NeurIPS 2018,
+    definition 2.1 (there ||G' - G||, in networks with plain or batch-normalized layers).
+    """
+    below = copy.deepcopy(before)
+    stepped = after.state_dict()
+    below.load_state_dict(
+        {n: stepped[n] if _layer(n) < MIDDLE else p for n, p in before.state_dict().items()}
+    )
+    old, new = (differentiate(model, data)[1][_MIDDLE].double() for model in (before, below))
+    cosine = (old * new).sum() / (old.norm() * new.norm())
+    return {
+        "gradient_shift": digits(float((new - old).norm() / old.norm())),
+        "gradient_cosine": digits(float(cosine)),
+    }
+
+
+def _layer(name: str) -> int:
+    """The number in "linear3.weight" or "norm3.weight"."""
+    found = re.search(r"\d+", name)
+    assert found is not None
+    return int(found[0])
+
+
+def roughness(
+    model: nn.Sequential, data: Data, loss: float, gradient: dict[str, Tensor], rate: float
+) -> dict[str, list[float]]:
+    """How far the loss is from linear along the step, and the gradient from constant.
+
+    With d = t rate, for every t in `STEP_FACTORS`:
+
+        | f(w - d grad f) - (f - d ||grad f||^2) | / (d ||grad f||^2)    and
+        || grad f(w - d grad f) - grad f || / ||grad f||.
+
+    Source: Santurkar et al., NeurIPS 2018, section 3.1 (loss and gradient along the step).
+    """
+    size = _norm(gradient)
+    of_loss, of_gradient = [], []
+    for factor in STEP_FACTORS:
+        distance = factor * rate
+        there, gradient_there = differentiate(moved(model, gradient, distance), data)
+        descent = distance * size**2
+        change = {name: gradient_there[name] - g for name, g in gradient.items()}
+        of_loss.append(digits(abs(there - (loss - descent)) / descent if descent else np.nan))
+        of_gradient.append(digits(_norm(change) / size if size else np.nan))
+    return {"loss_roughness": of_loss, "gradient_roughness": of_gradient}
+
+
+def _norm(tensors: dict[str, Tensor]) -> float:
+    norms = [torch.linalg.vector_norm(t, dtype=torch.float64) for t in tensors.values()]
+    return float(torch.linalg.vector_norm(torch.stack(norms)))
+
+
+def digits(value: float) -> float:
+    """A number to six digits, which is what a figure needs."""
+    return float(f"{value:.6g}")

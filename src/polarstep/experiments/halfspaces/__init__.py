@@ -1,0 +1,1 @@
+"""Experiment I of the paper: learning halfspaces."""

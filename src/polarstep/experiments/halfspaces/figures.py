@@ -1,0 +1,286 @@
+"""Figures on halfspaces and on the one-hidden-layer network: rows -> SVG, one function each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..drawing import Figure, canvas, legend, short, svg
+from ..report.rows import Cell, Rows
+from .plan import PENALTY, RUNS, STARTS, VARIANTS
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+STYLES: dict[str, dict[str, Any]] = {
+    "gd": {"color": "#0072B2"},
+    "agd": {"color": "#E69F00"},
+    "wn": {"color": "#009E73"},
+    "bn": {"color": "#CC79A7"},
+    "gdnp": {"color": "#D55E00"},
+    "gdnp 1.9/L": {"color": "#000000"},
+    "gd 1/smoothness": {"color": "#56B4E9", "linestyle": "--"},
+}
+LABELS = {
+    "gd": "gd (tuned)",
+    "agd": "agd (tuned)",
+    "wn": "wn (tuned)",
+    "bn": "bn (tuned)",
+    "gdnp": "gdnp (1/L)",
+    "gdnp 1.9/L": "gdnp (1.9/L)",
+    "gd 1/smoothness": "gd (1/smoothness)",
+}
+_LOSS_COLORS = {
+    "softplus": "#0072B2",
+    "sigmoid": "#D55E00",
+    "normal_cdf": "#009E73",
+    "smooth_hinge": "#CC79A7",
+    "squared": "#E69F00",
+}
+_METRICS = {
+    "suboptimality": "suboptimality",
+    "grad_norm": "gradient norm (S⁻¹)",
+    "direction_gap": "direction gap ρ − ρ*",
+}
+_POINTS = 80  # per curve; more cannot be seen
+
+
+def halfspace_figures(rows: Rows) -> Iterator[Figure]:
+    """Every figure on halfspaces that the rows can fill."""
+    if rows.runs:
+        yield overview(rows)
+    if _kappas(rows):
+        yield population_gap(rows)
+        yield population_gradient(rows)
+    for data in dict.fromkeys(cell[0] for cell in rows.runs):
+        for variant in VARIANTS:
+            if (data, variant, "length 1") in rows.runs:
+                yield run_curves(rows, data, variant, against="iterations")
+                yield run_curves(rows, data, variant, against="passes")
+
+
+def overview(rows: Rows) -> Figure:
+    """The suboptimality at the end of every method on every problem."""
+    cells = list(rows.runs)
+    drawn, (axes,) = canvas(1, 1, width=11, height=4.2)
+    for place, name in enumerate(RUNS):
+        shift = (place - (len(RUNS) - 1) / 2) * 0.11
+        ends = [rows.curves(cell, name, "suboptimality")[:, -1] for cell in cells]
+        middle = np.array([np.median(e) for e in ends])
+        low, high = (np.array([np.quantile(e, q) for e in ends]) for q in (0.05, 0.95))
+        x = np.arange(len(cells)) + shift
+        color = STYLES[name]["color"]
+        axes.vlines(x, low, high, color=color, linewidth=1.2, alpha=0.6)
+        axes.plot(x, middle, "o", color=color, markersize=5, label=LABELS[name])
+    axes.set_yscale("log")
+    axes.set_ylabel("suboptimality at the end")
+    labels = ["\n".join(cell).replace(", ", ",\n") for cell in cells]
+    axes.set_xticks(range(len(cells)), labels, fontsize=7.5)
+    axes.grid(axis="x", visible=False)
+    for edge in np.arange(len(cells) - 1) + 0.5:
+        axes.axvline(edge, color="#dddddd", linewidth=0.8)
+    axes.set_xlim(-0.5, len(cells) - 0.5)
+    legend(drawn, axes, columns=7)
+    return Figure(
+        "overview",
+        "Every method on every problem",
+        "Suboptimality after all iterations: median (dot) and the middle 90% (bar) of the random "
+        "starts; lower is better, and values near 1e-13 are rounding. What to see: "
+        + _lowest_most_often(rows),
+        svg(drawn, "overview"),
+    )
+
+
+def _lowest_most_often(rows: Rows) -> str:
+    """For each data set, which methods end lowest and on how many problems."""
+    parts = []
+    for data in dict.fromkeys(cell[0] for cell in rows.runs):
+        cells = [cell for cell in rows.runs if cell[0] == data]
+        ends = [{name: rows.median(cell, name)[-1] for name in RUNS} for cell in cells]
+        wins = Counter(min(end, key=end.__getitem__) for end in ends)
+        won = ", ".join(f"{LABELS[name]} on {count}" for name, count in wins.most_common())
+        parts.append(f"of the {len(cells)} problems on {data}, ends lowest: {won}")
+    return "; ".join(parts) + "."
+
+
+def population_gap(rows: Rows) -> Figure:
+    """Direction gap against the bound of Theorem 1."""
+    kappas = _kappas(rows)
+    worst = max(o["worst_gap_ratio"] for k in kappas for _, o in _population(rows, k, "gdnp"))
+    drawn, panels = canvas(1, len(kappas), width=11, height=3.4)
+    for axes, kappa in zip(panels, kappas, strict=True):
+        for width, (spec, outcome) in zip(
+            (7.5, 5.5, 3.8, 2.2, 1.0), _population(rows, kappa, "gdnp"), strict=False
+        ):
+            t, gap = np.array(outcome["iteration"]), np.array(outcome["direction_gap"])
+            color = _LOSS_COLORS[spec["loss"]]
+            axes.plot(t, gap, color=color, linewidth=width, label=spec["loss"])
+            bound = np.array(outcome["gap_bound"])
+        axes.plot(t, bound, "k--", linewidth=1.2, label="Theorem 1's bound")
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=max(1e-30, min(gap.min(), bound.min()) / 10))
+        axes.set_title(f"κ = {kappa:g}")
+        axes.set_xlabel("iteration")
+    panels[0].set_ylabel("direction gap ρ − ρ*")
+    legend(drawn, panels[0], columns=6)
+    return Figure(
+        "population-gap",
+        "The direction, exactly: the gap against Theorem 1's bound",
+        "gdnp with step 1/L in the Gaussian population, where every integral is exact. What to "
+        "see: one curve, drawn once per loss with thinner and thinner pens, because the direction "
+        "does not depend on the loss; and where it lies against the dashed bound: at most "
+        f"{worst:.3f} of it, over all iterates after the start.",
+        svg(drawn, "population-gap"),
+    )
+
+
+def population_gradient(rows: Rows) -> Figure:
+    """Gradient norm against the bound of Theorem 2, and the length."""
+    kappas = _kappas(rows)
+    drawn, panels = canvas(2, len(kappas), width=11, height=5.8)
+    top, bottom = panels[: len(kappas)], panels[len(kappas) :]
+    for upper, lower, kappa in zip(top, bottom, kappas, strict=True):
+        for spec, outcome in _population(rows, kappa, "gdnp"):
+            t = np.array(outcome["iteration"])
+            color = _LOSS_COLORS[spec["loss"]]
+            upper.plot(t, outcome["grad_norm"], color=color, label=spec["loss"])
+            upper.plot(t, outcome["gradient_bound"], "--", color=color, linewidth=0.9, alpha=0.8)
+            lower.plot(t, outcome["length"], color=color)
+        for _, outcome in _population(rows, kappa, "gd"):
+            style: dict[str, Any] = {"color": "#777777", "linestyle": ":"}
+            label = "gd (sigmoid, 1/smoothness)"
+            upper.plot(outcome["iteration"], outcome["grad_norm"], label=label, **style)
+            lower.plot(outcome["iteration"], outcome["length"], **style)
+        upper.set_yscale("log")
+        lower.set_xscale("symlog", linthresh=1)
+        upper.set_title(f"κ = {kappa:g}")
+        lower.set_xlabel("iteration")
+    top[0].set_ylabel("gradient norm (S⁻¹)")
+    bottom[0].set_ylabel("length ‖w̃‖ in S")
+    legend(drawn, top[0], columns=6)
+    return Figure(
+        "population-gradient",
+        "Length and gradient, exactly: against Theorem 2's bound",
+        f"The same runs; sigmoid and normal_cdf with length penalty {PENALTY:g}, without which "
+        "they have no finite minimiser. Top: the gradient norm (solid) and its bound (dashed, same "
+        "colour); dotted, for comparison, gd with step 1/smoothness on the penalised sigmoid. "
+        "Bottom: the length, which ends where the slope along S⁻¹u vanishes.",
+        svg(drawn, "population-gradient"),
+    )
+
+
+def run_curves(rows: Rows, data: str, variant: str, against: str) -> Figure:
+    """Suboptimality, gradient norm and direction gap of every method, for both starts."""
+    starts = [start for start in STARTS if (data, variant, start) in rows.runs]
+    drawn, panels = canvas(len(starts), 3, width=11, height=2.9 * len(starts))
+    for i, start in enumerate(starts):
+        cell: Cell = (data, variant, start)
+        for j, (metric, label) in enumerate(_METRICS.items()):
+            axes = panels[3 * i + j]
+            for name in RUNS:
+                curves = rows.curves(cell, name, metric)
+                x = np.arange(curves.shape[1])
+                if against == "passes":
+                    x = np.median(rows.curves(cell, name, "passes"), axis=0)
+                shown = np.unique(np.linspace(0, curves.shape[1] - 1, _POINTS).astype(int))
+                low, middle, high = np.quantile(curves[:, shown], [0.05, 0.5, 0.95], axis=0)
+                axes.plot(x[shown], middle, label=LABELS[name], **STYLES[name])
+                color = STYLES[name]["color"]
+                axes.fill_between(x[shown], low, high, color=color, alpha=0.15, linewidth=0)
+            axes.set_yscale("log")
+            axes.set_title(label if i == 0 else "")
+            if i == len(starts) - 1:
+                axes.set_xlabel("iteration" if against == "iterations" else "passes over the data")
+            if j == 0:
+                axes.set_ylabel(f"start: {start}")
+    legend(drawn, panels[0], columns=7)
+    slug = f"{data}-{variant}".replace(", ", "-")
+    suffix = "" if against == "iterations" else "-passes"
+    return Figure(
+        f"runs-{slug}{suffix}",
+        f"{data}, {variant}" + (", against passes over the data" if suffix else ""),
+        f"Median and middle 90% of the random starts; top row from length 1, bottom row from "
+        f"length {STARTS['plateau']:g}. Suboptimality is against the lowest value that the "
+        "reference solver or any run found. The direction gap is against S⁻¹u, which is the best "
+        "direction of a Gaussian population; a sample's own best direction lies a little beside "
+        "it, so that this gap levels off. "
+        + (
+            "A pass is one product with X or its transpose. Every iteration of every method costs "
+            "two; bn and gdnp also use u and S, two more passes before the first iteration, which "
+            "are not drawn."
+            if suffix
+            else _what_to_see(rows, data, variant)
+        ),
+        svg(drawn, f"runs-{slug}{suffix}"),
+    )
+
+
+def _what_to_see(rows: Rows, data: str, variant: str) -> str:
+    """Which methods get furthest, in the numbers of these rows."""
+    parts = []
+    for start in STARTS:
+        cell = (data, variant, start)
+        if cell in rows.runs:
+            ends = {name: rows.median(cell, name)[-1] for name in RUNS}
+            best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+            parts.append(
+                f"from {start} {LABELS[best]} ends lowest ({short(ends[best])}) "
+                f"and {LABELS[worst]} highest ({short(ends[worst])})"
+            )
+    return "What to see: " + "; ".join(parts) + "."
+
+
+def _population(rows: Rows, kappa: float, method: str) -> list[tuple[dict, dict]]:
+    found = [(r["spec"], r["outcome"]) for r in rows.stage("population")]
+    chosen = [(s, o) for s, o in found if s["kappa"] == kappa and s["method"] == method]
+    return sorted(chosen, key=lambda pair: list(_LOSS_COLORS).index(pair[0]["loss"]))
+
+
+def _kappas(rows: Rows) -> list[float]:
+    """The condition numbers that gdnp has run on; an interruption may leave gd alone."""
+    population = rows.stage("population")
+    return sorted({r["spec"]["kappa"] for r in population if r["spec"]["method"] == "gdnp"})
+
+
+# --------------------------------------------------------------------------- the network
+
+
+def network_training(rows: Rows) -> Figure:
+    """f and |d_g f| over units and sweeps."""
+    drawn, (left, right) = canvas(1, 2, width=11, height=3.8)
+    for row in rows.network:
+        spec, trace = row["spec"], row["outcome"]["trace"]
+        if spec["loss"] == "squared":
+            continue
+        if spec["stage"] == "population":
+            label, color = "Gaussian population", "#000000"
+        elif spec["data"] == "gaussian":
+            label, color = "Gaussian sample", "#0072B2"
+        else:
+            label, color = spec["data"], "#D55E00"
+        step = np.arange(1, len(trace["fun"]) + 1)
+        left.plot(
+            [0, *step], [row["outcome"]["start"], *trace["fun"]], ".-", color=color, label=label
+        )
+        own = np.maximum(np.array(trace["slope"], float), 1e-18)
+        right.plot(step, trace["largest_slope"], ".-", color=color, label=label)
+        right.plot(step, own, "x", color=color, markersize=4, alpha=0.7)
+    for axes in (left, right):
+        axes.set_xlabel(f"unit trainings (one sweep is {3})")
+        axes.set_xticks(np.arange(0, axes.get_xlim()[1], 6))
+    left.set_ylabel("f")
+    right.set_ylabel("|∂f/∂g|")
+    right.set_yscale("log")
+    legend(drawn, left, columns=3)
+    return Figure(
+        "network",
+        "One hidden layer, unit by unit",
+        "Three tanh units, softplus, trained one after another by gdnp, then swept again. Left: f "
+        "falls with every unit of the first sweep. Right: dots are the largest |∂f/∂g| over all "
+        "units, crosses that of the unit just trained. What to see: each unit is critical when it "
+        "is trained, later units push the earlier lengths off their optimum, and further sweeps "
+        "bring the whole network to a critical point; on data, whose directions keep moving, "
+        "slower than in the population.",
+        svg(drawn, "network"),
+    )

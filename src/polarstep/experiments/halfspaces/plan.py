@@ -1,0 +1,252 @@
+"""Experiment I: learning halfspaces, in the exact population, on samples and on real data.
+
+Stages: exact population runs; an independent reference optimum of every problem; step sizes of the
+constant-step methods tuned per problem; the runs from random starts.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...losses import LOSSES
+from ...methods import theory
+from ...methods.objectives import GaussianHalfspace, Halfspace
+from ..data import tables as datasets
+from ..presets import Preset
+from ..records import Row
+from ..running import Spec, Stage
+from .reference import reference_optimum
+from .starts import random_start, run_from
+from .tuning import tune
+
+SEPARATION = 0.5  # u^T S^-1 u of the Gaussian problems: the best direction errs on 16 %
+PENALTY = 1e-3
+CAP = 20.0
+VARIANTS: dict[str, dict[str, Any]] = {
+    "softplus": {"loss": "softplus"},
+    "sigmoid, penalty": {"loss": "sigmoid", "length_penalty": PENALTY},
+    "sigmoid, cap": {"loss": "sigmoid", "max_length": CAP},
+}
+STARTS = {"length 1": 1.0, "plateau": CAP}  # ||wt_0||_S; far out the sigmoid is nearly flat
+TUNED = ("gd", "agd", "wn", "bn")
+# What is run from every random start: how it is called, and its method.
+RUNS = {
+    "gd": "gd",
+    "agd": "agd",
+    "wn": "wn",
+    "bn": "bn",
+    "gdnp": "gdnp",
+    "gdnp 1.9/L": "gdnp",
+    "gd 1/smoothness": "gd",
+}
+_POPULATION_SEED, _SAMPLE_SEED = 0, 1
+_POPULATION_POINTS = 200
+
+
+# --------------------------------------------------------------------------- what to run
+
+
+def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[Stage]:
+    """The stages of the experiment, in order."""
+    problems = _problems(preset, data)
+    places = [(problem, start) for problem in problems for start in STARTS]
+    n_seeds = preset.seeds if seeds is None else seeds
+
+    def references(rows: list[Row]) -> list[Spec]:
+        return [{"stage": "reference", "problem": problem} for problem in problems]
+
+    def tunings(rows: list[Row]) -> list[Spec]:
+        lowest = {_text(r["spec"]["problem"]): r["outcome"]["fun"] for r in _of(rows, "reference")}
+        return [
+            {
+                "stage": "tuning",
+                "problem": problem,
+                "start": start,
+                "method": method,
+                "reference": lowest[_text(problem)],
+            }
+            for problem, start in places
+            for method in TUNED
+        ]
+
+    def runs(rows: list[Row]) -> list[Spec]:
+        chosen = {
+            (_text(r["spec"]["problem"]), r["spec"]["start"], r["spec"]["method"]): r["outcome"][
+                "steps"
+            ]
+            for r in _of(rows, "tuning")
+        }
+        return [
+            {
+                "stage": "run",
+                "problem": problem,
+                "start": start,
+                "run": name,
+                "steps": chosen[_text(problem), start, name] if name in TUNED else {},
+                "seed": seed,
+            }
+            for problem, start in places
+            for name in RUNS
+            for seed in range(n_seeds)
+        ]
+
+    return [
+        ("halfspaces: population", lambda rows: _population_specs(preset)),
+        ("halfspaces: reference optima", references),
+        ("halfspaces: tuning steps", tunings),
+        ("halfspaces: runs", runs),
+    ]
+
+
+def _population_specs(preset: Preset) -> list[Spec]:
+    specs = []
+    for kappa, iterations in sorted(preset.population_iterations.items(), reverse=True):
+        common = {
+            "stage": "population",
+            "kappa": kappa,
+            "d": preset.population_dimension,
+            "separation": SEPARATION,
+            "iterations": iterations,
+            "seed": _POPULATION_SEED,
+        }
+        for name in LOSSES:
+            penalty = PENALTY if name in ("sigmoid", "normal_cdf") else 0.0
+            specs.append({**common, "loss": name, "length_penalty": penalty, "method": "gdnp"})
+        specs.append({**common, "loss": "sigmoid", "length_penalty": PENALTY, "method": "gd"})
+    return specs
+
+
+def _problems(preset: Preset, data: Path | None) -> list[Spec]:
+    gaussian = {
+        "data": "gaussian",
+        "n": preset.gaussian_samples,
+        "d": preset.gaussian_features,
+        "kappa": preset.gaussian_kappa,
+        "separation": SEPARATION,
+        "iterations": preset.gaussian_iterations,
+    }
+    real = {
+        "data": datasets.real_data(data),
+        "rows": preset.real_rows,
+        "iterations": preset.real_iterations,
+    }
+    return [{**place, "variant": variant} for place in (gaussian, real) for variant in VARIANTS]
+
+
+def _of(rows: list[Row], stage: str) -> list[Row]:
+    return [row for row in rows if row["spec"]["stage"] == stage]
+
+
+def _text(problem: Spec) -> str:
+    return json.dumps(problem, sort_keys=True)
+
+
+# --------------------------------------------------------------------------- how to run it
+
+
+def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
+    """The outcome of one run."""
+    if spec["stage"] == "population":
+        return _population_run(spec)
+    objective = _objective(_text(spec["problem"]), data)
+    iterations = spec["problem"]["iterations"]
+    if spec["stage"] == "reference":
+        return {**reference_optimum(objective), **_describe(objective)}
+    length = STARTS[spec["start"]]
+    if spec["stage"] == "tuning":
+        # Starts that no run uses: seeds of the runs count up from 0.
+        tuning_starts = [random_start(objective, 10_000 + k) for k in range(2)]
+        return tune(
+            objective,
+            spec["method"],
+            tuning_starts,
+            length,
+            iterations,
+            reference=spec["reference"],
+        )
+    options: dict[str, Any] = dict(spec["steps"])
+    if spec["run"] == "gdnp 1.9/L":
+        options["step_size"] = 1.9 / objective.moments.L
+    w0 = random_start(objective, spec["seed"])
+    result = run_from(objective, RUNS[spec["run"]], w0, length, iterations, **options)
+    trace = result.trace
+    return {
+        "status": result.status.name,
+        "n_iter": result.n_iter,
+        "n_passes": result.n_passes,
+        "seconds": round(float(trace.seconds[-1]), 4),
+        "fun": trace.fun,
+        "passes": trace.passes,
+        "grad_norm": _digits(trace.grad_norm),
+        "direction_gap": _digits(trace.direction_gap),
+    }
+
+
+@lru_cache(maxsize=8)
+def _objective(problem_text: str, data: Path | None) -> Halfspace:
+    problem = json.loads(problem_text)
+    if problem["data"] == "gaussian":
+        d, kappa = problem["d"], problem["kappa"]
+        u, S = datasets.gaussian_moments(d, kappa, problem["separation"], _POPULATION_SEED)
+        X, y = datasets.gaussian_sample(u, S, problem["n"], _SAMPLE_SEED)
+    else:
+        X, y = datasets.load(problem["data"], data, problem["rows"])
+    return Halfspace(X, y, **VARIANTS[problem["variant"]])
+
+
+def _describe(objective: Halfspace) -> dict[str, Any]:
+    """Facts about the data for the report."""
+    moments = objective.moments
+    n, d = objective.design.shape
+    facts = theory.check_assumptions(moments, objective.design, objective.labels)
+    return {
+        "n": n,
+        "d": d,
+        "rank": moments.rank,
+        "kappa": moments.condition_number,
+        "separation": -moments.rho_star,
+        "gaussian": facts.gaussian,
+        "assumptions": str(facts),
+    }
+
+
+def _population_run(spec: Spec) -> dict[str, Any]:
+    d, kappa = spec["d"], spec["kappa"]
+    u, S = datasets.gaussian_moments(d, kappa, spec["separation"], spec["seed"])
+    objective = GaussianHalfspace(u, S, spec["loss"], spec["length_penalty"])
+    w0 = np.random.default_rng(spec["seed"]).standard_normal(len(u))
+    iterations = spec["iterations"]
+    result = run_from(objective, spec["method"], w0, 1.0, iterations)
+    trace, moments = result.trace, objective.moments
+    gap, gradient = trace.direction_gap, trace.grad_norm
+    last = len(trace) - 1
+    gap_bound = theory.rate_bound(moments, gap[0], last)
+    gradient_bound = theory.gradient_bound(moments, gap[0], last, spec["loss"])
+    # Below these the iterates are rounding errors, of which the theorem says nothing.
+    later = np.arange(last + 1) > 0
+    gaps, gradients = later & (gap > 1e-24), later & (gradient > 1e-11)
+    shown = np.unique(np.geomspace(1, last + 1, _POPULATION_POINTS).astype(int)) - 1
+    return {
+        "status": result.status.name,
+        "seconds": round(float(trace.seconds[-1]), 4),
+        "worst_gap_ratio": float(np.max(gap[gaps] / gap_bound[gaps])),
+        "worst_gradient_ratio": float(np.max((gradient / gradient_bound)[gradients], initial=0)),
+        "iterates_checked": int(gaps.sum()),
+        "iteration": trace.iteration[shown],
+        "direction_gap": gap[shown],
+        "gap_bound": gap_bound[shown],
+        "grad_norm": gradient[shown],
+        "gradient_bound": gradient_bound[shown],
+        "length": trace.length[shown],
+        "fun": trace.fun[shown],
+    }
+
+
+def _digits(values: np.ndarray) -> list[float]:
+    """Values to six digits, which is what a figure needs."""
+    return [float(f"{value:.6g}") for value in values]

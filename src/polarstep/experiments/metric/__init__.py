@@ -1,0 +1,1 @@
+"""The experiment on plain networks trained in the metric of batch normalization."""

@@ -1,0 +1,1 @@
+"""Linear models with scikit-learn's interface, and the solver behind them."""

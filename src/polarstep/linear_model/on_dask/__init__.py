@@ -1,0 +1,1 @@
+"""Fitting linear models to Dask collections, whose rows stay on the workers."""

@@ -1,0 +1,385 @@
+"""Figures and the page: self-contained, well-formed, and drawn from whatever rows there are."""
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+from made_rows import (
+    attempts,
+    cell,
+    deep,
+    every_cell,
+    linear,
+    metric,
+    one_training,
+    population,
+    reference,
+    rows,
+    run,
+    training,
+    training_run,
+)
+from polarstep.experiments.drawing import short
+from polarstep.experiments.halfspaces.plan import RUNS
+from polarstep.experiments.report.figures import figures
+from polarstep.experiments.report.page import write_report
+from polarstep.experiments.report.verdicts import verdicts
+
+FACTS = {
+    "n": 100,
+    "d": 3,
+    "rank": 3,
+    "kappa": 10.0,
+    "separation": 0.5,
+    "gaussian": True,
+    "assumptions": "E[x] = 0: holds",
+    "grad_norm": 1e-9,
+    "length": 2.0,
+    "spread": 0.0,
+}
+CURVES = {name: linear(0.05 * (k + 1), 40) for k, name in enumerate(RUNS)}
+LOSSES = ("softplus", "sigmoid")
+
+
+def tuning(score=-3.0, data="gaussian"):
+    """The row of a tuning with one stable and one unstable attempt."""
+    made = reference(data=data)
+    spec = {**made["spec"], "stage": "tuning", "start": "length 1", "method": "wn"}
+    outcome = {
+        "steps": {"step_size": 1.0},
+        "factor": 1.0,
+        "length_factor": 4.0,
+        "stable": score is not None,
+        "edge": True,
+        "attempts": [[1.0, 4.0, score], [4.0, 4.0, None]],
+    }
+    return {**made, "key": "tuning" + data, "spec": spec, "outcome": outcome}
+
+
+def described(data="gaussian"):
+    """The row of a reference with the facts that the table of problems shows."""
+    return reference(data=data, **FACTS)
+
+
+POPULATION = [population(loss, k) for loss in LOSSES for k in (10, 100)]
+POPULATION += [population("sigmoid", k, method="gd") for k in (10, 100)]
+NETWORK = [training("softplus"), training("squared", idle=True)]
+NETWORK += [training("softplus", stage="data")]
+DEEP = deep(
+    {"batch": {"digits": 0.2, "cross": 0.3, "shift": 0.5}, "weight": {"cross": 0.9}}, seeds=2
+)
+METRIC = metric({"covariance, polar": {"digits": 0.2}, "AdamW": {"good": 4}}, seeds=2)
+DEEP_RUNS = [r for r in DEEP if r["spec"]["stage"] == "run"]
+
+
+def made_runs(**limits):
+    return [r for r in every_cell(CURVES, **limits) if r["spec"]["stage"] == "run"]
+
+
+def write(folder, made):
+    kinds = rows(*made)
+    for name in ("halfspaces", "network", "deep", "metric"):
+        lines = [json.dumps(r) + "\n" for r in getattr(kinds, name)]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Rows for every kind of figure."""
+    runs = made_runs(data=["gaussian"], variants=["softplus", "sigmoid, penalty"])
+    runs += made_runs(data=["breast_cancer"], variants=["softplus"])
+    made = [*POPULATION, described(), described("breast_cancer"), tuning(), *runs]
+    return rows(*made, *NETWORK, *DEEP, *METRIC)
+
+
+@pytest.fixture(scope="module")
+def drawn(full):
+    return list(figures(full))
+
+
+@pytest.fixture(scope="module")
+def page(full, tmp_path_factory):
+    return write(tmp_path_factory.mktemp("report"), full.all)
+
+
+@pytest.fixture(scope="module")
+def parsed(page):
+    return Page(page)
+
+
+class Page(HTMLParser):
+    """A page whose tags must nest; `tags` holds (tag, attributes), `text` what is read."""
+
+    VOID = frozenset({"meta", "br", "link", "img", "input", "hr"})
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(source)
+        self.close()
+        assert self.open == [], "tags left open"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> out of place at {self.getpos()}"
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    @property
+    def ids(self):
+        return [attrs["id"] for _, attrs in self.tags if "id" in attrs]
+
+    @property
+    def links(self):
+        """Where one may click to, within the page."""
+        return {attrs["href"].removeprefix("#") for tag, attrs in self.tags if tag == "a"}
+
+
+# --------------------------------------------------------------------------- figures
+
+
+def test_figures_have_ids_of_their_own(drawn):
+    ids = [figure.id for figure in drawn]
+    assert len(set(ids)) == len(ids)
+    assert ids[:3] == ["overview", "population-gap", "population-gradient"]
+    of_metric = ["metric-training", "metric-rates", "metric-angles"]
+    assert ids[-3:] == of_metric
+    ids = ids[:-3]
+    of_deep = [id for id in ids if id.startswith("deep-")]
+    assert ids[-len(of_deep) - 1] == "network"
+    assert of_deep == [
+        "deep-rates",
+        "deep-training",
+        "deep-coupling-relu",
+        "deep-coupling-relu-directions",
+        "deep-coupling-tanh",
+        "deep-coupling-tanh-directions",
+        "deep-controls",
+        "deep-loss",
+        "deep-explanations",
+    ]
+    # Every problem against iterations and against passes.
+    assert len(ids) - len(of_deep) == 4 + 2 * 3
+    for figure in drawn:
+        assert figure.title
+        assert figure.caption.endswith(".")
+
+
+def test_elements_of_different_figures_do_not_share_ids(drawn):
+    owners = Counter()
+    for figure in drawn:
+        svg = Page(figure.svg)
+        owners.update(set(svg.ids))
+        assert len(svg.ids) == len(set(svg.ids))
+        used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', figure.svg))
+        assert used, "curves are clipped and ticks are drawn by reference"
+        assert used <= set(svg.ids)
+    assert max(owners.values()) == 1
+
+
+def test_figures_are_labelled_images_without_dates(drawn):
+    for figure in drawn:
+        (_, attributes), *_ = Page(figure.svg).tags
+        assert attributes["role"] == "img"
+        assert attributes["aria-label"]
+        assert "<dc:date>" not in figure.svg
+
+
+def test_the_same_rows_draw_the_same_figures(full, drawn):
+    again = next(figures(full))
+    assert again == drawn[0]
+
+
+def test_every_figure_that_a_verdict_points_to_is_drawn(full, drawn):
+    pointed = {verdict.figure for verdict in verdicts(full)} - {None}
+    assert pointed <= {figure.id for figure in drawn}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.2, "0.2"), (1.0, "1"), (5e-8, "5e-8"), (1e-13, "1e-13"), (2e10, "2e10"), (150.0, "150")],
+)
+def test_short_numbers(value, text):
+    assert short(value) == text
+
+
+# --------------------------------------------------------------------------- the page
+
+
+def test_the_page_loads_nothing(page, parsed):
+    for tag, attributes in parsed.tags:
+        assert tag not in ("script", "link", "img", "iframe", "object", "embed", "base")
+        for name, value in attributes.items():
+            if name in ("src", "href", "xlink:href", "action", "data", "srcset"):
+                assert value.startswith("#")
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_the_ids_of_the_page_are_unique(parsed):
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_every_link_of_the_page_resolves(parsed, full):
+    assert parsed.links <= set(parsed.ids)
+    assert {verdict.figure for verdict in verdicts(full)} - {None} <= parsed.links
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        r"On Gaussian data the convergence is linear",
+        r"speeds up the real data",
+        r"BN and WN come close to GDNP",
+        r"batch normalization trains faster",
+        r"layers depend less on one another",
+        r"the dependence falls over time, without it stays high",
+        r"provably accelerate gradient descent on a non-convex problem",
+        r"length-direction decoupling, rather than less covariate shift or a smoother loss",
+        r"exponential rates on a structured non-convex problem",
+        r"change curvature and the dependence between layers",
+        r"carry over to deep, realistic networks",
+    ],
+)
+def test_every_finding_and_question_of_the_paper_is_answered(parsed, words):
+    text = re.sub(r"\s+", " ", parsed.text)
+    verdict = r"(holds in part|holds|does not hold|not measured)"
+    assert re.search(rf"{words}[^.?]*[.?]\s*{verdict}\s.*?Rule: ", text)
+
+
+def test_every_verdict_stands_with_its_rule(parsed, full):
+    badges = [a["class"] for tag, a in parsed.tags if "badge" in a.get("class", "")]
+    assert len(badges) == len(verdicts(full)) == parsed.text.count("Rule: ")
+    assert {badge.split()[1] for badge in badges} <= {"holds", "part", "fails", "unknown"}
+
+
+def test_the_page_tells_settings_and_steps(parsed):
+    assert "at the end of the coarse grid" in parsed.text
+    assert "E[x] = 0: holds" in parsed.text
+    assert "polarstep 0" in parsed.text  # the version that made the rows
+    assert "preset\nquick" in parsed.text
+    text = re.sub(r"\s+", " ", parsed.text)
+    assert "10 of the images" in text  # that the coupling was measured on
+    assert "6 attempts of the tuning, 0 runs" in text
+    assert "relu, batch: 0.001: 1.5," in text
+    assert "tanh, AdamW: 0.001: 0.2, 0.00316: 0.1," in text
+    assert "mini-batches of 5, 20 steps, 2 random starts" in text
+
+
+def test_what_stands_in_the_rows_is_escaped(tmp_path):
+    made = [described("<b>bold</b>"), tuning(data="<b>bold</b>"), *NETWORK]
+    made[0]["environment"] = {"polarstep": "<script>alert(1)</script>"}
+    made += made_runs(data=["<i>tilted</i>"], variants=["softplus"])
+    source = write(tmp_path, made)
+    tags = {tag for tag, _ in Page(source).tags}
+    assert not tags & {"b", "i", "script"}
+    assert "<script>alert(1)</script>" in Page(source).text
+
+
+# --------------------------------------------------------------------------- some of the rows
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        [described()],
+        [tuning(score=None)],
+        POPULATION,
+        POPULATION[:1],
+        [population("sigmoid", 10, method="gd")],
+        [population("sigmoid", 10), population("sigmoid", 100, method="gd")],
+        [run("gd", 1.0)],
+        [described(), *made_runs(data=["gaussian"], variants=["softplus"])[:-1]],
+        cell(CURVES, start="plateau")[1:],
+        cell(CURVES, data="breast_cancer", variant="sigmoid, cap")[1:],
+        NETWORK,
+        NETWORK[:1],
+        NETWORK[1:2],
+        NETWORK[2:],
+        attempts(),
+        attempts()[:-1],
+        DEEP[:102],
+        DEEP_RUNS,
+        DEEP[:103],
+        DEEP[:104],
+        DEEP[:-1],
+        deep({}, status="diverged"),
+        [*attempts(), training_run()],
+        [*attempts(), training_run(cross=None, own=None, shift=None, roughness=None)],
+        [*attempts(), training_run(cross=0.0, own=0.0, shift=0.0, gradient=0.0, roughness=0.0)],
+        [*attempts(normalization="batch"), training_run(normalization="batch")],
+        [*attempts(), training_run(data="cifar10")],
+        METRIC,
+        METRIC[:-1],
+        METRIC[:8],
+        [one_training()],
+        metric(status="diverged"),
+        metric({"batch normalization": {"status": "diverged"}}),
+        metric(data="cifar10"),
+        [*METRIC, one_training(data="cifar10")],
+    ],
+    ids=[
+        "reference",
+        "tuning without a stable step",
+        "population",
+        "population of one loss",
+        "population of gd alone",
+        "population, gd ahead",
+        "one run",
+        "runs but the last",
+        "one start",
+        "real data alone",
+        "network",
+        "network, softplus",
+        "network, squared",
+        "network, data",
+        "tuning of one network",
+        "tuning of one network but the last rate",
+        "tuning of all networks",
+        "deep runs without their tuning",
+        "one deep run",
+        "two deep runs",
+        "deep runs but the last",
+        "deep runs that diverged",
+        "one network at its own rate",
+        "what is measured is not finite",
+        "dead layers",
+        "batch normalization alone",
+        "tuned on other data",
+        "metrics",
+        "metrics but the last training",
+        "one sweep of the metrics",
+        "one training of the metrics",
+        "metrics, all diverged",
+        "metrics, batch normalization diverged",
+        "metrics on small pictures",
+        "metrics on other data",
+    ],
+)
+def test_any_rows_make_a_page(tmp_path, made):
+    """An interruption may leave any of them."""
+    parsed = Page(write(tmp_path, made))
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert parsed.links <= set(parsed.ids)
+
+
+def test_the_page_before_stays_until_the_new_one_is_whole(tmp_path):
+    first = write(tmp_path, NETWORK[:1])
+    (tmp_path / "report.html.part").mkdir()  # the new one cannot be written
+    with pytest.raises(OSError, match=r"report\.html\.part"):
+        write_report(tmp_path)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == first

@@ -1,0 +1,171 @@
+"""Experiments end to end at a tiny size: rows, resumption, verdicts, figures, report."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from polarstep.experiments.halfspaces import plan as halfspaces
+from polarstep.experiments.records import Record, key, read_rows
+from polarstep.experiments.report.page import write_report
+from polarstep.experiments.report.rows import Rows
+from polarstep.experiments.report.verdicts import verdicts
+from polarstep.experiments.running import run_stages
+from polarstep.experiments.tanh_network import plan as network
+from small_runs import TINY
+
+COMMAND = [sys.executable, str(Path(__file__).parents[1] / "small_runs.py")]
+
+
+def run(folder, n_jobs=1):
+    done = {}
+    for name, module in {"halfspaces": halfspaces, "network": network}.items():
+        stages = module.stages(TINY, None)
+        record = Record(folder, name)
+        done[name] = run_stages(stages, module.execute, record, "quick", None, n_jobs)
+    return done
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    run(folder)
+    return folder
+
+
+def outcomes(folder, name="halfspaces"):
+    """The rows by key, without what differs between two runs of the same thing."""
+    rows = {}
+    for row in read_rows(folder / f"{name}.jsonl"):
+        row["outcome"].pop("seconds", None)
+        rows[row["key"]] = (row["spec"], row["outcome"])
+    return rows
+
+
+# --------------------------------------------------------------------------- rows
+
+
+def test_every_run_is_a_row_with_its_settings_and_versions(results):
+    rows = list(read_rows(results / "halfspaces.jsonl"))
+    stages = [row["spec"]["stage"] for row in rows]
+    assert {s: stages.count(s) for s in set(stages)} == {
+        "population": 12,
+        "reference": 6,
+        "tuning": 48,
+        "run": 168,
+    }
+    for row in rows:
+        assert row["key"] == key(row["spec"])
+        assert row["spec"]["preset"] == "quick"
+        assert {"polarstep", "python", "numpy", "machine"} <= row["environment"].keys()
+    assert {row["spec"]["seed"] for row in rows if row["spec"]["stage"] == "run"} == {0, 1}
+
+
+def test_resuming_runs_nothing_again(results):
+    before = (results / "halfspaces.jsonl").read_bytes()
+    run(results)
+    assert (results / "halfspaces.jsonl").read_bytes() == before
+
+
+def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes(results, tmp_path):
+    stages = network.stages(TINY, None)
+    run_stages(stages, network.execute, Record(tmp_path, "network"), "quick", None, 2)
+    assert outcomes(tmp_path, "network") == outcomes(results, "network")
+
+
+# --------------------------------------------------------------------------- interruptions
+
+
+def cut_off(folder, how, n_jobs):
+    """Run the command, signal its process group after twenty rows; (exit code, output).
+
+    As every process holds the pipe, the output ends with the last of them: that it ends at all
+    says that no worker is left over.
+    """
+    arguments = ["reproduce", "halfspaces", "--out", folder, "--resume", "--jobs", n_jobs]
+    environment = {k: v for k, v in os.environ.items() if k != "POLARSTEP_DATA"}
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], env=environment, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    rows = folder / "halfspaces.jsonl"
+    deadline = time.monotonic() + 60
+    while not (rows.is_file() and rows.read_bytes().count(b"\n") >= 20):
+        if process.poll() is not None or time.monotonic() > deadline:
+            how = signal.SIGKILL  # and the rows will be found missing
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, how)
+    output = process.communicate(timeout=30)[0]
+    return process.returncode, output
+
+
+@pytest.mark.parametrize(
+    ("how", "n_jobs"), [(signal.SIGKILL, 2), (signal.SIGINT, 2), (signal.SIGINT, 1)]
+)
+def test_a_run_cut_off_leaves_whole_rows_and_resumes_to_the_same(results, tmp_path, how, n_jobs):
+    code, output = cut_off(tmp_path, how, n_jobs)
+    if how is signal.SIGINT:
+        assert code == 130
+        assert f"What was finished is in {tmp_path}; go on with --resume." in output
+        if n_jobs == 1:  # a worker that Ctrl-C meets while it starts or waits prints its own
+            assert "Traceback" not in output
+    else:
+        assert code == -signal.SIGKILL
+
+    path = tmp_path / "halfspaces.jsonl"
+    whole = path.read_bytes().rpartition(b"\n")[0] + b"\n"
+    kept = [json.loads(line) for line in whole.splitlines()]
+    assert 20 <= len(kept) < len(outcomes(results))
+    assert all(key(row["spec"]) == row["key"] for row in kept)
+    with path.open("ab") as file:  # as if a row had been cut short in its middle, too
+        file.write(whole[:300])
+    run(tmp_path)
+    assert path.read_bytes().startswith(whole), "what was finished is not run again"
+    assert outcomes(tmp_path) == outcomes(results)
+
+
+# --------------------------------------------------------------------------- verdicts, report
+
+
+def test_what_is_proved_holds(results):
+    found = [v for v in verdicts(Rows.read(results)) if v.claim.startswith("Theorem")]
+    assert len(found) == 2
+    assert {v.verdict for v in found} == {"holds"}
+
+
+class Page(HTMLParser):
+    """What a page loads, links to, and calls its own."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.loads = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag == "a":
+            self.links.append(values["href"])
+        if tag in ("script", "link", "img", "iframe") or "src" in values:
+            self.loads.append(tag)
+
+
+def test_the_report_stands_alone_and_its_links_resolve(results):
+    text = write_report(results).read_text()
+    page = Page(text)
+    assert page.loads == []
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
+    references = set(re.findall(r"url\(#([^)]+)\)|xlink:href=\"#([^\"]+)\"", text))
+    assert {a or b for a, b in references} <= set(page.ids)
+    for figure in ("overview", "population-gap", "runs-gaussian-softplus", "network"):
+        assert figure in page.ids

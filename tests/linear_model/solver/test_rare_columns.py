@@ -1,0 +1,76 @@
+"""Rare columns of sparse data: their weights are looked at one by one before all rows are used."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from polarstep import HalfspaceClassifier
+from polarstep.linear_model.solver.problem import Problem
+from polarstep.linear_model.solver.samples import Samples
+from polarstep.losses import LOSSES
+
+
+def rare_columns(n=400):
+    """Two common columns, and four of ones in 3 to 9 rows whose labels are all alike or mixed."""
+    rng = np.random.default_rng(3)
+    X = np.zeros((n, 6))
+    X[:, :2] = rng.standard_normal((n, 2))
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    for j, count in enumerate((3, 5, 7, 9), start=2):
+        rows = rng.choice(n, count, replace=False)
+        X[rows, j] = 1.0
+        y[rows] = 1.0 if j % 2 else y[rows]
+    return X, y
+
+
+@pytest.mark.parametrize("loss", ["softplus", "smooth_hinge", "squared"])
+def test_settling_minimises_by_each_rare_weight(loss):
+    X, y = rare_columns()
+    n, d = X.shape
+    samples = Samples(sp.csr_array(X), y, np.full(n, 1.0 / n), X.mean(axis=0), LOSSES[loss], 1)
+    problem = Problem(samples, np.full(d, 1e-4), True)
+    w, b = np.array([0.5, -0.2, 0.1, 0.0, 3.0, -1.0]), 0.3
+    share = 24.5 / samples.X.nnz  # the four of them
+    new, moved_b, margins = samples.settle(w, b, problem.l2_penalty, share)
+    np.testing.assert_array_equal(new[:2], w[:2])
+    assert (new[2:] != w[2:]).all()
+    np.testing.assert_allclose(margins, problem.evaluate(np.append(new, moved_b)).margins)
+    # The intercept of features that are not centred stays: other rows don't notice.
+    untouched = (X[:, 2:] == 0).all(axis=1)
+    before = problem.evaluate(np.append(w, b)).margins
+    np.testing.assert_allclose(margins[untouched], before[untouched], rtol=1e-12)
+    sums, _ = samples.evaluate(new, moved_b)
+    slopes = sums.by_w + X.mean(axis=0) * sums.by_b + problem.l2_penalty * new  # b goes along
+    start = samples.evaluate(w, b)[0]
+    slopes_before = start.by_w + X.mean(axis=0) * start.by_b + problem.l2_penalty * w
+    disjoint = [j for j in range(2, 6) if (X[X[:, j] != 0][:, 2:].sum(axis=1) == 1).all()]
+    assert len(disjoint) >= 2
+    for j in disjoint:  # a later column of the same rows would move it again
+        assert abs(slopes[j]) <= 0.02 * abs(slopes_before[j]) + 1e-12
+
+
+def test_settling_all_columns_again_and_again_ends_at_the_optimum():
+    X, y = rare_columns()
+    n, d = X.shape
+    samples = Samples(sp.csr_array(X), y, np.full(n, 1.0 / n), np.zeros(d), LOSSES["softplus"], 1)
+    alpha = np.full(d, 1e-3)
+    w = np.zeros(d)
+    for _ in range(100):
+        w, b, _ = samples.settle(w, 0.0, alpha, 1.0)
+        assert b == 0.0
+    sums, _ = samples.evaluate(w, 0.0)
+    np.testing.assert_allclose(sums.by_w + alpha * w, 0.0, atol=1e-10)
+
+
+def test_labels_all_alike_in_rare_columns_cost_no_steps():
+    rng = np.random.default_rng(0)
+    n = 20_000
+    common = sp.random_array((n, 60), density=0.2, rng=rng, format="csr")
+    rows = rng.permutation(n)[:200].reshape(20, 10)
+    rare = sp.csr_array((np.ones(200), (rows.ravel(), np.repeat(np.arange(20), 10))), shape=(n, 20))
+    X = sp.hstack([common, rare], format="csr")
+    y = np.where(common @ rng.standard_normal(60) + rng.logistic(size=n) > 0, 1, 0)
+    y[rows.ravel()] = 1
+    model = HalfspaceClassifier(C=1000, tol=1e-8).fit(X, y)
+    assert model.coef_[0, 60:].min() > 3  # far from the start, at 0
+    assert model.n_iter_[0] <= 6
