@@ -18,10 +18,12 @@ $(READY): pyproject.toml constraints.txt
 test: lint  ## check style and types, run all tests (figures, command line and README included)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-lint: $(READY)  ## style and types only
+lint: $(READY)  ## check style, types, the direction of imports and public docstrings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/docstrings.py
 
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix
