@@ -116,8 +116,6 @@ class Result:
     gap : float
         What is left to gain, as a share: an estimate from above of (f(x) - f*)/|f(x)|, near a
         local minimum f*. Only of the method whitened; NaN of the others.
-    guarantee : str
-        What Theorem 2 promises on such data, where they look Gaussian; else empty.
     """
 
     x: np.ndarray
@@ -131,7 +129,6 @@ class Result:
     trace: Trace
     method: str
     gap: float = float("nan")
-    guarantee: str = ""
 
     @property
     def success(self) -> bool:

@@ -165,4 +165,9 @@ def signs(
         got = f"{len(values)} different values ({shown}, ...)"
         advice = "For real-valued targets use LeastSquares."
         raise ValueError(complaint(who, "y", "hold exactly two different values", got, advice))
-    return np.where(labels == values[1], 1.0, -1.0)
+    return plus_minus_one(labels == values[1])
+
+
+def plus_minus_one(positive: np.ndarray) -> np.ndarray:
+    """Return +1.0 where an array of booleans is true, and -1.0 elsewhere."""
+    return np.where(positive, 1.0, -1.0)

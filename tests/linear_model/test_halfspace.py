@@ -616,10 +616,12 @@ BAD = {
     "overflow": ({}, (1e300 * X, Y), ValueError, "`X` must.*reasonable size.* Rescale"),
     "one class": ({}, (X, np.ones(300)), ValueError, "`y` must hold two classes.* 1 class"),
     "weights leave one class": ({}, (X, Y, Y), ValueError, "`y` must hold two classes"),
-    "negative weights": ({}, (X, Y, -WEIGHT), ValueError, "Negative.*sample_weight"),
+    "negative weights": ({}, (X, Y, -WEIGHT), ValueError, "`sample_weight` must.*>= 0.*; got -"),
     "no weight": ({}, (X, Y, 0 * WEIGHT), ValueError, "(?i)weight"),
-    "nan weight": ({}, (X, Y, np.full(300, np.nan)), ValueError, "sample_weight.*NaN"),
-    "few weights": ({}, (X, Y, WEIGHT[:-1]), ValueError, "sample_weight"),
+    "nan weight": ({}, (X, Y, np.full(300, np.nan)), ValueError, "`sample_weight`.*finite.*nan"),
+    "few weights": (
+        {}, (X, Y, WEIGHT[:-1]), ValueError, r"`sample_weight` must .*300.*; got shape \(299,\)"
+    ),
     "nan label": ({}, (X, np.where(np.arange(300) == 3, np.nan, Y)), ValueError, "y contains NaN"),
     "real y": ({}, (X, SCORE), ValueError, "continuous"),
     "few labels": ({}, (X, Y[:-1]), ValueError, "inconsistent"),

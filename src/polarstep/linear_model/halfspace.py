@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,27 +15,29 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..design import Design
 from ..losses import MarginLoss, margin_loss
-from ..methods import theory
 from ..methods.objectives import Halfspace
 from ..methods.table import METHODS
 from ..minimization import minimize
-from ..moments import Moments
 from ..result import Progress, Result, Status
-from ..validation import complaint, flag, look_up, number, whole_number
+from ..validation import complaint, flag, look_up, number, plus_minus_one, whole_number
+from .centring import approximate_centre, shift_far_columns
+from .labels import (
+    check_sample_weight,
+    class_factors,
+    encode_labels,
+    require_two_classes,
+    solver_labels,
+)
 from .on_dask import reading as dask_collections
 from .solver import whitened
 from .solver.problem import NotFinite, Problem
-from .solver.samples import Samples, class_factors, nearer
+from .solver.samples import Samples
 
 _WHO = "HalfspaceClassifier"
-_LOOK_FROM = 20_000_000  # values of X: from there on a look at its distribution costs nothing
-_CENTRE_ROWS = 500  # the mean of so many is a good centre; any centre gives the same optimum
-_FEW_COLUMNS = 1_000  # of which a metric sees how far from the mean the centre is
 
 
 def _gives_probabilities(self: HalfspaceClassifier) -> bool:
@@ -94,9 +95,8 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
     intercept_ : ndarray, shape (1,) or (n_classes,)
     n_iter_ : ndarray, shape (1,) or (n_classes,)
     result_ : Result, or a list of one a class
-        Status, advice, trace, passes over the data, the estimated suboptimality; and what
-        Theorem 2 promises of gdnp, where the data are large, dense and look Gaussian (for others
-        ask `theory.check_assumptions`). Its x is (w, b) for features centred near their means.
+        Status, advice, trace, passes over the data, the estimated suboptimality. Its x is (w, b)
+        for features centred near their means.
     n_features_in_, feature_names_in_
 
     Notes
@@ -176,11 +176,10 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         total = float(len(codes) if weight is None else weight.sum())
         if self.method != "whitened":
             return self._fit_by_paper(X, codes, weight, total, loss)
-        binary = len(self.classes_) == 2
-        labels = np.where(codes == 1, 1.0, -1.0) if binary else codes.astype(float)
+        labels = solver_labels(codes, len(self.classes_))
         share = np.full(len(codes), 1.0 / total) if weight is None else weight / total
-        centre = _centre(X) if self.fit_intercept else np.zeros(X.shape[1])
-        near, rest = nearer(X, centre) if self.fit_intercept else (X, centre)
+        centre = approximate_centre(X) if self.fit_intercept else np.zeros(X.shape[1])
+        near, rest = shift_far_columns(X, centre) if self.fit_intercept else (X, centre)
         samples = Samples(near, labels, share, rest, loss, effective_n_jobs(self.n_jobs))
         return self._fit_samples(samples, centre, total)
 
@@ -219,12 +218,10 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
                 X = sp.csr_array(parts, shape=X.shape)
         elif not (X.flags.c_contiguous or X.flags.f_contiguous):
             X = np.ascontiguousarray(X)
-        self.classes_, codes = _encode(y)
+        self.classes_, codes = encode_labels(y)
         weight, present = None, len(self.classes_)
         if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
-            )
+            weight = check_sample_weight(sample_weight, len(codes), _WHO)
         if self.class_weight is not None:
             sums = np.bincount(codes, weight, minlength=len(self.classes_))
             factors = class_factors(self.class_weight, self.classes_, sums, _WHO)[codes]
@@ -234,10 +231,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
                 kept = np.flatnonzero(weight)
                 X, codes, weight = X[kept], codes[kept], weight[kept]
             present = len(np.unique(codes))
-        if present < 2:
-            got = f"{present} class of positive weight"
-            advice = "A classifier can't be trained on one class."
-            raise ValueError(complaint(_WHO, "y", "hold two classes or more", got, advice))
+        require_two_classes(present, _WHO)
         return X, codes, weight
 
     def _check_method_on_dask(self) -> None:
@@ -265,7 +259,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             except NotFinite:
                 samples.refuse_what_is_not_finite(_WHO)
                 raise
-            results.append(replace(result, guarantee=_guarantee(each)))
+            results.append(result)
             if result.status is Status.interrupted:
                 break
         return self._take(results, centre)
@@ -283,7 +277,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         alpha = 1.0 / (self.C * total)
         design = Design(X, sample_weight=weight, who=_WHO)
         for k in [1] if binary else range(len(self.classes_)):
-            y = np.where(codes == k, 1.0, -1.0)
+            y = plus_minus_one(codes == k)
             objective = Halfspace(
                 design, y, loss, l2_penalty=alpha, intercept=True, sample_weight=weight
             )
@@ -381,18 +375,6 @@ def _probabilities(scores: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------- parts of fit
 
 
-def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sorted classes and the index of each label; two numbers are told without sorting."""
-    if y.dtype.kind in "iubf" and len(y):
-        low, high = y.min(), y.max()
-        upper = y == high
-        whole = float(low).is_integer() and float(high).is_integer()
-        if whole and low < high and np.count_nonzero(upper) + np.count_nonzero(y == low) == len(y):
-            return np.array([low, high]), upper.astype(np.intp)
-    check_classification_targets(y)
-    return np.unique(y, return_inverse=True)
-
-
 def _remember_names(model: HalfspaceClassifier, X: Any) -> None:
     """The column names of a Dask data frame, as scikit-learn keeps those of others."""
     if hasattr(X, "columns"):
@@ -409,37 +391,6 @@ def _check_names(model: HalfspaceClassifier, X: Any) -> None:
     if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
         must = "have the columns that fit saw, in their order"
         raise ValueError(complaint(_WHO, "X", must, ", ".join(map(str, X.columns))))
-
-
-def _centre(X: Any) -> np.ndarray:
-    """The mean of some rows, about the first: exact for constant columns.
-
-    In a metric that is but a diagonal, an error of the mean of m rows is a direction of curvature
-    1 + d/m, so that many columns need many rows.
-    """
-    n, d = X.shape
-    step = max(1, n // (_CENTRE_ROWS if d <= _FEW_COLUMNS else 20 * d))
-    if sp.issparse(X):
-        few = step > 1 and d <= _FEW_COLUMNS  # any rows will do, and the first are next to free
-        rows = X[:_CENTRE_ROWS] if few else X if step == 1 else X[::step]
-        return np.asarray(rows.mean(axis=0), float).ravel()
-    rows = X[::step]
-    origin = rows[0].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # the first pass says what is not finite
-        return origin + (rows - origin).mean(axis=0)
-
-
-def _guarantee(stages: list[Problem]) -> str:
-    """What Theorem 2 promises of gdnp on large dense data that look Gaussian; else nothing."""
-    few, all_rows = stages[0].samples, stages[-1].samples
-    if all_rows.is_sparse or all_rows.size < _LOOK_FROM or all_rows.d > 300:
-        return ""
-    if not isinstance(few, Samples) or few.weight.max() > 2 * few.weight.min():
-        return ""
-    step = max(1, few.n // 1_000)
-    X, y = few.X[::step], few.y[::step]
-    check = theory.check_assumptions(Moments.from_data(X, y), X, y, n_directions=2)
-    return check.guarantees["Theorem 2 (halfspaces)"] if check.gaussian else ""
 
 
 def _printer(k: int) -> Callable[[Progress], None]:

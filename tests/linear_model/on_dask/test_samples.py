@@ -378,12 +378,6 @@ def test_read_only_blocks():
     assert there.evaluate(w, 0.1)[0].value == pytest.approx(here.evaluate(w, 0.1)[0].value)
 
 
-def test_classes_of():
-    assert reading.classes_of(da.from_array(Y, chunks=100)).tolist() == [0, 1]
-    names = da.from_array(np.array(["b", "a", "b", "cc"], object), chunks=3)
-    assert reading.classes_of(names).tolist() == ["a", "b", "cc"]
-
-
 def test_is_dask():
     assert reading.is_dask(da.zeros(3))
     assert reading.is_dask(X, da.zeros(3))
@@ -395,7 +389,7 @@ def test_dask_is_imported_when_it_is_needed_only():
         "import sys, numpy as np; from polarstep.linear_model.on_dask import reading;"
         "assert not reading.is_dask(np.zeros(3)); assert 'dask' not in sys.modules;"
         "sys.modules['dask'] = None; sys.modules['dask.array'] = None\n"
-        "try: reading.classes_of(np.zeros(3))\n"
+        "try: reading.from_dask(np.zeros((3, 1)), np.zeros(3), loss=None, intercept=True)\n"
         "except ModuleNotFoundError as error: assert \"'polarstep[dask]'\" in str(error), error\n"
         "else: raise AssertionError\n"
     )

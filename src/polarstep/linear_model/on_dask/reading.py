@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from ...extras import require_dask
 from ...losses import MarginLoss
 from ...validation import complaint
-from ..solver.samples import class_factors
+from ..labels import class_factors, require_two_classes, solver_labels
 from .samples import DaskSamples, Each, Parts, census_of, chained, combined, dask, tasks
 
 _MOST_CLASSES = 1_000
@@ -89,10 +89,7 @@ def from_dask(
         check_classification_targets(tally.classes)
     factors = class_factors(class_weight, tally.classes, tally.weights, who)
     total = float(tally.weights @ factors)
-    if np.count_nonzero(tally.weights * factors) < 2:
-        got = f"{np.count_nonzero(tally.weights * factors)} class of positive weight"
-        advice = "A classifier can't be trained on one class."
-        raise ValueError(complaint(who, "y", "hold two classes or more", got, advice))
+    require_two_classes(int(np.count_nonzero(tally.weights * factors)), who)
 
     chosen = tally.classes, factors / total, tally.unit
     selected = tasks("selected", _selected, y, weight, *chosen).persist()
@@ -131,13 +128,6 @@ def map_rows(function: Callable[..., Any], X: Any, *arguments: Any, columns: int
             shape["new_axis"] = 1
     like = np.empty((0,) if columns == 1 else (0, columns))
     return array.map_blocks(function, *arguments, dtype=np.float64, meta=like, **shape)
-
-
-def classes_of(y: Any, who: str = _WHO) -> np.ndarray:
-    """The labels that occur in a Dask array or Series, in order."""
-    require_dask(who)
-    blocks = _parts_of(_column(y, "y", None, None, who))
-    return combined(tasks("tallied", _tallied, blocks, who), _Joint(who).tallies).classes
 
 
 def _matrix(X: Any, who: str) -> tuple[Any, list[Any] | None]:
@@ -319,11 +309,6 @@ def _tally(labels: np.ndarray, weights: np.ndarray, unit: float, who: str) -> _T
     return _Tally(classes, np.bincount(at, weights, minlength=len(classes)), unit)
 
 
-def _tallied(y: Any, who: str) -> _Tally:
-    y = _labels(y)
-    return _tally(y, np.ones(len(y)), 1.0, who)
-
-
 def _inspected(X: Any, y: Any, weight: Any, who: str) -> tuple[list[_Fact], _Tally]:
     y, s = _labels(y), _weights(weight, X.shape[0], who)
     bad_label = _first_true(_missing(y))
@@ -399,7 +384,7 @@ def _selected(
     s = factors[codes]
     if weight is not None:
         s *= _weights(weight, len(codes), "") / unit
-    values = np.where(codes == 1, 1.0, -1.0) if len(classes) == 2 else codes.astype(float)
+    values = solver_labels(codes, len(classes))
     if s.all():
         return _Selection(values, s, None)
     rows = np.flatnonzero(s)

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...losses import MarginLoss
-from ...validation import complaint
+from ...validation import complaint, plus_minus_one
 from ..solver import kernels
 from ..solver.samples import (
     Samples,
@@ -428,7 +428,7 @@ def _gram(samples: Samples, h: np.ndarray, place: np.ndarray, k: int) -> np.ndar
 
 def _relabelled(rows: tuple[np.ndarray, np.ndarray], label: float) -> tuple[np.ndarray, np.ndarray]:
     y, weight = rows
-    return np.where(y == label, 1.0, -1.0), weight
+    return plus_minus_one(y == label), weight
 
 
 # --------------------------------------------------------------------------- subsamples

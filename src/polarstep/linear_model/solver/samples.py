@@ -16,10 +16,9 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
-from sklearn.utils.class_weight import compute_class_weight
 
 from ...losses import MarginLoss
-from ...validation import complaint
+from ...validation import complaint, plus_minus_one
 from . import kernels
 
 _FLANK = 0.01  # of the largest curvature, where the slope is full
@@ -121,7 +120,7 @@ class Samples:
 
     def one_against_rest(self, label: float) -> Samples:
         """The same rows with +1 for one of the labels and -1 for the others."""
-        y = np.where(self.y == label, 1.0, -1.0)
+        y = plus_minus_one(self.y == label)
         return Samples(self.X, y, self.weight, self.centre, self.loss, self.n_threads)
 
     def with_loss(self, loss: MarginLoss) -> Samples:
@@ -390,45 +389,6 @@ class Samples:
         G[:k, :k] += np.outer(c, c * total - t) - np.outer(t, c)
         G[:k, k] = G[k, :k] = t - c * total
         return G
-
-
-def class_factors(
-    class_weight: Any, classes: np.ndarray, weights: np.ndarray, who: str
-) -> np.ndarray:
-    """What the weights of each class are multiplied by; `weights` are their sums before."""
-    if class_weight is None:
-        return np.ones(len(classes))
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        share = weights * (len(classes) / (weights.sum() or 1.0))
-        return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-    factors = compute_class_weight(class_weight, classes=classes, y=classes)
-    if not ((factors >= 0) & (factors < np.inf)).all():
-        must = "hold finite numbers >= 0 only"
-        raise ValueError(complaint(who, "class_weight", must, class_weight))
-    return factors
-
-
-def nearer(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:
-    """X and its centre with far columns of a sparse X shifted, if they have no zeros.
-
-    Others can't be centred but after the products, where a distance of 1e8 costs 8 digits.
-    """
-    if not sp.issparse(X) or not X.nnz:
-        return X, centre
-    few, d = min(100, X.shape[0]), X.shape[1]  # a shift does no harm, so that a guess will do
-    first = slice(0, X.indptr[few])
-    squares = np.bincount(X.indices[first], np.square(X.data[first]), d)
-    spread = np.sqrt(np.maximum(squares / few - np.square(centre), 0.0))
-    far = np.abs(centre) > 1e3 * spread
-    far &= np.bincount(X.indices[first], minlength=d) == few
-    if not far.any():
-        return X, centre
-    far &= np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
-    if not far.any():
-        return X, centre
-    shift = np.where(far, centre, 0.0)
-    data = X.data - shift[X.indices]
-    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape), centre - shift
 
 
 def shares(m: int, sizes: list[int]) -> list[int]:

@@ -31,10 +31,11 @@ from ...losses import margin_loss
 from ...methods.objectives import Halfspace
 from ...result import Progress, Result, Status, trace_of
 from ...validation import complaint, vector, whole_number
+from ..centring import shift_far_columns
 from .lbfgs import Rate, descend
 from .metric import ENOUGH_ROWS, Metric
 from .problem import Plane, Point, Problem, finite
-from .samples import Samples, nearer
+from .samples import Samples
 
 _FEWEST_ROWS = 2_000  # of a subsample
 _SMALL = 300_000  # values of X, of which a pass takes no time to speak of
@@ -293,7 +294,7 @@ def minimize_halfspace(
         raise ValueError(complaint(who, "max_length", "be infinite", got, advice))
     n, d = design.shape[0], design.n_features
     weight = np.ones(n) if design.weights is None else design.weights
-    X, centre = nearer(design.X, design.mean)
+    X, centre = shift_far_columns(design.X, design.mean)
     samples = Samples(X, objective.labels, weight / n, centre, objective.loss, n_threads)
     dense = None
     if objective.length_penalty:
