@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help test lint format reproduce bench bench-coupling bench-linear bench-optim clean
+.PHONY: help test lint format reproduce docs docs-serve bench bench-coupling bench-linear bench-optim clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -32,6 +32,15 @@ format: $(READY)  ## rewrite the code in the project's style
 reproduce: $(READY)  ## run the paper's experiments, quick preset, and write results/report.html
 	$(BIN)/polarstep reproduce all --preset quick --out results
 
+docs: $(READY)  ## build the documentation site, its examples included, in docs/_build/html
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	rm -rf docs/api/generated
+	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-serve: docs  ## build the site and show it at http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
+
 bench: $(READY)  ## time an iteration of each method beside plain NumPy
 	$(BIN)/python benchmarks/iteration_cost.py
 
@@ -45,4 +54,4 @@ bench-optim: $(READY)  ## train networks with LengthDirection and its peers at m
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/optim
 
 clean:  ## remove the environment and the caches, not the results
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/gallery docs/api/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 """The documents name functions and tests that exist."""
 
 import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -35,10 +36,65 @@ def test_architecture_lists_every_module():
     assert modules <= set(re.findall(r"\w+\.py", text))
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
-)
+PAGES = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))
+BUILT = ("docs/_build/", "docs/gallery/", "docs/api/generated/")
+PAGES = ["README.md", *(page for page in PAGES if not page.startswith(BUILT))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_between_pages_resolve(page):
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def documented():
+    """The names that the pages of the API list, each with its module."""
+    names = set()
+    for page in (ROOT / "docs" / "api").glob("*.rst"):
+        module, listed = "", False
+        for line in page.read_text().splitlines():
+            if line.startswith(".. currentmodule:: "):
+                module = line.split(":: ")[1]
+            if not line.startswith(" "):
+                listed = line.startswith(".. autosummary::") or (listed and not line)
+            elif listed and not line.strip().startswith(":"):
+                names.add(f"{module}.{line.strip()}")
+    return names
+
+
+def public(module):
+    """The public names of a module: those of __all__, or else what it defines itself."""
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    return [name for name in names if not inspect.ismodule(getattr(module, name))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "polarstep",
+        "polarstep.curvature",
+        "polarstep.losses",
+        "polarstep.methods.theory",
+        "polarstep.nn",
+        "polarstep.optim",
+    ],
+)
+def test_every_public_name_is_in_the_api(name):
+    if name in ("polarstep.curvature", "polarstep.nn", "polarstep.optim"):
+        pytest.importorskip("torch")
+    module = importlib.import_module(name)
+    elsewhere = {path.rsplit(".", 1)[1] for path in documented() if name == "polarstep.losses"}
+    missing = {n for n in public(module) if f"{name}.{n}" not in documented()} - elsewhere
+    assert missing - {"__version__", "smooth_hinge_width"} == set()
+
+
+def test_the_api_lists_only_names_that_exist():
+    pytest.importorskip("torch")
+    for path in documented():
+        module, name = path.rsplit(".", 1)
+        assert hasattr(importlib.import_module(module), name), path
