@@ -1,15 +1,25 @@
 """Networks with and without normalization, and their training by gradient descent.
 
-Needs the extra ``polarstep[torch]``.
+This package needs PyTorch, which the extra ``polarstep[torch]`` installs.
 """
+
+from typing import Any
 
 from ..extras import require_torch
 
 require_torch("polarstep.nn")
 
-from .descent import Status, Step  # noqa: E402
 from .gradients import GradientSplit, gradient_split  # noqa: E402
 from .models import mlp  # noqa: E402
+from .records import Step, TrainingStatus  # noqa: E402
 from .training import train  # noqa: E402
 
-__all__ = ["GradientSplit", "Status", "Step", "gradient_split", "mlp", "train"]
+__all__ = ["GradientSplit", "Step", "TrainingStatus", "gradient_split", "mlp", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Status":
+        raise AttributeError(
+            "polarstep.nn.Status has been renamed: use polarstep.nn.TrainingStatus."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

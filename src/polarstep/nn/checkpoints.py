@@ -1,4 +1,4 @@
-"""Checkpoints of a training on disk: whole or not there at all."""
+"""Checkpoint files of a training. A file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORMAT = "polarstep.nn.train/1"
 
 
 def check_path(path: Any) -> Path:
-    """The path of a checkpoint that can be written."""
+    """Return the path of a checkpoint as a Path, or raise an error if it cannot be written."""
     try:
         path = Path(path)
     except TypeError:
@@ -28,25 +28,29 @@ def check_path(path: Any) -> Path:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Put a checkpoint in the place of the one before, which stays until the new one is whole."""
-    part = path.with_name(f"{path.name}.part")
+    """Replace the checkpoint at `path` by a new one.
+
+    The old file stays in place until the new one has been written completely.
+    """
+    unfinished = path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with unfinished.open("wb") as file:
             torch.save({"format": _FORMAT, **content}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(unfinished, path)
     finally:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def read(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The checkpoint of a training with these settings; None if there is no such file.
+    """Read the checkpoint of a training with the given settings; None if there is no file.
 
     Raises
     ------
     ValueError
-        It is not whole, no checkpoint, or one of another network or of other settings.
+        If the file is damaged, is not a checkpoint, or belongs to a training of another network
+        or with other settings.
     """
     try:
         data = io.BytesIO(path.read_bytes())
@@ -54,30 +58,30 @@ def read(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         content = torch.load(data, map_location="cpu", weights_only=True)
-    except Exception:  # what torch raises for damaged files is not documented
+    except Exception:  # torch does not document what it raises for damaged files
         content = None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        got = f"{str(path)!r}, which is damaged or something else"
-        raise ValueError(_refusal("be a whole checkpoint of `train`", got))
+        got = f"{str(path)!r}, which is damaged or not a checkpoint"
+        raise ValueError(_refusal("be a complete checkpoint of `train`", got))
     for name, value in settings.items():
         if content["settings"][name] != value:
-            then = _difference(name, content["settings"][name], value)
-            raise ValueError(refusal_of_another(path, then))
+            difference = _difference(name, content["settings"][name], value)
+            raise ValueError(message_for_other_training(path, difference))
     return content
 
 
-def refusal_of_another(path: Path, then: str) -> str:
-    """The text of an error about a checkpoint that belongs to another training."""
-    return _refusal("belong to this training", f"{str(path)!r}, where {then}")
+def message_for_other_training(path: Path, difference: str) -> str:
+    """The message of an error about a checkpoint that belongs to another training."""
+    return _refusal("belong to this training", f"{str(path)!r}, where {difference}")
 
 
 def _refusal(must: str, got: str) -> str:
-    advice = "Delete the file to begin anew, or choose another one."
+    advice = "Delete the file to start from the beginning, or choose another file."
     return complaint("train", "checkpoint", must, got, advice)
 
 
-def _difference(name: str, then: Any, now: Any) -> str:
+def _difference(name: str, saved: Any, given: Any) -> str:
     if name != "network":
-        return f"`{name}` is {then!r} instead of {now!r}"
-    tensor = next(key for key in [*now, *then] if now.get(key) != then.get(key))
-    return f"{tensor} is {then.get(tensor, 'missing')} instead of {now.get(tensor, 'missing')}"
+        return f"`{name}` is {saved!r} instead of {given!r}"
+    tensor = next(key for key in [*given, *saved] if given.get(key) != saved.get(key))
+    return f"{tensor} is {saved.get(tensor, 'missing')} instead of {given.get(tensor, 'missing')}"

@@ -1,4 +1,4 @@
-"""The gradient of a network, split into what turns its weight rows and what stretches them."""
+"""The gradient of a network, split by the directions and the lengths of its weight rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class GradientSplit(NamedTuple):
-    """Norms over all rows of all layers, as `gradient_split` defines them."""
+    """Norms of a gradient over all rows of all layers, as `gradient_split` defines them.
+
+    Attributes
+    ----------
+    direction : float
+        Norm of the gradient with respect to the directions.
+    length : float
+        Norm of the gradient with respect to the lengths.
+    """
 
     direction: float
     length: float
@@ -29,52 +37,69 @@ def gradient_split(
 ) -> GradientSplit:
     """Norms of the gradient with respect to the directions and the lengths of weight rows.
 
-    Every row of a linear layer, and every filter of a convolution, is W_p = g_p u_p with
-    ||u_p|| = 1. In these coordinates
-
-        d f / d g_p = u_p . dW_p    and    d f / d u_p = g_p (I - u_p u_p^T) dW_p,
-
-    where dW_p is the gradient with respect to W_p. By how the layer is parameterized:
-
-    - plain: the formulas above. A row of zeros has no direction and counts as zero in both;
-    - weight-normalized, W_p = g_p v_p / ||v_p||: the gradient of g_p, and ||v_p|| times that of
-      v_p, which is the same thing, because the gradient of v_p has no part along v_p;
-    - followed by batch normalization, in a Sequential: the layer's length is the gain of the batch
-      normalization, and the direction's gradient is ||w_p|| dw_p. It is orthogonal to w_p but for
-      batch normalization's eps. Without gains there is no length. In eval mode the
-      statistics are constants, so that the layer counts as a plain one.
-
-    Biases, shifts and other kinds of layers (transposed convolutions among them) belong to neither.
+    The rows are those of the linear layers and the filters of the convolutions. The cost is one
+    pass over the weights and the gradients; the network is not evaluated.
 
     Parameters
     ----------
-    model : Module
-    gradients : mapping from parameter names to tensors, optional
-        Default: the parameters' ``.grad``, as ``loss.backward()`` leaves them. Layers without
-        a gradient (frozen ones) are left out.
+    model : torch.nn.Module
+        The network.
+    gradients : mapping of str to torch.Tensor, optional
+        Gradients by the names of the parameters. By default, the ``.grad`` of the parameters, as
+        ``loss.backward()`` leaves them. Layers without a gradient, for instance frozen ones, do
+        not count.
 
     Returns
     -------
     GradientSplit
-        direction and length: root of the sum of squares over all rows and layers. One pass over
-        weights and gradients, no pass through the network.
+        The norms ``direction`` and ``length``, each the root of the sum of squares over all rows
+        of all layers.
 
     Raises
     ------
     ValueError
-        There are no gradients, or a layer's weight is parametrized in another way.
+        If there are no gradients, or if the weight of a layer has a parametrization other than
+        weight normalization.
+
+    Notes
+    -----
+    Write row p of a weight matrix as W_p = g_p u_p with ||u_p|| = 1, and let dW_p be the gradient
+    with respect to W_p. In the coordinates (g, u) the gradients are [1]_ [2]_
+
+    .. math:: \\frac{\\partial f}{\\partial g_p} = u_p^T dW_p, \\qquad
+              \\frac{\\partial f}{\\partial u_p} = g_p (I - u_p u_p^T) dW_p.
+
+    They are computed according to the parameterization of the layer:
+
+    - In a plain layer, by these formulas. A row of zeros has no direction; it counts as zero in
+      both norms.
+    - With weight normalization, W_p = g_p v_p / ||v_p||, they are the gradient with respect to g_p
+      and ||v_p|| times that with respect to v_p. This is the same, because the gradient with
+      respect to v_p is orthogonal to v_p.
+    - In a layer that is followed by batch normalization within a Sequential, the length of a row
+      is the gain of its unit, and the gradient with respect to the direction is ||w_p|| dw_p.
+      Without gains there is no length. In eval mode the statistics are constants, so the layer
+      counts as a plain one.
+
+    Biases, shifts and other kinds of layers, such as transposed convolutions, belong to neither
+    part.
+
+    References
+    ----------
+    .. [1] T. Salimans and D. P. Kingma, "Weight normalization: A simple reparameterization to
+       accelerate training of deep neural networks", NeurIPS 2016, section 2.1.
+    .. [2] J. Kohler, H. Daneshmand, A. Lucchi, M. Zhou, K. Neymeyr and T. Hofmann, "Exponential
+       convergence rates for batch normalization", AISTATS 2019, equations 6 and 7.
 
     Examples
     --------
-    >>> from torch import nn
-    >>> model = nn.Linear(2, 1, bias=False)
+    >>> import torch
+    >>> from polarstep.nn import gradient_split
+    >>> model = torch.nn.Linear(2, 1, bias=False)
     >>> _ = model.weight.data.copy_(torch.tensor([[3.0, 4.0]]))
     >>> model.weight.grad = torch.tensor([[0.0, 10.0]])
     >>> gradient_split(model)
     GradientSplit(direction=30.0, length=8.0)
-
-    Sources: Salimans and Kingma, NeurIPS 2016, section 2.1; Kohler et al., AISTATS 2019,
-    equations 6 and 7.
     """
     parameters = dict(model.named_parameters())
     if gradients is None:
@@ -85,7 +110,7 @@ def gradient_split(
     gradient_of = {id(parameters[name]): gradient for name, gradient in gradients.items()}
 
     def of(parameter: Any) -> Tensor | None:
-        # A weight that two layers share counts once.
+        # Popping makes a weight that two layers share count once.
         return gradient_of.pop(id(parameter), None)
 
     norms = _norm_after(model)
@@ -132,7 +157,7 @@ def _weight_normalized(name: str, layer: Any, of: Any) -> tuple[Tensor | None, T
 
 
 def _norm_after(model: nn.Module) -> dict[nn.Module, _BatchNorm]:
-    """The batch normalization right after a layer, if it works with the batch's statistics."""
+    """Map each layer to the batch normalization after it, if that uses the batch's statistics."""
     return {
         layer: norm
         for container in model.modules()

@@ -1,4 +1,4 @@
-"""Fully connected networks: plain, batch-normalized, weight-normalized."""
+"""Fully connected networks: plain, batch-normalized or weight-normalized."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..validation import complaint, look_up, whole_number
 
 
 def _he(weight: Tensor, generator: torch.Generator) -> None:
-    """Normal, variance 2 / inputs: keeps the second moment through linear layer and ReLU."""
+    """Draw normal weights of variance 2 / inputs, which suits ReLU (He et al. 2015)."""
     nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
 
 
 def _glorot(weight: Tensor, generator: torch.Generator) -> None:
-    """Uniform, variance 2 / (inputs + outputs): a compromise of forward and backward pass."""
+    """Draw uniform weights of variance 2 / (inputs + outputs) (Glorot and Bengio 2010)."""
     nn.init.xavier_uniform_(weight, generator=generator)
 
 
@@ -32,10 +32,10 @@ _ACTIVATIONS: dict[str, tuple[type[nn.Module], Callable[[Tensor, torch.Generator
 
 
 class _TwiceDifferentiable(_WeightNorm):
-    """torch's weight normalization, in operations whose second derivatives are right.
+    """PyTorch's weight normalization, computed so that second derivatives are correct.
 
-    In torch's own (2.13) the gradient takes ||v_p|| for a constant, so that Hessians in v are
-    wrong and not symmetric; and it has no forward mode.
+    PyTorch's own implementation (2.13) treats ||v_p|| as a constant when its gradient is
+    differentiated, so Hessians in v are wrong and not symmetric. It has no forward mode either.
     """
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
@@ -50,57 +50,84 @@ def mlp(
     shift: bool = True,
     seed: int | None = None,
 ) -> nn.Sequential:
-    """A fully connected network, x -> W_K a(norm(W_{K-1} ... a(norm(W_1 x + b_1)) ...)) + b_K.
+    """Build a fully connected network, plain, batch-normalized or weight-normalized.
+
+    The same seed gives the same initial weights for every normalization, so networks that differ
+    only in their normalization can be compared.
 
     Parameters
     ----------
     sizes : sequence of int
-        Inputs, units of each hidden layer, outputs: K + 1 numbers for K linear layers.
-    activation : "relu" or "tanh"
-        The function a. It decides the initial weights, too: normal with variance 2/inputs for
-        ReLU (He et al.), uniform with variance 2/(inputs + outputs) for tanh (Glorot and Bengio).
-    normalization : None, "batch" or "weight"
-        None: norm is the identity.
-
-        "batch": ``BatchNorm1d`` after each hidden linear layer, which has no bias, because the
-        mean that is taken off would undo it. Row p of W acts as gain_p w_p / std(w_p^T x): the gain
-        is its length. The output layer is plain.
-
-        "weight": rows are g_p v_p / ||v_p|| in every linear layer, the output layer included, and
-        all layers have a bias. At the start g_p = ||v_p||. Parameters have the names that
-        ``torch.nn.utils.parametrizations.weight_norm`` gives them:
-        ``linear4.parametrizations.weight.original0`` is g, ``original1`` is v.
-    shift : bool
-        Whether batch normalization adds a trained shift per unit. Without it (as in Kohler et al.)
-        the layers' ``bias`` is None. Networks without batch normalization have no shift.
+        Number of inputs, number of units of each hidden layer, number of outputs: K + 1 numbers
+        for K linear layers.
+    activation : {"relu", "tanh"}, default="relu"
+        The activation function after each hidden layer. It also determines the initial weights:
+        normal with variance 2 / inputs for ReLU [1]_, uniform with variance
+        2 / (inputs + outputs) for tanh [2]_.
+    normalization : {None, "batch", "weight"}, default=None
+        "batch" inserts a ``BatchNorm1d`` [3]_ after each hidden linear layer, which then has no
+        bias, because batch normalization subtracts the mean. "weight" applies weight
+        normalization [4]_ to every linear layer, including the output layer. None leaves the
+        network plain.
+    shift : bool, default=True
+        Whether batch normalization adds a trained shift to each unit. Without it, as in [5]_, the
+        ``bias`` of the ``BatchNorm1d`` layers is None. It has no effect on other networks.
     seed : int, optional
-        The same seed gives the same weights W for every normalization. None draws a new one.
-        torch's global random state is not touched.
+        Seed of the initial weights. By default, the weights are different every time. The global
+        random state of torch is not used.
 
     Returns
     -------
-    Sequential
-        Modules ``linear1, norm1, activation1, linear2, ..., linearK``, without the norms if
-        there are none: W_4 is ``model.linear4.weight``. Biases and shifts start at zero,
-        gains at one. The weights have torch's default dtype; ``.double()`` and ``.to(device)``
-        work as usual.
+    torch.nn.Sequential
+        The network, with the modules ``linear1, norm1, activation1, linear2, ..., linearK`` (the
+        norms only with batch normalization). Biases and shifts start at zero, gains at one. The
+        parameters have torch's default dtype and are on the CPU.
 
     Raises
     ------
-    ValueError, TypeError
-        For sizes that are no network, or a name that is not known.
+    ValueError
+        If ``sizes`` has fewer than two entries or one that is not positive, or if a name is
+        unknown.
+    TypeError
+        If ``sizes`` or ``seed`` does not consist of integers.
+
+    See Also
+    --------
+    train : Train a network by gradient descent.
+
+    Notes
+    -----
+    With the weights W_k of shape (outputs, inputs) and the biases b_k of layer k, the activation a
+    and the normalization N, the network computes
+
+    .. math:: x \\mapsto W_K a(N(W_{K-1} \\cdots a(N(W_1 x + b_1)) \\cdots)) + b_K.
+
+    With batch normalization, row w_p of W acts as gain_p w_p / std(w_p^T x), so the gain is the
+    length of the row. With weight normalization, row p is g_p v_p / ||v_p||, where g_p = ||v_p||
+    at the start. The parameters then have the names that
+    ``torch.nn.utils.parametrizations.weight_norm`` gives them: for the fourth layer,
+    ``linear4.parametrizations.weight.original0`` is g and ``original1`` is v.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    .. [2] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+       neural networks", AISTATS 2010.
+    .. [3] S. Ioffe and C. Szegedy, "Batch normalization: Accelerating deep network training by
+       reducing internal covariate shift", ICML 2015.
+    .. [4] T. Salimans and D. P. Kingma, "Weight normalization: A simple reparameterization to
+       accelerate training of deep neural networks", NeurIPS 2016.
+    .. [5] J. Kohler, H. Daneshmand, A. Lucchi, M. Zhou, K. Neymeyr and T. Hofmann, "Exponential
+       convergence rates for batch normalization", AISTATS 2019.
 
     Examples
     --------
+    >>> from polarstep.nn import mlp
     >>> model = mlp([12, 8, 3], normalization="batch", seed=0)
     >>> [name for name, _ in model.named_children()]
     ['linear1', 'norm1', 'activation1', 'linear2']
     >>> model.linear1.weight.shape
     torch.Size([8, 12])
-
-    Sources: Ioffe and Szegedy, ICML 2015 (batch normalization); Salimans and Kingma, NeurIPS 2016
-    (weight normalization); Kohler et al., AISTATS 2019 (no shift); He et al., ICCV 2015 and Glorot
-    and Bengio, AISTATS 2010 (initial weights).
     """
     sizes = _check_sizes(sizes)
     make_activation, draw = look_up(activation, _ACTIVATIONS, "mlp", "activation")
@@ -117,7 +144,7 @@ def mlp(
     for k, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         hidden = k < len(sizes) - 1
         normalized = hidden and normalization == "batch"
-        # From "meta": torch's own initial weights would be drawn from its global random state.
+        # Creating the layer on "meta" avoids drawing weights from torch's global random state.
         linear = nn.Linear(inputs, outputs, bias=not normalized, device="meta")
         linear.to_empty(device="cpu")
         with torch.no_grad():
