@@ -10,7 +10,7 @@ from polarstep.losses import LOSSES
 
 LOSS_NAMES = sorted(LOSSES)
 MARGIN_LOSSES = [name for name in LOSS_NAMES if name != "squared"]
-BOUNDED = ["normal_cdf", "sigmoid"]
+BOUNDED = [name for name in LOSS_NAMES if LOSSES[name].is_bounded]
 METHODS = ["agd", "bn", "gd", "gdnp", "wn"]
 
 ARCTAN = ps.MarginLoss(

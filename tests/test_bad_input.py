@@ -31,10 +31,10 @@ def inputs(make):
     far = np.array([[1e308], [-1e308]])
     number, vector = "`X` must be numeric", "`y` must be a vector of 20 real numbers; got"
     return {
-        "nan": (make, (spoiled(np.nan), Y), "`X`.* nan in row 4, column 2. Remove"),
-        "inf": (make, (spoiled(np.inf), Y), "`X`.* inf in row 4, column 2"),
-        "-inf": (make, (spoiled(-np.inf, (0, 0)), Y), "`X`.* -inf in row 0, column 0"),
-        "float32 nan": (make, (spoiled(np.nan, dtype=np.float32), Y), "`X`.* nan in row 4"),
+        "nan": (make, (spoiled(np.nan), Y), "`X`.* nan at row 4, column 2. Remove"),
+        "inf": (make, (spoiled(np.inf), Y), "`X`.* inf at row 4, column 2"),
+        "-inf": (make, (spoiled(-np.inf, (0, 0)), Y), "`X`.* -inf at row 0, column 0"),
+        "float32 nan": (make, (spoiled(np.nan, dtype=np.float32), Y), "`X`.* nan at row 4"),
         "F-order": (
             make,
             (spoiled(np.nan, (19, 1), np.asfortranarray), Y),

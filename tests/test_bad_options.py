@@ -242,7 +242,7 @@ CASES = {
     "predict nan": (
         lambda: predict(np.full((5, 3), np.nan)),
         ValueError,
-        "NetworkResult.decision_function: `X`.* nan in row 0",
+        "NetworkResult.decision_function: `X`.* nan at row 0",
     ),
     # theory
     "gap": (

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 
-from .validation import complaint, flag, sample_weights
+from .validation import check_finite, complaint, flag, sample_weights
 
 _BLOCK_VALUES = 1 << 18  # values of X that are widened or centred at a time: 2 MiB of float64
 
@@ -209,7 +209,9 @@ class Design:
             shift = total / n
             variance = squares / n - np.square(shift)
         if not np.isfinite(shift).all():
-            raise ValueError(_not_finite(self.X, who))
+            check_finite(self.X, who, "X")
+            must, got = "have columns whose sums do not overflow", "values that do"
+            raise ValueError(complaint(who, "X", must, got, "Rescale the largest columns."))
         return origin + shift, variance
 
 
@@ -259,16 +261,50 @@ def _as_matrix(X: Any, who: str) -> Any:
         raise ValueError(complaint(who, "X", must, f"shape {X.shape}"))
     if X.dtype.kind not in "fiub":
         raise TypeError(complaint(who, "X", "be real and numeric", f"dtype {X.dtype}"))
+    return canonical_matrix(X)
+
+
+def canonical_matrix(X: Any) -> Any:
+    """Return a numeric matrix in the one form in which this package keeps data.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix, shape (n, d)
+        Real numbers.
+
+    Returns
+    -------
+    ndarray or CSR matrix, shape (n, d)
+        float32 stays float32; any other dtype becomes float64. A dense array is C- or
+        F-contiguous. A CSR matrix has sorted indices without duplicates, and they are int32 where
+        they fit, which halves the memory that a pass reads. An `X` of this form is not copied.
+    """
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
     if sp.issparse(X):
         X = X.tocsr()
         if not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
-    if X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float32 if X.dtype == np.float16 else np.float64)
-    if not sp.issparse(X) and not (X.flags.c_contiguous or X.flags.f_contiguous):
+        if X.indices.dtype != np.int32 and max(X.nnz, X.shape[1]) < 2**31:
+            parts = (X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32))
+            X = sp.csr_array(parts, shape=X.shape)
+    elif not _is_contiguous(X):
         X = np.ascontiguousarray(X)
     return X
+
+
+def is_usable_matrix(X: Any) -> bool:
+    """Whether the solvers take a matrix as it is: that of `canonical_matrix`, or int64 indices."""
+    if X.dtype not in (np.float32, np.float64):
+        return False
+    if sp.issparse(X):
+        return X.format == "csr" and bool(X.has_canonical_format)
+    return type(X) is np.ndarray and _is_contiguous(X)
+
+
+def _is_contiguous(X: np.ndarray) -> bool:
+    return X.flags.c_contiguous or X.flags.f_contiguous
 
 
 def _wide(block: Any) -> Any:
@@ -294,23 +330,3 @@ def _scaled(rows: Any, factors: np.ndarray) -> Any:
 def _with_data(rows: Any, data: np.ndarray) -> Any:
     """The sparse rows with other values in the same places."""
     return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
-
-
-def _not_finite(X: Any, who: str) -> str:
-    """Say where the first NaN or infinity stands (or that the sums overflow)."""
-    values = X.data if sp.issparse(X) else X
-    if np.isfinite(values).all():
-        advice = "Rescale the largest columns."
-        return complaint(
-            who, "X", "have columns whose sums do not overflow", "values that do", advice
-        )
-    if sp.issparse(X):
-        at = int(np.flatnonzero(~np.isfinite(values))[0])
-        row, column = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
-        value = values[at]
-    else:
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        value = values[row, column]
-    advice = "Remove or impute such values first."
-    got = f"{value} in row {row}, column {column}"
-    return complaint(who, "X", "hold finite numbers only", got, advice)

@@ -1,6 +1,7 @@
-"""Margin losses phi(a) with their first two derivatives, safe for margins of any size.
+"""Margin losses phi(a) with their first two derivatives, accurate for margins of any size.
 
-The margin a = z^T wt = -y x^T wt is negative where the prediction is right, so phi increases.
+The margin is a = z^T wt = -y x^T wt. It is negative where the prediction is right, so that phi is
+an increasing function.
 """
 
 from __future__ import annotations
@@ -19,19 +20,29 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class MarginLoss:
-    """A smooth margin loss, by its value and two derivatives.
+    """A smooth margin loss, given by its value and its first two derivatives.
 
     Parameters
     ----------
     phi, dphi, d2phi : callable
-        phi and its first and second derivative, each from an array to an array of that shape.
-    name : str
-        How the loss is called in tables and messages.
+        The loss and its first and second derivative. Each maps an array to an array of the same
+        shape.
+    name : str, default "custom"
+        The name shown in tables, figures and messages.
     curvature : float, optional
-        sup |phi''|. Constant step sizes are set by it. Looked up on a grid if left out.
+        An upper bound on |phi''|, from which default step sizes are derived. By default it is
+        computed on a grid.
     coefficient : float, optional
         C1 = sup |E phi'(a) - E[a] E phi''(a)| over all Gaussian a, the constant of the gradient
-        bound (Theorem 2). Looked up on a grid if left out.
+        bound (Theorem 2). By default it is computed on a grid.
+    kernel : tuple of (int, float), optional
+        The code and the width of the branch in ``linear_model/solver/kernels.py`` that computes
+        this loss. With None, the default, the loss is evaluated by NumPy. Reset it to None if you
+        replace the functions of a built-in loss.
+
+    See Also
+    --------
+    smooth_hinge : The smooth hinge of any width.
 
     Examples
     --------
@@ -40,6 +51,8 @@ class MarginLoss:
     ...                     name="arctan")
     >>> round(arctan.sup_curvature, 3)
     0.65
+    >>> arctan.is_bounded, arctan.is_convex
+    (True, False)
     """
 
     phi: Function
@@ -48,18 +61,18 @@ class MarginLoss:
     name: str = "custom"
     curvature: float | None = None
     coefficient: float | None = None
+    kernel: tuple[int, float] | None = None
 
     @cached_property
     def sup_curvature(self) -> float:
-        """sup |phi''|; from a grid of margins up to 1e6 in size if it was not given."""
+        """sup |phi''|; computed on a grid of margins up to 1e6 in size if it was not given."""
         if self.curvature is not None:
             return self.curvature
-        grid = np.sinh(np.linspace(-14.5, 14.5, 20_001))
-        return float(np.abs(self.d2phi(grid)).max())
+        return float(np.abs(self.d2phi(_wide_grid())).max())
 
     @cached_property
     def sup_coefficient(self) -> float:
-        """C1 = sup |c1|; from a grid of Gaussians if it was not given."""
+        """C1 = sup |c1|; computed on a grid of Gaussian distributions if it was not given."""
         if self.coefficient is not None:
             return self.coefficient
 
@@ -77,12 +90,24 @@ class MarginLoss:
 
     @cached_property
     def is_convex(self) -> bool:
-        """Whether phi'' >= 0, on a grid of margins up to 1e6 in size."""
-        second = self.d2phi(np.sinh(np.linspace(-14.5, 14.5, 20_001)))
+        """Whether phi'' >= 0 on a grid of margins up to 1e6 in size."""
+        second = self.d2phi(_wide_grid())
         return bool(second.min() >= -1e-12 * np.abs(second).max())
+
+    @cached_property
+    def is_bounded(self) -> bool:
+        """Whether phi levels off: it grows by less than 0.01 between the margins 1e6 and 1e12."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            near, far = self.phi(np.array([1e6, 1e12]))
+            return bool(abs(far - near) < 0.01)
 
     def __str__(self) -> str:
         return self.name
+
+
+def _wide_grid() -> np.ndarray:
+    """Margins up to 1e6 in size, dense around zero."""
+    return np.sinh(np.linspace(-14.5, 14.5, 20_001))
 
 
 def _expit(a: np.ndarray) -> np.ndarray:
@@ -120,7 +145,7 @@ def _d_normal_pdf(a: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _SmoothHinge:
-    """The parts of the smooth hinge, as one object that can be pickled."""
+    """The functions of a smooth hinge as methods, so that the loss can be pickled."""
 
     width: float
 
@@ -136,16 +161,49 @@ class _SmoothHinge:
 
 
 def smooth_hinge(width: float = 0.5) -> MarginLoss:
-    """The hinge max(0, 1 + a) averaged over a Gaussian of standard deviation `width`.
+    """Return the hinge max(0, 1 + a), smoothed by averaging it over a Gaussian.
 
-    phi(a) = (1 + a) Phi(v) + width * pdf(v) with v = (1 + a)/width: convex and infinitely smooth.
-    Source: Luo, Qiao and Zhang, "Learning with smooth hinge losses", Neurocomputing 2021.
+    Parameters
+    ----------
+    width : float, default 0.5
+        The standard deviation of the Gaussian, > 0.
+
+    Returns
+    -------
+    MarginLoss
+        A convex and infinitely smooth loss.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `width` is not a finite number > 0.
+
+    Notes
+    -----
+    phi(a) = (1 + a) Phi(v) + width pdf(v) with v = (1 + a)/width, where Phi and pdf are the
+    distribution function and the density of the standard normal distribution.
+
+    References
+    ----------
+    J. Luo, H. Qiao and B. Zhang, "Learning with smooth hinge losses", Neurocomputing, 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> smooth_hinge(0.1).phi(np.array([-3.0, 0.0, 2.0])).round(6)
+    array([0., 1., 3.])
     """
     parts = _SmoothHinge(number(width, "smooth_hinge", "width", above=0))
     peak = 1.0 / (parts.width * np.sqrt(2 * np.pi))
-    # c1 = Phi(v) - v pdf(v) + pdf(v)/width, at its largest for v = 0 or for v at infinity.
     return MarginLoss(
-        parts.phi, parts.dphi, parts.d2phi, "smooth_hinge", peak, max(1.0, 0.5 + peak)
+        parts.phi,
+        parts.dphi,
+        parts.d2phi,
+        "smooth_hinge",
+        curvature=peak,
+        # c1 = Phi(v) - v pdf(v) + pdf(v)/width is largest at v = 0 or as v goes to infinity.
+        coefficient=max(1.0, 0.5 + peak),
+        kernel=(3, parts.width),
     )
 
 
@@ -161,35 +219,58 @@ def _d2_squared(a: np.ndarray) -> np.ndarray:
     return np.full_like(a, 2.0)
 
 
-# The coefficient of sigmoid is max_m phi'(m) (1 + m tanh(m/2)), reached as the Gaussian narrows.
+# The coefficient of the sigmoid is max_m phi'(m) (1 + m tanh(m/2)), the limit of a Gaussian whose
+# standard deviation goes to zero.
 LOSSES: dict[str, MarginLoss] = {
     loss.name: loss
     for loss in (
-        MarginLoss(_softplus, _expit, _d_sigmoid, "softplus", 0.25, 1.0),
-        MarginLoss(_expit, _d_sigmoid, _d2_sigmoid, "sigmoid", 1 / (6 * np.sqrt(3)), 0.2933911),
+        MarginLoss(_softplus, _expit, _d_sigmoid, "softplus", 0.25, 1.0, (0, 1.0)),
+        MarginLoss(
+            _expit, _d_sigmoid, _d2_sigmoid, "sigmoid",
+            1 / (6 * np.sqrt(3)), 0.2933911, (1, 1.0),
+        ),
         MarginLoss(
             _normal_cdf, _normal_pdf, _d_normal_pdf, "normal_cdf",
-            1 / np.sqrt(2 * np.pi * np.e), 2 / np.sqrt(2 * np.pi * np.e),
+            1 / np.sqrt(2 * np.pi * np.e), 2 / np.sqrt(2 * np.pi * np.e), (2, 1.0),
         ),
         smooth_hinge(),
-        MarginLoss(_squared, _d_squared, _d2_squared, "squared", 2.0, 2.0),
+        MarginLoss(_squared, _d_squared, _d2_squared, "squared", 2.0, 2.0, (4, 1.0)),
     )
 }  # fmt: skip
-"""The losses by name: softplus (logistic regression), sigmoid and normal_cdf (bounded, non-convex,
-close to the 0-1 loss), smooth_hinge, and squared, (1 + a)^2 = (y - x^T wt)^2 for y = -1, +1."""
+"""The built-in losses by name: softplus (logistic regression); sigmoid and normal_cdf (bounded,
+non-convex, close to the 0-1 loss); smooth_hinge; and squared, which is (1 + a)^2 = (y - x^T wt)^2
+for labels -1 and +1. This table is the only list of losses."""
 
 
 def margin_loss(loss: str | MarginLoss, who: str = "margin_loss") -> MarginLoss:
-    """A loss by its name, or the given MarginLoss itself."""
+    """Return the loss of a given name, or the given `MarginLoss` itself.
+
+    Parameters
+    ----------
+    loss : str or MarginLoss
+        A name in `LOSSES`, or an object.
+    who : str, default "margin_loss"
+        The caller that error messages name.
+
+    Returns
+    -------
+    MarginLoss
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message lists the known names.
+    TypeError
+        If `loss` is neither a string nor a `MarginLoss`.
+
+    Examples
+    --------
+    >>> margin_loss("sigmoid").is_bounded
+    True
+    """
     if isinstance(loss, MarginLoss):
         return loss
     if not isinstance(loss, str):
         got = f"a {type(loss).__name__}"
         raise TypeError(complaint(who, "loss", "be a name or a MarginLoss", got))
     return look_up(loss, LOSSES, who, "loss")
-
-
-def smooth_hinge_width(loss: MarginLoss) -> float | None:
-    """The width of a smooth hinge; None for another loss."""
-    parts = getattr(loss.phi, "__self__", None)
-    return parts.width if isinstance(parts, _SmoothHinge) else None

@@ -20,7 +20,7 @@ from .methods.steps import (
 )
 from .methods.table import Method, find_method, keywords
 from .moments import Moments
-from .result import Progress, Result, Status, trace_of
+from .result import Progress, Result, Status
 from .validation import check_callback, complaint, number, unknown, vector, whole_number
 
 
@@ -142,18 +142,11 @@ def minimize(
         status = Status.interrupted
     if it is None:  # not even the start was reached
         raise KeyboardInterrupt
-    last = rows[-1]
-    return Result(
-        x=last.x,
-        direction=last.x / last.length if last.length > 0 else np.zeros_like(last.x),
-        length=last.length,
-        fun=last.fun,
-        grad_norm=last.grad_norm,
-        n_iter=last.iteration,
-        n_passes=objective.n_passes - passes_before,
+    return Result.from_rows(
+        rows,
         status=status,
-        trace=trace_of(rows),
         method=chosen.name,
+        n_passes=objective.n_passes - passes_before,
     )
 
 

@@ -1,45 +1,67 @@
-"""What a method returns: status, result, trace."""
+"""The result of a method: its status, the solution and the trace of the iterates."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
 class Status(Enum):
-    """How a run ended; the value says what to do about it."""
+    """How a run ended. The value of each member tells the user what to do about it.
 
-    converged = "Reached tol."
-    rounding = "Reached the limits of double precision before tol: there is nothing left to gain."
-    stalled = (
-        "No step along a descent direction lowers f, though its gradient is not zero: numbers are "
-        "too far apart for double precision. Bring the most extreme columns nearer to one another."
+    Examples
+    --------
+    >>> Status.interrupted.value
+    'The run was interrupted. The result is the last complete iterate.'
+    """
+
+    converged = "The run converged: the tolerance tol was reached."
+    rounding = (
+        "Rounding errors ended the run before tol was reached. The result is as accurate as "
+        "double precision allows, and a larger tol would report convergence."
     )
-    max_iter = "Stopped at max_iter before it reached tol: raise max_iter, or tol."
+    stalled = (
+        "No step along a descent direction lowers f, although the gradient is not zero: the scales "
+        "of the columns differ by too much for double precision. Rescale the most extreme columns."
+    )
+    max_iter = "The run stopped at max_iter before tol was reached. Raise max_iter or tol."
     diverged = (
-        "The iteration left the finite numbers: lower step_size (1/(curvature * L) is safe). "
+        "The iterates overflowed or became NaN. Lower step_size; 1/(curvature * L) is safe. "
         "The result is the last finite iterate."
     )
     orthogonal_start = (
-        "u^T w0 is zero to rounding, where the direction step is not defined: start elsewhere, for "
-        "instance at w0=None. If u itself is zero, no feature is correlated with the label."
+        "The start w0 is orthogonal to u up to rounding, and the direction step is not defined "
+        "there. Pass another w0, or leave it out. If u itself is zero, no feature is correlated "
+        "with the label."
     )
     no_length_root = (
-        "f keeps falling along the direction, so that no finite length is best (a bounded loss, or "
-        "data that the direction separates): give the objective a length_penalty or a max_length."
+        "f keeps falling along the direction, so that no finite length is optimal. The loss is "
+        "bounded, or the direction separates the data. Give the objective a length_penalty or a "
+        "max_length."
     )
     length_capped = (
-        "Converged on the cap: ||wt||_S = max_length and f would fall further out. "
-        "Raise max_length, or use a length_penalty, if that is not what you want."
+        "The run converged on the cap ||wt||_S = max_length, and f would fall further beyond it. "
+        "If you do not want the cap to decide, raise max_length or use a length_penalty instead."
     )
-    interrupted = "Interrupted; the result is the last complete iterate."
+    interrupted = "The run was interrupted. The result is the last complete iterate."
 
 
 class Progress(NamedTuple):
-    """What a callback sees at every iterate."""
+    """One iterate, as a callback receives it.
+
+    Attributes
+    ----------
+    iteration : int
+        The number of steps taken so far; the start is 0.
+    x : ndarray, shape (d,)
+        The weight wt.
+    fun, grad_norm, length, direction_gap, passes, seconds
+        The values that `Trace` documents.
+    """
 
     iteration: int
     x: np.ndarray
@@ -53,23 +75,33 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One entry per iterate, the start included; arrays of equal length.
+    """The history of a run: arrays of equal length with one entry per iterate.
 
     Attributes
     ----------
-    iteration : int
-    seconds : float
-        Time in the method itself; the clock stands still while this trace is filled.
-    passes : int
-        Products that read all of X since the start of `minimize`.
-    fun : float
+    iteration : ndarray of int
+        The number of steps taken; the first entry, 0, is the start.
+    seconds : ndarray of float
+        The time spent in the method. The clock stops while the trace is filled and while a
+        callback runs.
+    passes : ndarray of int
+        The number of products with all of X since the start of the run.
+    fun : ndarray of float
         f(wt).
-    grad_norm : float
-        ||grad f(wt)||_{S^-1}; on the cap, without the part that points out of it.
-    length : float
+    grad_norm : ndarray of float
+        ||grad f(wt)||_{S^-1}. On the cap the component that points outwards is left out.
+    length : ndarray of float
         ||wt||_S.
-    direction_gap : float
-        rho(wt) - rho*, zero where the direction is S^-1 u.
+    direction_gap : ndarray of float
+        rho(wt) - rho*, which is zero where wt has the direction of S^-1 u.
+
+    Examples
+    --------
+    >>> import polarstep as ps
+    >>> problem = ps.GaussianHalfspace([0.5, 0.1], [[1.0, 0.0], [0.0, 0.1]])
+    >>> trace = ps.minimize(problem, "gdnp", max_iter=3).trace
+    >>> len(trace), sorted(trace.as_dict())[:3]
+    (4, ['direction_gap', 'fun', 'grad_norm'])
     """
 
     iteration: np.ndarray
@@ -81,7 +113,7 @@ class Trace:
     direction_gap: np.ndarray
 
     def as_dict(self) -> dict[str, np.ndarray]:
-        """The arrays by name, ready for a data frame."""
+        """Return the arrays by name, ready for a data frame."""
         return dict(vars(self))
 
     def __len__(self) -> int:
@@ -97,25 +129,31 @@ class Result:
     x : ndarray, shape (d,)
         The weight wt = length * direction, for centred x.
     direction : ndarray, shape (d,)
-        wt/||wt||_S. (The sign of g is in here.)
+        wt/||wt||_S, which includes the sign of g.
     length : float
         ||wt||_S.
     fun : float
         f(x).
     grad_norm : float
         ||grad f(x)||_{S^-1}, as in `Trace`.
-    n_iter, n_passes : int
-        Steps taken, and products that read all of X: two a step and two for the start.
+    n_iter : int
+        The number of steps taken.
+    n_passes : int
+        The number of products with all of X: two per step and two for the start.
     status : Status
-    message : str
-        What happened, and what to do about it.
-    success : bool
-        Whether the run converged, if need be on the cap.
+        How the run ended.
     trace : Trace
+        The history of the run.
     method : str
+        The name of the method.
     gap : float
-        What is left to gain, as a share: an estimate from above of (f(x) - f*)/|f(x)|, near a
-        local minimum f*. Only of the method whitened; NaN of the others.
+        The estimated upper bound on the relative suboptimality (f(x) - f*)/|f(x)|, where f* is a
+        local minimum. It is an estimate, not a guaranteed bound, and NaN for all methods but
+        whitened on data.
+
+    See Also
+    --------
+    Status : The ways in which a run can end.
     """
 
     x: np.ndarray
@@ -130,9 +168,55 @@ class Result:
     method: str
     gap: float = float("nan")
 
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Sequence[Progress],
+        *,
+        status: Status,
+        method: str,
+        n_passes: int | None = None,
+        gap: float = float("nan"),
+    ) -> Result:
+        """Return the result of a run from its iterates; the last one is the solution.
+
+        Parameters
+        ----------
+        rows : sequence of Progress
+            The iterates, the start included.
+        status : Status
+            How the run ended.
+        method : str
+            The name of the method.
+        n_passes : int, optional
+            The number of passes over X. By default it is that of the last row; a step that failed
+            adds to it.
+        gap : float, optional
+            The estimated upper bound on the relative suboptimality; NaN by default.
+
+        Returns
+        -------
+        Result
+        """
+        last = rows[-1]
+        columns = columns_of([row._asdict() for row in rows])
+        return cls(
+            x=last.x,
+            direction=last.x / last.length if last.length > 0 else np.zeros_like(last.x),
+            length=last.length,
+            fun=last.fun,
+            grad_norm=last.grad_norm,
+            n_iter=last.iteration,
+            n_passes=last.passes if n_passes is None else n_passes,
+            status=status,
+            trace=Trace(**{name: columns[name] for name in Trace.__annotations__}),
+            method=method,
+            gap=gap,
+        )
+
     @property
     def success(self) -> bool:
-        """Whether the run converged, if need be on the cap."""
+        """Whether the run converged to tol, to rounding or on the cap."""
         return self.status in (Status.converged, Status.length_capped, Status.rounding)
 
     @property
@@ -148,9 +232,6 @@ class Result:
         )
 
 
-def trace_of(rows: list[Progress]) -> Trace:
-    """The rows as columns."""
-    columns = {
-        name: np.array([getattr(row, name) for row in rows]) for name in Trace.__annotations__
-    }
-    return Trace(**columns)
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the rows of a trace as one array per name."""
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}

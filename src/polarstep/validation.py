@@ -1,6 +1,6 @@
-"""Checks of what a user passes in, and the one form that every complaint takes.
+"""Checks of arguments, and the one form that every error message takes.
 
-A message says who complains, which argument, what it must be, what it got and what to do:
+A message names the caller, the argument, what it must be, what it is and what to do about it:
 ``who: `argument` must ...; got .... Advice.``
 """
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 def complaint(who: str, argument: str, must: str, got: object, advice: str = "") -> str:
-    """The text of an error about one argument."""
+    """Return the text of an error about one argument."""
     return f"{who}: `{argument}` must {must}; got {got}." + (f" {advice}" if advice else "")
 
 
 def look_up(name: str, table: Mapping[str, T], who: str, argument: str) -> T:
-    """``table[name]``, or a ValueError that lists the known names."""
+    """Return ``table[name]``, or raise a ValueError that lists the known names."""
     try:
         return table[name]
     except (KeyError, TypeError):
@@ -30,12 +30,15 @@ def look_up(name: str, table: Mapping[str, T], who: str, argument: str) -> T:
 
 
 def unknown(name: object, known: Iterable[str], who: str, argument: str) -> str:
-    """The text of an error about a name that is not among the known ones."""
+    """Return the text of an error about a name that is not among the known ones."""
     known = sorted(known)
     close = get_close_matches(str(name), known, n=1)
     advice = f"Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(map(repr, known)) if known else "(nothing: there are none)"
     return complaint(who, argument, f"be one of {listed}", repr(name), advice)
+
+
+# --------------------------------------------------------------------------- scalars
 
 
 def number(
@@ -47,7 +50,7 @@ def number(
     at_least: float = -math.inf,
     finite: bool = True,
 ) -> float:
-    """A real number within limits, as a float."""
+    """Return a real number within limits as a float, or raise a TypeError or ValueError."""
     limits = [f"> {above:g}"] if above > -math.inf else []
     limits += [f">= {at_least:g}"] if at_least > -math.inf else []
     must = " ".join(["be a finite number" if finite else "be a number", *limits])
@@ -65,7 +68,7 @@ def number(
 
 
 def whole_number(value: Any, who: str, argument: str, *, at_least: int = 0) -> int:
-    """An integer within limits."""
+    """Return an integer within limits as an int, or raise a TypeError or ValueError."""
     must = f"be a whole number >= {at_least}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(complaint(who, argument, must, repr(value)))
@@ -75,46 +78,49 @@ def whole_number(value: Any, who: str, argument: str, *, at_least: int = 0) -> i
 
 
 def flag(value: Any, who: str, argument: str) -> bool:
-    """True or False, as a bool."""
+    """Return True or False as a bool, or raise a TypeError."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(complaint(who, argument, "be True or False", repr(value)))
     return bool(value)
 
 
 def check_callback(value: Any, who: str) -> None:
-    """A function, or None."""
+    """Raise a TypeError unless `value` is a callable or None."""
     if value is not None and not callable(value):
         advice = "Pass a function of one argument."
         got = f"a {type(value).__name__}"
         raise TypeError(complaint(who, "callback", "be a function or None", got, advice))
 
 
+# --------------------------------------------------------------------------- arrays
+
+
 def vector(value: Any, who: str, argument: str, *, length: int | None = None) -> np.ndarray:
-    """A finite one-dimensional float64 array of the given length."""
+    """Return a finite one-dimensional float64 array of the given length."""
     wanted = "a vector of real numbers" if length is None else f"a vector of {length} real numbers"
     result = _real(value, who, argument, wanted)
     if result.ndim == 2 and 1 in result.shape:
         result = result.ravel()
     if result.ndim != 1 or (length is not None and len(result) != length):
         raise ValueError(complaint(who, argument, f"be {wanted}", f"shape {np.shape(value)}"))
-    _check_finite(result, who, argument)
+    check_finite(result, who, argument)
     return result
 
 
 def matrix(value: Any, who: str, argument: str, shape: tuple[int, int]) -> np.ndarray:
-    """A finite float64 array of the given shape."""
+    """Return a finite float64 array of the given shape."""
     wanted = f"a {shape[0]} x {shape[1]} matrix of real numbers"
     result = _real(value, who, argument, wanted)
     if result.shape != shape:
         raise ValueError(complaint(who, argument, f"be {wanted}", f"shape {result.shape}"))
-    _check_finite(result, who, argument)
+    check_finite(result, who, argument)
     return result
 
 
 def _real(value: Any, who: str, argument: str, wanted: str) -> np.ndarray:
     try:
         result = np.asarray(value)
-        if result.dtype.kind not in "fiubO":  # not complex numbers, text or dates
+        if result.dtype.kind not in "fiubO":  # neither complex numbers, nor text, nor dates
             raise TypeError
         return result.astype(np.float64)
     except (TypeError, ValueError):
@@ -122,37 +128,61 @@ def _real(value: Any, who: str, argument: str, wanted: str) -> np.ndarray:
         raise TypeError(complaint(who, argument, f"be {wanted}", got)) from None
 
 
-def _check_finite(array: np.ndarray, who: str, argument: str) -> None:
-    if np.isfinite(array).all():
-        return
-    where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-    position = f"position {where[0]}" if len(where) == 1 else f"row {where[0]}, column {where[1]}"
+def first_not_finite(array: Any) -> tuple[int, ...] | None:
+    """Return the position of the first NaN or infinity in row-major order, or None.
+
+    The array is an ndarray of any dimension or a CSR matrix with sorted indices.
+    """
+    if not hasattr(array, "indptr"):
+        at = first_true(~np.isfinite(array))
+        return None if at is None else tuple(int(i) for i in np.unravel_index(at, array.shape))
+    at = first_true(~np.isfinite(array.data))
+    if at is None:
+        return None
+    return int(np.searchsorted(array.indptr, at, side="right")) - 1, int(array.indices[at])
+
+
+def first_true(mask: np.ndarray) -> int | None:
+    """Return the index of the first True of a mask in row-major order, or None."""
+    at = int(mask.argmax()) if mask.size else 0
+    return at if mask.size and mask.flat[at] else None
+
+
+def check_finite(array: Any, who: str, argument: str) -> None:
+    """Raise a ValueError that names the first NaN or infinity of an ndarray or a CSR matrix."""
+    where = first_not_finite(array)
+    if where is not None:
+        place = f"position {where[0]}" if len(where) == 1 else "row {}, column {}".format(*where)
+        raise ValueError(not_finite(array[where], place, who, argument))
+
+
+def not_finite(value: Any, place: str, who: str, argument: str) -> str:
+    """Return the text of an error about a NaN or an infinity at a place."""
     advice = "Remove or impute such values first."
-    got = f"{array[where]} at {position}"
-    raise ValueError(complaint(who, argument, "hold finite numbers only", got, advice))
+    return complaint(who, argument, "hold finite numbers only", f"{value} at {place}", advice)
 
 
 def sample_weights(value: Any, who: str, *, length: int) -> np.ndarray:
-    """Weights >= 0 of samples, scaled so that their mean is one."""
+    """Return nonnegative weights of samples, scaled so that their mean is one."""
     weights = vector(value, who, "sample_weight", length=length)
-    if (weights < 0).any():
-        at = int(np.flatnonzero(weights < 0)[0])
+    at = first_true(weights < 0)
+    if at is not None:
         got = f"{weights[at]:g} at position {at}"
         raise ValueError(complaint(who, "sample_weight", "hold numbers >= 0 only", got))
     largest = weights.max()
     if not largest > 0:
         must = "give some sample a positive weight"
         raise ValueError(complaint(who, "sample_weight", must, "zeros only"))
-    weights = weights / largest  # whose sum does not overflow
+    weights = weights / largest  # so that their sum does not overflow
     return weights * (length / weights.sum())
 
 
 def signs(
     y: Any, who: str, *, length: int | None = None, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Two-valued labels as -1.0 (the smaller value) and +1.0 (the larger).
+    """Return two-valued labels as -1.0 (the smaller value) and +1.0 (the larger value).
 
-    Where there are weights, labels of weight zero are not looked at (but must be finite).
+    With weights, labels of weight zero do not count as values (but they must be finite).
     """
     labels = vector(y, who, "y", length=length)
     values = np.unique(labels if weights is None else labels[weights > 0])

@@ -352,7 +352,7 @@ def test_refused_elsewhere():
         with pytest.raises(ValueError, match="Halfspace: `X` must have a column that varies"):
             ps.Halfspace(data, Y, sample_weight=WEIGHTS, intercept=True)
     for data in (np.where(WEIGHTS > 0, 1.0, np.nan)[:, None] * X, sp.csr_array(X + np.inf)):
-        with pytest.raises(ValueError, match=r"Halfspace: `X` must hold finite .* in row 0"):
+        with pytest.raises(ValueError, match=r"Halfspace: `X` must hold finite .* at row 0"):
             ps.Halfspace(data, Y, sample_weight=WEIGHTS)
     with pytest.raises(ValueError, match="TanhNetwork: `X` must be without an intercept"):
         ps.TanhNetwork(DESIGN, Y)

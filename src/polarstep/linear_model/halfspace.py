@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..design import Design
+from ..design import Design, canonical_matrix
 from ..losses import MarginLoss, margin_loss
 from ..methods.objectives import Halfspace
 from ..methods.table import METHODS
@@ -209,15 +209,7 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
             ensure_all_finite=self.method != "whitened",
         )  # fmt: skip
-        if sp.issparse(X):
-            if not X.has_canonical_format:
-                X = X.copy()
-                X.sum_duplicates()
-            if X.indices.dtype == np.int64 and max(X.nnz, X.shape[1]) < 2**31:  # half the traffic
-                parts = (X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32))
-                X = sp.csr_array(parts, shape=X.shape)
-        elif not (X.flags.c_contiguous or X.flags.f_contiguous):
-            X = np.ascontiguousarray(X)
+        X = canonical_matrix(X)
         self.classes_, codes = encode_labels(y)
         weight, present = None, len(self.classes_)
         if sample_weight is not None:

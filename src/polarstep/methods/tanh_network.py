@@ -16,7 +16,7 @@ import numpy as np
 from ..design import Design
 from ..losses import MarginLoss
 from ..minimization import minimize
-from ..result import Status
+from ..result import Status, columns_of
 from ..validation import check_callback, complaint, matrix, number, whole_number
 from .objectives import GaussianHalfspace, Halfspace, Objective
 from .tanh_unit import UnitInPopulation, UnitOnData
@@ -318,7 +318,6 @@ class TanhNetwork:
         words = status.value
         if status is Status.max_iter:
             words = f"Stopped with ||grad f||_{{S^-1}} up to {norms.max():.2g}: {advice}, or tol."
-        columns = rows[0] if rows else ()
         return NetworkResult(
             weights=weights,
             output_weights=self.output_weights,
@@ -329,5 +328,5 @@ class TanhNetwork:
             n_sweeps=rows[-1]["sweep"] if rows else 0,
             status=status,
             message=f"TanhNetwork: {words}",
-            trace={name: np.array([row[name] for row in rows]) for name in columns},
+            trace=columns_of(rows),
         )

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from polarstep.linear_model.solver import kernels
 from polarstep.linear_model.solver.samples import _for_kernels
 from polarstep.losses import LOSSES, smooth_hinge
-from problems import ARCTAN, LOSS_NAMES
+from problems import ARCTAN
 
 COMPILED = [*LOSSES.values(), smooth_hinge(0.05), smooth_hinge(3.0)]
 SIZES = [1, 2, 63, 64, 65, 255, 256, 257, 511, 512, 513]
@@ -20,7 +20,7 @@ def losses_at(loss, a, s=None):
     a, k = np.array(a, float), len(a)
     second, e, bits = np.empty(k), np.empty(k), np.empty(k, np.int64)
     s = np.ones(k) if s is None else s
-    value = kernels._loss(*kernels.code_of(loss), a, s, second, e, bits, k)
+    value = kernels._loss(*loss.kernel, a, s, second, e, bits, k)
     return value, a, second
 
 
@@ -133,12 +133,19 @@ def test_weights_multiply_and_zero_weights_silence(loss):
     assert not second[::5].any()
 
 
-def test_only_known_losses_have_a_code():
-    assert [kernels.code_of(LOSSES[name]) is None for name in LOSS_NAMES] == [False] * 5
-    assert kernels.code_of(smooth_hinge(0.2)) == (kernels.SMOOTH_HINGE, 0.2)
-    assert kernels.code_of(ARCTAN) is None
+def test_only_built_in_losses_have_a_kernel():
+    codes = {
+        "softplus": kernels.SOFTPLUS,
+        "sigmoid": kernels.SIGMOID,
+        "normal_cdf": kernels.NORMAL_CDF,
+        "smooth_hinge": kernels.SMOOTH_HINGE,
+        "squared": kernels.SQUARED,
+    }
+    assert {name: loss.kernel[0] for name, loss in LOSSES.items()} == codes
+    assert smooth_hinge(0.2).kernel == (kernels.SMOOTH_HINGE, 0.2)
+    assert ARCTAN.kernel is None
     named = type(ARCTAN)(ARCTAN.phi, ARCTAN.dphi, ARCTAN.d2phi, name="softplus")
-    assert kernels.code_of(named) is None, "a name alone does not make it the loss"
+    assert named.kernel is None, "a name alone does not make it the built-in loss"
 
 
 # ------------------------------------------------------------------ kernels on data
@@ -164,7 +171,7 @@ def test_evaluate(layout, dtype, tile):
             s,
             w,
             b,
-            *kernels.code_of(loss),
+            *loss.kernel,
             margins,
             False,
             g,
@@ -203,11 +210,11 @@ def test_plane_and_curvatures(loss, n):
     first, second = s * loss.dphi(m), s * loss.d2phi(m)
     expected = [s @ loss.phi(m), first @ p, -first @ y]
     expected += [second @ p**2, -second @ (p * y), second.sum()]
-    found = kernels.plane(a, p, y, s, t, h, *kernels.code_of(loss))
+    found = kernels.plane(a, p, y, s, t, h, *loss.kernel)
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13 * n)
     out = np.empty(n)
     for floor in (0.0, 0.3):
-        kernels.curvatures(m, s, floor, *kernels.code_of(loss), out)
+        kernels.curvatures(m, s, floor, *loss.kernel, out)
         wanted = np.maximum(np.abs(second), floor * np.abs(first))
         np.testing.assert_allclose(out, wanted, rtol=1e-11, atol=1e-15)
 
@@ -240,7 +247,7 @@ def test_a_feature_that_is_not_finite_shows_in_the_sums(value, layout):
         for loss in COMPILED:
             margins, g = np.empty(70), np.zeros(3)
             sums = kernels.evaluate(
-                laid_out(X, layout), np.zeros(3), y, s, at, b, *kernels.code_of(loss), margins,
+                laid_out(X, layout), np.zeros(3), y, s, at, b, *loss.kernel, margins,
                 False, g, 64,
             )  # fmt: skip
             assert not (np.isfinite(sums[0]) and np.isfinite(g).all()), loss.name

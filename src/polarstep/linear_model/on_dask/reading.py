@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from ...design import canonical_matrix, is_usable_matrix
 from ...extras import require_dask
 from ...losses import MarginLoss
-from ...validation import complaint
+from ...validation import complaint, first_not_finite, first_true, not_finite
 from ..labels import class_factors, require_two_classes, solver_labels
 from .samples import DaskSamples, Each, Parts, census_of, chained, combined, dask, tasks
 
@@ -110,7 +111,7 @@ def from_dask(
     means = samples.means()
     if not np.isfinite(means).all():
         found = combined(tasks("bad", _first_bad, Each(kept), blocks, selected, who), _first)
-        raise ValueError(_not_finite(found, facts, names, who))
+        raise ValueError(_not_finite_anywhere(found, facts, names, who))
     total *= tally.unit
     return tally.classes, samples.centred_at(means) if intercept else samples, total
 
@@ -233,15 +234,13 @@ def _check(facts: list[_Fact], d: int, who: str) -> None:
         at += fact.length
 
 
-def _not_finite(
+def _not_finite_anywhere(
     found: tuple[int, int, int, float], facts: list[_Fact], names: Any, who: str
 ) -> str:
     i, row, column, value = found
     place = _place(sum(fact.length for fact in facts[:i]), row, i)
     named = f"column {column}" if names is None else f"column {names[column]!r}"
-    advice = "Remove or impute such values first."
-    got = f"{value} at {place}, {named}"
-    return complaint(who, "X", "hold finite numbers only", got, advice)
+    return not_finite(value, f"{place}, {named}", who, "X")
 
 
 def _place(offset: int, row: int, block: int) -> str:
@@ -311,10 +310,10 @@ def _tally(labels: np.ndarray, weights: np.ndarray, unit: float, who: str) -> _T
 
 def _inspected(X: Any, y: Any, weight: Any, who: str) -> tuple[list[_Fact], _Tally]:
     y, s = _labels(y), _weights(weight, X.shape[0], who)
-    bad_label = _first_true(_missing(y))
-    at = _first_true(~((s >= 0) & (s < np.inf)))
+    bad_label = first_true(_missing(y))
+    at = first_true(~((s >= 0) & (s < np.inf)))
     bad_weight = None if at is None else (at, float(s[at]))
-    sizes = X.shape[0], X.shape[1], sp.issparse(X), _is_ready(X), len(y), len(s)
+    sizes = X.shape[0], X.shape[1], sp.issparse(X), is_usable_matrix(X), len(y), len(s)
     fact = _Fact(*sizes, bad_label, bad_weight)
     if len(y) != len(s) or bad_label is not None or bad_weight is not None:
         y, s = y[:0], s[:0]  # of no use: `_check` will complain
@@ -354,19 +353,6 @@ def _weights(weight: Any, n: int, who: str) -> np.ndarray:
     except (TypeError, ValueError):
         got = f"the dtype {values.dtype}"
         raise TypeError(complaint(who, "sample_weight", "hold numbers", got)) from None
-
-
-def _first_true(mask: np.ndarray) -> int | None:
-    return int(mask.argmax()) if mask.any() else None
-
-
-def _is_ready(X: Any) -> bool:
-    """Whether a block is as `Samples` takes it."""
-    if X.dtype not in (np.float32, np.float64):
-        return False
-    if sp.issparse(X):
-        return X.format == "csr" and bool(X.has_canonical_format)
-    return type(X) is np.ndarray and (X.flags.c_contiguous or X.flags.f_contiguous)
 
 
 class _Selection(NamedTuple):
@@ -410,15 +396,7 @@ def _prepared(X: Any, selection: _Selection | None, who: str) -> Any:
         raise TypeError(complaint(who, "X", "hold numbers", f"the dtype {X.dtype}"))
     if selection is not None and selection.rows is not None:
         X = (X.tocsr() if sp.issparse(X) else X)[selection.rows]
-    if X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float64)
-    if not sp.issparse(X):
-        return X if X.flags.c_contiguous or X.flags.f_contiguous else np.ascontiguousarray(X)
-    X = X.tocsr()
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
+    return canonical_matrix(X)
 
 
 def _first_bad(
@@ -426,16 +404,10 @@ def _first_bad(
 ) -> tuple[int, int, int, float] | None:
     """Block, row, column and value of the first number that is not finite."""
     X = _prepared(X, selection, who)
-    if sp.issparse(X):
-        at = _first_true(~np.isfinite(X.data))
-        if at is None:
-            return None
-        row, column = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
-    else:
-        at = _first_true(~np.isfinite(X).all(axis=1))
-        if at is None:
-            return None
-        row, column = at, int((~np.isfinite(X[at])).argmax())
+    where = first_not_finite(X)
+    if where is None:
+        return None
+    row, column = where
     value = float(X[row, column])
     return i, row if selection.rows is None else int(selection.rows[row]), column, value
 

@@ -18,25 +18,12 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from ...losses import LOSSES, MarginLoss
-
 # The order of the sums is free, NaN and infinity keep their meaning: they are how bad input shows.
 _FREE_ORDER = {"reassoc", "contract", "arcp", "nsz"}
 _TILE = 64
 
+# The codes of the losses, which `MarginLoss.kernel` holds.
 SOFTPLUS, SIGMOID, NORMAL_CDF, SMOOTH_HINGE, SQUARED = range(5)
-
-
-def code_of(loss: MarginLoss) -> tuple[int, float] | None:
-    """(code, width) of a loss that is compiled in; None for one of the user's own."""
-    from ...losses import smooth_hinge_width
-
-    width = smooth_hinge_width(loss)
-    if width is not None:
-        return SMOOTH_HINGE, width
-    names = {"softplus": SOFTPLUS, "sigmoid": SIGMOID, "normal_cdf": NORMAL_CDF, "squared": SQUARED}
-    known = LOSSES.get(loss.name)
-    return (names[loss.name], 1.0) if known == loss and loss.name in names else None
 
 
 def _compiled(function: Any) -> Any:

@@ -67,7 +67,7 @@ class Samples:
         self.n_threads = n_threads
         self.is_sparse = sp.issparse(X)
         self.n, self.d = X.shape
-        self._code: Any = kernels.code_of(loss)
+        self._code: Any = loss.kernel
         bounds = np.linspace(0, self.n, min(n_threads, self.n) + 1).astype(int)
         self._blocks = [
             (slice(start, stop), _for_kernels(X, start, stop)) for start, stop in pairwise(bounds)

@@ -29,7 +29,7 @@ import numpy as np
 
 from ...losses import margin_loss
 from ...methods.objectives import Halfspace
-from ...result import Progress, Result, Status, trace_of
+from ...result import Progress, Result, Status
 from ...validation import complaint, vector, whole_number
 from ..centring import shift_far_columns
 from .lbfgs import Rate, descend
@@ -234,21 +234,8 @@ class Log:
             self.callback(row)
 
     def result(self, ended: str) -> Result:
-        """The last row as a result."""
-        last = self.rows[-1]
-        return Result(
-            x=last.x,
-            direction=last.x / last.length if last.length > 0 else np.zeros_like(last.x),
-            length=last.length,
-            fun=last.fun,
-            grad_norm=last.grad_norm,
-            n_iter=last.iteration,
-            n_passes=last.passes,
-            status=Status[ended],
-            trace=trace_of(self.rows),
-            method="whitened",
-            gap=self.gap,
-        )
+        """Return the rows as a result."""
+        return Result.from_rows(self.rows, status=Status[ended], method="whitened", gap=self.gap)
 
 
 def run(
