@@ -312,7 +312,7 @@ def test_a_warning_exactly_where_max_iter_is_too_small():
         fit(tol=1e-12, max_iter=int(enough))
     for max_iter in range(1, int(enough)):
         with pytest.warns(
-            ConvergenceWarning, match=r"raise max_iter, or tol.*subopt.*about"
+            ConvergenceWarning, match=r"Raise max_iter or tol.*subopt.*about"
         ) as seen:
             model = fit(tol=1e-12, max_iter=max_iter)
         assert seen[0].filename == __file__
@@ -587,7 +587,7 @@ def test_the_methods_of_the_paper_end_to_end(method, y):
         best = fit(scaled, y, C=0.3, tol=1e-12)
         assert relative(model.coef_, best.coef_) < 1e-3
         assert model.score(scaled, y) == pytest.approx(best.score(scaled, y), abs=0.01)
-        with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
             fit(scaled, y, method=method, C=0.3, max_iter=1)
 
 
