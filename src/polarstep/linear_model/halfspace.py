@@ -31,7 +31,9 @@ from .labels import (
     require_two_classes,
     solver_labels,
 )
-from .on_dask import reading as dask_collections
+from .on_dask.collections import is_dask
+from .on_dask.predicting import map_rows
+from .on_dask.reading import read_samples
 from .solver import whitened
 from .solver.problem import NotFinite, Problem
 from .solver.samples import Samples
@@ -161,9 +163,9 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         An interrupted fit keeps its last iterate, from which warm_start goes on.
         """
         loss = self._check_parameters()
-        if dask_collections.is_dask(X, y):
+        if is_dask(X, y):
             self._check_method_on_dask()
-            self.classes_, rows, total = dask_collections.from_dask(
+            self.classes_, rows, total = read_samples(
                 X, y, sample_weight,
                 loss=loss, intercept=self.fit_intercept, class_weight=self.class_weight,
                 n_threads=effective_n_jobs(self.n_jobs),
@@ -316,16 +318,16 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
 
     def decision_function(self, X: Any) -> Any:
         """x^T w + b, shape (n,) for two classes, else (n, n_classes); a Dask array of Dask data."""
-        if not dask_collections.is_dask(X):
+        if not is_dask(X):
             return super().decision_function(X)
         check_is_fitted(self)
         _check_names(self, X)
         columns = 1 if len(self.classes_) == 2 else len(self.classes_)
-        return dask_collections.map_rows(_scores, X, self.coef_, self.intercept_, columns=columns)
+        return map_rows(_scores, X, self.coef_, self.intercept_, columns=columns)
 
     def predict(self, X: Any) -> Any:
         """The class of each row, shape (n,); a Dask array of Dask data."""
-        if not dask_collections.is_dask(X):
+        if not is_dask(X):
             return super().predict(X)
         scores = self.decision_function(X)
         chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
@@ -335,15 +337,15 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
     def predict_proba(self, X: Any) -> Any:
         """P(class | x), shape (n, n_classes): 1/(1 + exp(-(x^T w + b))), summing to 1."""
         scores = self.decision_function(X)
-        if dask_collections.is_dask(scores):
-            return dask_collections.map_rows(_probabilities, scores, columns=len(self.classes_))
+        if is_dask(scores):
+            return map_rows(_probabilities, scores, columns=len(self.classes_))
         return _probabilities(scores)
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of `predict_proba`."""
         check_is_fitted(self)
-        if len(self.classes_) > 2 or dask_collections.is_dask(X):
+        if len(self.classes_) > 2 or is_dask(X):
             return np.log(self.predict_proba(X))
         scores = self.decision_function(X)
         return -np.logaddexp(0.0, np.column_stack([scores, -scores]))

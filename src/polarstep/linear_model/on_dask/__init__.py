@@ -1,1 +1,1 @@
-"""Fitting linear models to Dask collections, whose rows stay on the workers."""
+"""Linear models on Dask collections whose rows stay on the workers."""
