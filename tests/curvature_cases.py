@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from polarstep.curvature import coupling
+from polarstep.curvature.directions import to_directions
 from polarstep.nn import mlp
 
+HOOKS = [
+    name
+    for name, value in vars(nn.Linear(1, 1)).items()
+    if "hooks" in name and hasattr(value, "keys")
+]
 JACOBIANS = "exact, by per-sample Jacobians"
 
 
@@ -79,6 +89,84 @@ def assert_norms(c, expected, rel=1e-10):
         assert abs(c[pair] - value) <= tolerance, (pair, c[pair], value, c[pair] / (value or 1) - 1)
 
 
+def assert_exact(model, loss, names=None, batch=None):
+    """Check coupling between all the named parameters against the full Hessian."""
+    batch = batch or BATCH
+    names = names or [name for name, value in model.named_parameters() if value.ndim > 1]
+    found = coupling(model, loss, batch, row=names, columns=names)
+    assert_norms(found, norms(hessian(model, loss, batch, names)))
+    return found
+
+
+def projected(blocks, model):
+    """The blocks by the units' directions, on both sides; biases left out."""
+    parameters = dict(model.named_parameters())
+    result = {}
+    for (a, b), block in blocks.items():
+        first, second = parameters[a], parameters[b]
+        if min(first.ndim, second.ndim) < 2:
+            continue
+        right = to_directions(block.reshape(-1, *second.shape), second)
+        left = right.reshape(first.numel(), -1).T.reshape(-1, *first.shape)
+        result[a, b] = to_directions(left, first)
+    return result
+
+
+def state(model):
+    """Everything about a model, and about the process, that a call might change."""
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]
+    return {
+        "tensors": [(name, id(value), value.data_ptr()) for name, value in tensors],
+        "bytes": [value.detach().numpy().tobytes() for _, value in tensors],
+        "versions": [value._version for _, value in tensors],
+        "grads": [
+            None if p.grad is None else (id(p.grad), p.grad.numpy().tobytes())
+            for p in model.parameters()
+        ],
+        "requires_grad": [value.requires_grad for _, value in tensors],
+        "graphs": [value.grad_fn for _, value in tensors],
+        "training": [module.training for module in model.modules()],
+        "hooks": [[list(getattr(m, name)) for name in HOOKS] for m in model.modules()],
+        "attributes": [sorted(vars(module)) for module in model.modules()],
+        "random": (
+            torch.get_rng_state().numpy().tobytes(),
+            [part.tolist() if hasattr(part, "tolist") else part for part in np.random.get_state()],  # noqa: NPY002
+            random.getstate(),
+        ),
+        "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "dtype": torch.get_default_dtype(),
+    }
+
+
+def marked(model):
+    """With some gradients, some frozen parameters, and mixed flags."""
+    parameters = list(model.parameters())
+    for parameter in parameters[::2]:
+        parameter.grad = torch.full_like(parameter, 0.5)
+    parameters[0].requires_grad_(False)
+    last = list(model.modules())[-1]
+    last.train(not last.training)
+    return model
+
+
+def refused(arguments, error, says):
+    """Check that coupling raises an error before it has changed anything."""
+    arguments = {
+        "model": spread(mlp((4, 5, 3), "tanh", seed=0)),
+        "loss_fn": F.cross_entropy,
+        "batch": (draw(6, 4), labels(6, 3)),
+        **arguments,
+    }
+    model = arguments["model"]
+    before = state(model) if isinstance(model, nn.Module) else None
+    random_before = torch.get_rng_state()
+    with pytest.raises(error, match=says):
+        coupling(**arguments)
+    assert torch.equal(torch.get_rng_state(), random_before)
+    if before is not None:
+        assert state(model) == before
+
+
 # --- data and modules --------------------------------------------------------------------------
 
 
@@ -103,6 +191,20 @@ def spread(model, seed=0):
             else:
                 value.copy_(noise / value[0].numel() ** 0.5)
     return model
+
+
+BATCH = draw(6, 4), labels(6, 3)
+
+
+class Several(nn.Module):
+    """Two inputs; the second may be left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(4, 3), nn.Linear(2, 3)
+
+    def forward(self, x, z=None):
+        return torch.tanh(self.left(x)) + (0.0 if z is None else torch.tanh(self.right(z)))
 
 
 class Residual(nn.Module):

@@ -133,9 +133,9 @@ def test_own_needs_the_rows_own_block():
     row, column = "last.weight", "lstm.weight_hh_l0"
     c = coupling(model, loss_fn, batch, row=row, columns=column)
     says = (
-        r"Coupling\.scaled: `scale` must be 'raw' or 'relative' where a row's own block is not "
-        r"known; got 'own', without the block of last\.weight\. "
-        r"Ask for it: coupling\(\.\.\., scale='own'\)\."
+        r"Coupling\.scaled: `scale` must be 'raw' or 'relative' if a diagonal block was not "
+        r"computed; got 'own', without the diagonal block of last\.weight\. "
+        r"Call coupling\(\.\.\., scale='own'\) to compute it\."
     )
     with pytest.raises(ValueError, match=says):
         c.scaled("own")

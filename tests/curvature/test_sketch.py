@@ -226,6 +226,16 @@ def test_independent_layers():
     assert not c.stderr.any()
 
 
+def test_inputs_that_are_always_zero_are_not_counted_twice():
+    """The range of the blocks is smaller than the basis that is looked for in it."""
+    model, x = spread(mlp((10, 6, 3), "tanh", seed=0)), draw(35, 10)
+    x[:, 6:] = 0.0
+    batch = x, labels(35, 3)
+    exact = coupling(model, cross_entropy, batch)
+    sketch = coupling(model, cross_entropy, batch, method="sketch", rtol=1e-4)
+    assert (np.abs(sketch.raw - exact.raw) <= 4 * sketch.stderr + 1e-8 * exact.raw).all()
+
+
 # --- one estimate ------------------------------------------------------------------------------
 
 

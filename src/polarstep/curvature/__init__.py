@@ -1,4 +1,7 @@
-"""How strongly the layers of a network depend on one another: cross-layer Hessian norms."""
+"""Norms of the Hessian blocks between the layers of a network.
+
+Needs the extra ``polarstep[torch]``.
+"""
 
 from ..extras import require_torch
 

@@ -1,20 +1,20 @@
-"""Exact blocks through batch normalization: the batch statistics as variables of their own.
+"""Exact Hessian blocks through batch normalization, by treating batch statistics as variables.
 
-Batch normalization couples the samples of a batch, but only through means and variances. Write
-s for all of them, layer after layer, s = (1/N) sum_n sigma_n(W, s) with sigma = (z, (z - mean)^2),
-and f(W, s) for the loss with s given, in which the samples are separate. With the multipliers
-lambda = df/ds (the gradients that backpropagation sends into the statistics), the function
+Batch normalization couples the samples of a batch only through means and variances. Let s be the
+vector of all these statistics, layer by layer, so that s = (1/N) sum_n sigma_n(W, s) with
+sigma = (z, (z - mean)^2), and let f(W, s) be the loss for given s, in which samples are separate.
+With the multipliers lambda = df/ds, which backpropagation computes, the Lagrangian
 
     L(W, s) = f(W, s) + lambda^T ((1/N) sum_n sigma_n(W, s) - s)
 
-has separate samples, is f(W) wherever s is what W makes it, and is stationary in s there. So with
-S_i = ds/dW_i the Hessian of the true loss is, without a term in d2s,
+has separate samples too. At the s that belongs to W, it equals the loss f(W) and is stationary
+in s. With S_i = ds/dW_i, second derivatives of s therefore drop out of the Hessian of the loss,
 
     H_ij = L_ij + S_i^T L_sj + L_is S_j + S_i^T L_ss S_j
-         = L_ij + Y_i Z_j^T,    Y_i = [S_i^T, L_is],  Z_j = [L_js + S_j^T L_ss, S_j^T],
+         = L_ij + Y_i Z_j^T,    Y_i = [S_i^T, L_is],  Z_j = [L_js + S_j^T L_ss, S_j^T].
 
-a block as in `contraction` and one whose rank is at most twice the number of statistics, see
-`lowrank`.
+L_ij is a block as in `contraction`. The rank of Y_i Z_j^T is at most twice the number of
+statistics; `lowrank` computes the norm of the sum.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .batch_loss import BatchLoss, NotSeparable
 from .lowrank import Dense, Factored, Side
-from .problem import NotSeparable, Problem
 from .sites import Site, ranges, tangents, together
 
 
 @dataclass
 class Statistics:
-    """The batch statistics of every normalization, in the order of their calls.
+    """The batch statistics of all normalizations, in the order in which these were called.
 
-    given: leaves (2 C,), means and then variances of C channels. expanded: the same for every
-    sample, (N, 2 C), which is what the samples see. inputs: what is normalized, (N, C).
+    For each normalization of C channels, `given` holds a leaf of C means and C variances, shape
+    (2 C,). `expanded` holds copies of it for each sample, (N, 2 C), with which the samples are
+    normalized, and `inputs` holds the tensor that is normalized, (N, C).
     """
 
     given: list[Tensor]
@@ -45,7 +46,7 @@ class Statistics:
 
     @property
     def places(self) -> list[tuple[slice, slice]]:
-        """Where the means and the variances of every normalization stand in s."""
+        """The positions in s of the means and of the variances of each normalization."""
         result, start = [], 0
         for values in self.given:
             middle, stop = start + len(values) // 2, start + len(values)
@@ -55,17 +56,17 @@ class Statistics:
 
     @property
     def count(self) -> int:
-        """How many numbers s holds."""
+        """The length of s."""
         return sum(len(values) for values in self.given)
 
 
-def multipliers(problem: Problem) -> list[tuple[Tensor, Tensor]] | None:
-    """(statistics, df/d statistics) of every normalization by batch statistics; None without any.
+def multipliers(batch_loss: BatchLoss) -> list[tuple[Tensor, Tensor]] | None:
+    """Return (statistics, multipliers) of each batch normalization, or None if there is none.
 
     Raises
     ------
     NotSeparable
-        If one does not normalize one vector per sample.
+        If a normalization receives anything but one vector per sample.
     """
     nodes: list[Tensor] = []
 
@@ -81,7 +82,7 @@ def multipliers(problem: Problem) -> list[tuple[Tensor, Tensor]] | None:
         nodes.append(node if node.requires_grad else node.requires_grad_())
         return call.normalized(input, node)
 
-    loss = problem.loss({torch.nn.functional.batch_norm: normalize})
+    loss = batch_loss.evaluate({torch.nn.functional.batch_norm: normalize})
     if not nodes:
         return None
     gradients = torch.autograd.grad(loss, nodes, allow_unused=True, materialize_grads=True)
@@ -89,9 +90,9 @@ def multipliers(problem: Problem) -> list[tuple[Tensor, Tensor]] | None:
 
 
 def lagrangian(
-    problem: Problem, known: Sequence[tuple[Tensor, Tensor]]
+    batch_loss: BatchLoss, known: Sequence[tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Statistics]:
-    """L, with the statistics as leaves, up to its constant lambda^T s."""
+    """Return L without its constant lambda^T s, and the statistics, which are leaves of L."""
     statistics = Statistics([], [], [])
     terms: list[Tensor] = []
 
@@ -110,12 +111,12 @@ def lagrangian(
         terms.append(sigma.mean(0) @ weights)
         return call.normalized(input, expanded)
 
-    loss = problem.loss({torch.nn.functional.batch_norm: normalize})
+    loss = batch_loss.evaluate({torch.nn.functional.batch_norm: normalize})
     return loss + torch.stack(terms).sum(), statistics
 
 
 class _Call:
-    """One call of torch.nn.functional.batch_norm, by its arguments after the input."""
+    """The arguments of one call of torch.nn.functional.batch_norm, apart from the input."""
 
     def __init__(
         self,
@@ -138,22 +139,23 @@ class _Call:
 
 
 class Corrections:
-    """Y and Z of every pair of parameters.
+    """The matrices Y and Z of each pair of parameters.
 
-    Derivatives are taken once, at construction: of every site's delta and inputs by the
-    statistics, of the normalized inputs by everything before them, and of dL/ds by s. A derivative
-    by a weight is laid out as the values of a `lowrank.Side`, a column per statistic.
+    All derivatives are computed at construction: those of each site's delta and inputs with respect
+    to the statistics, those of the normalized inputs with respect to all that precedes them, and
+    those of dL/ds with respect to s. A derivative with respect to a weight has the layout of the
+    values of a `lowrank.Side`, with one column per statistic.
 
     Parameters
     ----------
-    loss, statistics
-        L and its statistics, of `lagrangian`.
+    loss, statistics : Tensor, Statistics
+        The result of `lagrangian`.
     places : dict
-        The site and delta = dL/dz of every parameter, by name.
-    late : names
-        Those that stand second in a pair.
+        The site and delta = dL/dz of each parameter, by name.
+    late : iterable of str
+        The parameters that are second in some pair.
     memory : int
-        Bytes that may be used, about.
+        The approximate number of bytes that may be used.
     """
 
     def __init__(
@@ -180,13 +182,13 @@ class Corrections:
         self.curvature = self._curvature(loss, torch.stack(reached).any(0))
 
     def sides(self, early: str, late: str) -> tuple[Side, Side] | None:
-        """(Y of the early parameter, Z of the late one); None where they are zero."""
+        """Return Y of the early parameter and Z of the late one, or None if both are zero."""
         S = self._S(late)
         first, second = self.touched[early], _any_column(S)
         if not first.any() and not second.any():
             return None
         Y = _side_by_side((self.partial[early], first), (self.mixed[early], second))
-        # S_early^T (L_s,late + L_ss S_late), with the inverse in S_early moved to this side.
+        # S_early^T (L_s,late + L_ss S_late), where Z takes over the factor A^-T of S_early.
         bent = (self.mixed[late] + S @ self.curvature) @ self.inverse.T
         Z = _side_by_side((bent, first), (S, second))
         return self._side(early, Y), self._side(late, Z)
@@ -198,14 +200,14 @@ class Corrections:
         return self.sites[name].inputs.detach()
 
     def _S(self, name: str) -> Tensor:
-        """ds/dW."""
+        """Return ds/dW."""
         return self.partial[name] @ self.inverse
 
     def _sensitivities(self) -> tuple[dict[str, Tensor], Tensor]:
-        """(D, A^-T) with ds/dW = D A^-T.
+        """Return D and A^-T such that ds/dW = D A^-T.
 
-        s = (1/N) sum_n sigma_n(W, s), so that D is the mean of d sigma_n/dW, with s given, and
-        A = I - (1/N) sum_n d sigma_n/ds.
+        Differentiating s = (1/N) sum_n sigma_n(W, s) shows that D is the mean of d sigma_n/dW for
+        given s, and that A = I - (1/N) sum_n d sigma_n/ds.
         """
         stats, sites = self.statistics, list(self.sites.values())
         partial = {site.name: self._empty(site) for site in sites}
@@ -214,7 +216,7 @@ class Corrections:
         numbers = sum(tensor.numel() for tensor in wanted)
         for input, given, place in zip(stats.inputs, stats.given, stats.places, strict=True):
             N, C = input.shape
-            # d sigma = (dz, 2 (z - mean) dz); the second has on average no part in d mean.
+            # d sigma = (dz, 2 (z - mean) dz); its dependence on the mean averages to zero.
             slopes = (2 / N) * (input - given[:C]).detach().T[:, :, None]  # (C, N, 1)
             for some in ranges(C, max(1, self.room // numbers)):
                 rows = [slice(first.start + some.start, first.start + some.stop) for first in place]
@@ -236,7 +238,7 @@ class Corrections:
         return partial, torch.linalg.inv(A).T.to(stats.given[0].dtype)
 
     def _mixed(self, site: Site, delta: Tensor) -> Tensor:
-        """d2L/dW ds = sum_n M_n b_n + delta_n db_n/ds, with M = d delta/ds."""
+        """Return d2L/dW ds = sum_n M_n b_n + delta_n db_n/ds, where M = d delta/ds."""
         stats, inputs = self.statistics, site.inputs.detach()
         mixed = self._empty(site)
         columns = [slice(means.start, variances.stop) for means, variances in stats.places]
@@ -258,12 +260,12 @@ class Corrections:
         return mixed
 
     def _empty(self, site: Site) -> Tensor:
-        """Zeros: a column per statistic."""
+        """Return zeros in the layout of the values of a side, with one column per statistic."""
         (N, R), s, c = site.perturbation.shape, site.inputs.shape[1], self.statistics.count
         return site.perturbation.new_zeros((R, s, c) if self.dense[site.name] else (N, R, c))
 
     def _curvature(self, loss: Tensor, needed: Tensor) -> Tensor:
-        """L_ss: symmetric, in those rows and columns that a late layer's S can meet."""
+        """Return the symmetric L_ss, with zeros in rows and columns that no late S multiplies."""
         stats = self.statistics
         curvature = stats.given[0].new_zeros(stats.count, stats.count)
         slopes = torch.autograd.grad(
@@ -285,10 +287,10 @@ class Corrections:
 
 
 def _side_by_side(*parts: tuple[Tensor, Tensor]) -> Tensor:
-    """The chosen columns of several values."""
+    """Concatenate the chosen columns of several values."""
     return torch.cat([v if chosen.all() else v[..., chosen] for v, chosen in parts], dim=-1)
 
 
 def _any_column(values: Tensor) -> Tensor:
-    """Which columns, along the last dimension, are not zero."""
+    """Tell which columns, along the last dimension, are not zero."""
     return values.flatten(0, 1).abs().amax(0) > 0

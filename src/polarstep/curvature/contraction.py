@@ -1,18 +1,18 @@
-"""Norms of Hessian blocks from per-sample Jacobians, without building the block where possible.
+"""Norms of Hessian blocks, computed from per-sample Jacobians.
 
-Two linear layers, early and late, have pre-activations z (R units) and zeta (p units), inputs b
-(s numbers) and a (q numbers). Per sample n let delta = dl/dzeta, M = d delta/d z (direct and
-through everything between), P = d a/d z. The block of the Hessian between their weights is
+An early linear layer has inputs b (s numbers) and pre-activations z (R units), a late one inputs a
+(q numbers) and pre-activations zeta (p units). For each sample n let delta = dl/dzeta,
+M = d delta/dz (the total derivative) and P = da/dz. The Hessian block between the weights is
 
     B[r, s, p, q] = sum_n T_n[r, p, q] b_n[s],     T_n = M_n[r, p] a_n[q] + P_n[r, q] delta_n[p].
 
-Its squared norm is computed in one of two ways, whichever costs less. Directly: B is built, a few
-rows r at a time. By pairs of samples (Gram): sum over n, m of <T_n, T_m> <b_n, b_m>, with
+Its squared norm is computed in the cheaper of two ways. The direct way builds B, a few rows r at a
+time. The other way sums <T_n, T_m> <b_n, b_m> over all pairs of samples (n, m), with
 
     <T_n, T_m> = <M_n, M_m> <a_n, a_m> + <P_n, P_m> <delta_n, delta_m>
                  + (sum_r (M_n delta_m)[r] (P_m a_n)[r]) + (the same with n and m exchanged),
 
-which never sees more than samples x samples numbers and suits wide inputs.
+It holds matrices of samples x samples numbers only, and is cheaper where the inputs are wide.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-_TILE = 512  # samples; two tiles of a Gram matrix stay in a core's second-level cache
-# Measured cost of a multiplication in each way relative to one large matrix product.
+_TILE = 512  # samples; two tiles of a Gram matrix fit a core's second-level cache
+# Measured costs of one multiplication, relative to one in a single large matrix product.
 _DIRECT, _CROSS = 1.3, 1.5
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What a block, or some rows r of it, is made of; see the module's formula.
+    """The factors of a block, or of some of its rows r, in the notation of this module.
 
-    M: (R, N, p). P: (R, N, q), or None for zero. delta: (N, p). a: (N, q). b: (N, s).
+    Shapes: M (R, N, p), P (R, N, q), delta (N, p), a (N, q), b (N, s). P is None if it is zero.
     """
 
     M: Tensor
@@ -41,25 +41,25 @@ class Factors:
     b: Tensor
 
     def rows(self, chosen: slice) -> Factors:
-        """The rows of some early units."""
+        """Return the factors for some of the early units."""
         P = None if self.P is None else self.P[chosen]
         return replace(self, M=self.M[chosen], P=P)
 
     def double(self) -> Factors:
-        """The same in double precision."""
+        """Return the factors in double precision."""
         P = None if self.P is None else self.P.double()
         rest = (self.delta.double(), self.a.double(), self.b.double())
         return Factors(self.M.double(), P, *rest)
 
     def scaled(self, late: Tensor, early: Tensor) -> Factors:
-        """Rows p multiplied by late[p], rows r by early[r]."""
+        """Return the factors of the block whose entries are multiplied by early[r] late[p]."""
         rows = early[:, None, None]
         P = None if self.P is None else rows * self.P
         return Factors(rows * self.M * late, P, self.delta * late, self.a, self.b)
 
 
 def squared_norm(f: Factors, memory: int) -> float:
-    """||B||_F^2."""
+    """Return ||B||_F^2, computed in the cheaper way."""
     R, N, p = f.M.shape
     q, s = f.a.shape[1], f.b.shape[1]
     terms = 1 if f.P is None else 2
@@ -71,7 +71,7 @@ def squared_norm(f: Factors, memory: int) -> float:
 
 
 def block(f: Factors) -> Tensor:
-    """B itself, shape (R, s, p, q), contiguous."""
+    """Build B as a contiguous tensor of shape (R, s, p, q)."""
     R, N, p = f.M.shape
     q, s = f.a.shape[1], f.b.shape[1]
     ba = (f.b[:, :, None] * f.a[:, None, :]).reshape(N, s * q)
@@ -84,10 +84,10 @@ def block(f: Factors) -> Tensor:
 
 
 def _directly(f: Factors, memory: int) -> float:
-    """The block itself, as many rows r and inputs s at a time as the memory holds."""
+    """Build the block in parts that fit the memory, and add up their squared norms."""
     R, N, p = f.M.shape
     q, s = f.a.shape[1], f.b.shape[1]
-    room = memory // (4 * f.a.element_size())  # the block, its two parts, and room to permute
+    room = memory // (4 * f.a.element_size())  # the block, its two terms and a permuted copy
     inputs = max(1, min(s, room // (p * q + N * max(p, q))))
     rows = max(1, min(R, room // (p * q * inputs)))
     total = 0.0
@@ -99,7 +99,7 @@ def _directly(f: Factors, memory: int) -> float:
 
 
 def _by_pairs(f: Factors) -> float:
-    """The sum over pairs of samples, a tile of pairs at a time."""
+    """Sum over all pairs of samples, one tile of pairs at a time."""
     R, N, _ = f.M.shape
     flat_M = f.M.transpose(0, 1).reshape(N, -1)
     diagonal = f.P is not None and _is_diagonal(f.P)
@@ -112,7 +112,7 @@ def _by_pairs(f: Factors) -> float:
         weighted_delta = (flat_P[:, :, None] * f.delta[:, None, :]).reshape(N, -1)
 
     def cross(n: slice, m: slice) -> Tensor:
-        """sum_r (M_n delta_m)[r] (P_m a_n)[r] for the pairs of a tile."""
+        """Return sum_r (M_n delta_m)[r] (P_m a_n)[r] for the pairs of a tile."""
         if diagonal:
             return weighted_M[n] @ weighted_delta[m].T
         assert f.P is not None
@@ -132,7 +132,7 @@ def _by_pairs(f: Factors) -> float:
             inner = (flat_M[n] @ flat_M[m].T).mul_(f.a[n] @ f.a[m].T)
             if flat_P is not None:
                 inner += (flat_P[n] @ flat_P[m].T).mul_(f.delta[n] @ f.delta[m].T)
-                # A diagonal tile holds both orders of a pair already.
+                # A tile on the diagonal contains both (n, m) and (m, n).
                 inner += 2 * cross(n, m) if n == m else cross(n, m) + cross(m, n).T
             inner *= f.b[n] @ f.b[m].T
             total += (1 if n == m else 2) * inner.sum(dtype=torch.float64).item()
@@ -140,18 +140,19 @@ def _by_pairs(f: Factors) -> float:
 
 
 def radial_part(f: Factors, late: Tensor, early: Tensor, memory: int) -> float:
-    """What projecting a block on the tangents of its units' spheres takes from its squared norm.
+    """Return the part of ||B||^2 that is lost by projecting B on the tangent spaces of the units.
 
-    `late` (p, q) and `early` (R, s) hold the units' directions, of norm 1. With both projections
-    orthogonal, ||(I - vv^T) B (I - uu^T)||^2 = ||B||^2 - ||v^T B||^2 - ||B u||^2 + ||v^T B u||^2.
+    `late` (p, q) and `early` (R, s) hold directions v and u of norm 1. Both projections are
+    orthogonal, so that the loss is the last three terms, with the opposite sign, of
+    ||(I - v v^T) B (I - u u^T)||^2 = ||B||^2 - ||v^T B||^2 - ||B u||^2 + ||v^T B u||^2.
     """
     on_late, on_early = f.a @ late.T, f.b @ early.T  # (N, p), (N, R)
-    along_late = f.M * on_late  # v^T B: the input q contracted with the unit p's direction
+    along_late = f.M * on_late  # v^T B contracts the inputs q with the direction of unit p
     if f.P is not None:
         along_late = along_late + (f.P @ late.T) * f.delta
     ones = torch.ones_like(f.a[:, :1])
     late_part = squared_norm(Factors(along_late, None, f.delta, ones, f.b), memory)
-    # B u: the input s contracted with the unit r's direction, so that samples are weighted by r.
+    # B u contracts the inputs s with the direction of unit r, which weights the samples by r.
     weights = on_early.T[:, :, None]
     along_early = (f.M * weights).transpose(1, 2) @ f.a
     if f.P is not None:
@@ -161,7 +162,7 @@ def radial_part(f: Factors, late: Tensor, early: Tensor, memory: int) -> float:
 
 
 def _is_diagonal(P: Tensor) -> bool:
-    """Whether unit r moves input r alone, as in neighbouring layers of a plain network."""
+    """Tell whether unit r affects input r alone, as between neighbouring layers."""
     if P.shape[0] != P.shape[2]:
         return False
     moved = P.abs().amax(dim=1)
@@ -169,5 +170,5 @@ def _is_diagonal(P: Tensor) -> bool:
 
 
 def square(values: Tensor) -> float:
-    """The sum of squares, added up in double precision."""
+    """Return the sum of squares, accumulated in double precision."""
     return float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2

@@ -1,4 +1,4 @@
-"""coupling: how strongly the gradients of a network's layers depend on one another."""
+"""The function `coupling`: how strongly the layers of a network depend on one another."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..validation import complaint, look_up, number, whole_number
-from . import products, sketch
-from . import separable as linear
-from .problem import WHO, NotSeparable, Problem, pair_of
+from . import products, separable, sketch
+from .batch_loss import WHO, BatchLoss, NotSeparable, pair_of
 from .result import SCALES, Coupling
 
 METHODS = ("exact", "sketch")
@@ -35,76 +34,96 @@ def coupling(
     seed: int = 0,
     progress: bool = False,
 ) -> Coupling:
-    """Frobenius norms of the Hessian's blocks between a network's parameters.
+    """Compute Frobenius norms of the Hessian blocks between the parameters of a network.
 
-    For f = loss_fn(model(inputs), targets), the norm ||d2f/dW_i dW_j||_F says how much the gradient
-    of layer j moves when layer i does: zero where the two are independent of one another.
+    For the loss f = loss_fn(model(inputs), targets), the norm ||d2f/dW_i dW_j||_F measures how
+    much the gradient of layer j changes when layer i does. It is zero if neither depends on the
+    other.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Any module that is differentiable twice, in training or evaluation mode, on any device. It
-        comes back as it was: parameters, ``.grad``, ``requires_grad``, buffers (running
-        statistics), mode and the random number generators. Batch normalization in training mode
-        is differentiated through its batch statistics.
+        Any module that is differentiable twice, in training or evaluation mode, on any device. The
+        call does not change it: parameters, ``.grad``, ``requires_grad``, buffers (running
+        statistics), mode and random number generators stay as they are. Batch normalization in
+        training mode is differentiated through its batch statistics.
     loss_fn : callable
-        loss_fn(model(inputs), targets) -> scalar tensor, of any reduction.
+        Function ``loss_fn(output, targets)`` that returns a scalar tensor, of any reduction.
     batch : (inputs, targets)
-        What f is computed on, all at once. A tuple of inputs is spread over the model's positional
-        arguments, a dict over its keyword arguments.
-    row, columns : str or iterable of str, optional
-        Names from ``named_parameters()``. Default: all weights, that is parameters of two or more
-        dimensions (without the lengths of weight normalization).
-    method : {"exact", "sketch"}
-        "exact": to rounding. Networks of linear layers whose samples are separate, or coupled by
-        batch normalization alone, take per-sample Jacobians of pre-activations (seconds); all
-        others a Hessian-vector product for every number in the row's parameter.
-        "sketch": unbiased estimates with standard errors, from a few dozen products; for large or
-        convolutional networks.
-    scale : {"raw", "relative", "own"}
-        "raw": the norm itself. "relative": times ||W_i|| ||W_j||, without units. "own": divided by
-        the row's own ||d2f/dW_i dW_i||_F. A weight before a normalization has a Hessian that
-        shrinks as 1/||W||^2 though its function stays the same, so that raw norms alone do not
-        compare networks. `Coupling.scaled` converts a result.
-    directions : bool
-        Differentiate by the units' directions instead: W = diag(g) U with rows u of norm 1, every
-        u moving on its sphere, d/du = g (I - u u^T) d/dw (its curvature as a surface is left out,
-        which matters to diagonal blocks only). A unit is a slice of the first dimension.
-    rtol : float
-        "sketch" stops when every standard error is at most rtol times its norm.
-    max_products : int
-        "sketch" spends no more Hessian-vector products than that on a row, and warns.
-    memory : float
-        GiB that intermediate results may take, about, beyond the gradient's own graph.
-    seed : int
-        Of the random probes of "sketch".
-    progress : bool
-        Show a progress bar.
+        The data on which f is computed, all at once. A tuple of inputs holds positional arguments
+        of the model, a dict holds keyword arguments.
+    row : str or iterable of str, optional
+        Names from ``named_parameters()``, one for each row of the result. The default is all
+        weights, that is, all parameters of two or more dimensions except the lengths of torch's
+        weight normalization.
+    columns : str or iterable of str, optional
+        Names for the columns of the result, with the same default.
+    method : {"exact", "sketch"}, default="exact"
+        "exact" computes norms up to rounding. It uses per-sample Jacobians (seconds) if the layers
+        are linear and the samples are separate or coupled by batch normalization alone. For other
+        networks, it uses one Hessian-vector product for each number in a row's parameter.
+        "sketch" computes unbiased estimates with standard errors from a few dozen products. It is
+        meant for large or convolutional networks.
+    scale : {"raw", "relative", "own"}, default="raw"
+        "raw" is the norm itself. "relative" multiplies it by ||W_i|| ||W_j||, which makes it free
+        of units. "own" divides it by the norm of the row's diagonal block, ||d2f/dW_i dW_i||_F.
+        The Hessian of a weight before a normalization is proportional to 1/||W||^2, although the
+        function does not depend on ||W||, so that networks cannot be compared by raw norms alone.
+        `Coupling.scaled` converts a result.
+    directions : bool, default=False
+        Whether to differentiate with respect to the directions of the units instead. A unit is a
+        slice of the first dimension of W = diag(g) U. Each row u of U has norm 1 and moves on its
+        sphere, d/du = g (I - u u^T) d/dw. The curvature of the sphere, which affects diagonal
+        blocks only, is left out.
+    rtol : float, default=0.02
+        "sketch" stops when each standard error is at most rtol times its norm.
+    max_products : int, default=1000
+        The largest number of Hessian-vector products that "sketch" spends on one row.
+    memory : float, default=1.0
+        Approximate size in GiB of the intermediate results, beyond the graph of the gradient.
+    seed : int, default=0
+        Seed of the random probes of "sketch".
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     Coupling
-        ``c["linear4.weight", "linear2.weight"]``; prints as a table, `plot` draws a heat map.
+        The norms, indexed by names: ``c["linear4.weight", "linear2.weight"]``.
 
     Raises
     ------
-    TypeError, ValueError
-        For arguments that are not as described, a loss that is not a finite scalar, and a model
-        that gives two different losses on the same batch, as with dropout.
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If an argument is not as described, if the loss is not a finite scalar, or if the model
+        gives different losses on the same batch, as with dropout.
 
     Warns
     -----
     RuntimeWarning
-        If "sketch" ends at max_products.
+        If "sketch" reaches max_products before its standard errors are small enough.
+
+    See Also
+    --------
+    Coupling : The result, which prints as a table and draws a heat map.
 
     Notes
     -----
-    Cost, for a layer of R units and N samples: R backward passes of the gradient's graph give
-    every Jacobian; a block with a layer of p units, inputs of length s and q, then takes about
-    min(4 N p q R s, N^2 (3 R p + 3 R q + q + s)) operations, see `polarstep.curvature.contraction`;
-    batch normalization adds a part of low rank, see `polarstep.curvature.batchnorm`. The sketch is
-    Hutch++ (Meyer et al. 2021) on a row.
-    The quantity is that of Kohler et al. 2019, section 5.
+    For a layer of R units and N samples, R backward passes through the graph of the gradient give
+    all Jacobians. A block with a layer of p units then takes about
+    min(4 N p q R s, N^2 (3 R p + 3 R q + q + s)) operations, where s and q are the lengths of the
+    inputs of the two layers; `polarstep.curvature.contraction` has the formulas. Batch
+    normalization adds a matrix of low rank to each block, which `polarstep.curvature.batchnorm`
+    derives. "sketch" applies Hutch++ [2]_ to one row at a time.
+
+    References
+    ----------
+    .. [1] J. Kohler, H. Daneshmand, A. Lucchi, M. Zhou, K. Neymeyr, T. Hofmann, "Exponential
+       convergence rates for Batch Normalization", AISTATS 2019, section 5, which studies the
+       dependence between layers by this norm.
+    .. [2] R. A. Meyer, C. Musco, C. Musco, D. P. Woodruff, "Hutch++: Optimal stochastic trace
+       estimation", SOSA 2021.
 
     Examples
     --------
@@ -122,18 +141,18 @@ def coupling(
     max_products = whole_number(max_products, WHO, "max_products", at_least=2)
     room = int(number(memory, WHO, "memory", above=0.0) * 2**30)
     generator = np.random.default_rng(whole_number(seed, WHO, "seed"))
-    problem = Problem(model, loss_fn, batch)
-    rows, names = problem.select(row, "row"), problem.select(columns, "columns")
+    batch_loss = BatchLoss(model, loss_fn, batch)
+    rows, names = batch_loss.select(row, "row"), batch_loss.select(columns, "columns")
     if directions:
-        _check_weights(problem, [*rows, *names])
+        _check_weights(batch_loss, [*rows, *names])
     pairs = list(dict.fromkeys(pair_of(a, b) for a in rows for b in names))
     diagonal = [(name, name) for name in rows]
     n_products = 0
     errors = dict.fromkeys([*pairs, *diagonal], 0.0)
-    with problem.undisturbed(), tqdm(disable=not progress, desc=WHO) as bar:
+    with batch_loss.undisturbed(), tqdm(disable=not progress, desc=WHO) as bar:
         if method == "sketch":
             estimates, n_products = sketch.norms(
-                problem, rows, names, directions, room, rtol, max_products, generator, bar
+                batch_loss, rows, names, directions, room, rtol, max_products, generator, bar
             )
             norms = {pair: estimate.norm for pair, estimate in estimates.items()}
             errors = {pair: estimate.stderr for pair, estimate in estimates.items()}
@@ -142,12 +161,14 @@ def coupling(
         else:
             wanted = list(dict.fromkeys([*pairs, *diagonal]))
             try:
-                squares = linear.squared_norms(problem, wanted, directions, room, bar)
+                squares = separable.squared_norms(batch_loss, wanted, directions, room, bar)
                 how = "exact, by per-sample Jacobians"
             except NotSeparable as reason:
-                # A diagonal block nobody asked for may cost more than all the others.
+                # The diagonal blocks may cost more than all the others.
                 wanted = wanted if scale == "own" else pairs
-                squares, n_products = products.squared_norms(problem, wanted, directions, room, bar)
+                squares, n_products = products.squared_norms(
+                    batch_loss, wanted, directions, room, bar
+                )
                 how = f"exact, by Hessian-vector products ({reason})"
             norms = {pair: float(np.sqrt(value)) for pair, value in squares.items()}
     return Coupling(
@@ -155,7 +176,7 @@ def coupling(
         columns=tuple(names),
         raw=np.array([[norms[pair_of(a, b)] for b in names] for a in rows]),
         raw_stderr=np.array([[errors[pair_of(a, b)] for b in names] for a in rows]),
-        sizes={name: problem.size(name, directions) for name in dict.fromkeys([*rows, *names])},
+        sizes={name: batch_loss.size(name, directions) for name in dict.fromkeys([*rows, *names])},
         own={name: norms[name, name] for name in rows if (name, name) in norms},
         scale=scale,
         directions=directions,
@@ -164,12 +185,12 @@ def coupling(
     )
 
 
-def _check_weights(problem: Problem, names: list[str]) -> None:
-    """Directions are those of weights."""
+def _check_weights(batch_loss: BatchLoss, names: list[str]) -> None:
+    """Check that all named parameters have units, and thus directions."""
     for name in names:
-        shape = tuple(problem.parameters[name].shape)
+        shape = tuple(batch_loss.parameters[name].shape)
         if len(shape) < 2:
-            must = "name weights of two or more dimensions when directions are asked for"
+            must = "name weights of two or more dimensions if directions=True"
             raise ValueError(complaint(WHO, "row or columns", must, f"{name!r} of shape {shape}"))
 
 
@@ -179,13 +200,14 @@ def _check_errors(
     rtol: float,
     max_products: int,
 ) -> None:
-    """Warn of estimates that are not as sharp as they should be."""
-    blurred = {p: errors[p] / norms[p] for p in norms if errors[p] > rtol * norms[p]}
-    if blurred:
-        worst = max(blurred, key=blurred.__getitem__)
+    """Warn of estimates whose standard errors exceed the tolerance."""
+    inaccurate = {p: errors[p] / norms[p] for p in norms if errors[p] > rtol * norms[p]}
+    if inaccurate:
+        worst = max(inaccurate, key=inaccurate.__getitem__)
         text = (
-            f"coupling: {len(blurred)} of {len(norms)} norms have a standard error above rtol = "
-            f"{rtol:g} after max_products = {max_products}; the largest is {blurred[worst]:.2g} of "
-            f"the norm between {worst[0]} and {worst[1]}. Raise max_products, or rtol."
+            f"coupling: {len(inaccurate)} of {len(norms)} norms have a standard error above rtol = "
+            f"{rtol:g} after max_products = {max_products}; the largest is "
+            f"{inaccurate[worst]:.2g} of the norm between {worst[0]} and {worst[1]}. "
+            "Raise max_products, or rtol."
         )
         warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""The units of a weight: one slice of its first dimension each, with a length and a direction."""
+"""Lengths and directions of the units of a weight; a unit is a slice of the first dimension."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def units_of(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(lengths, directions): shapes (units,) and (units, inputs), the directions of norm 1.
+    """Return the lengths, shape (units,), and the directions of norm 1, shape (units, inputs).
 
-    A unit of length zero has no direction; its direction is given as zero, so that the tangent
-    space is everything, and its length is zero, so that its blocks vanish.
+    The direction of a unit of length zero is undefined and returned as zero. The blocks of such a
+    unit vanish, because they are multiplied by its length.
     """
     flat = weight.detach().flatten(1)
     lengths = torch.linalg.vector_norm(flat, dim=1)
@@ -18,10 +18,10 @@ def units_of(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def to_directions(vectors: Tensor, weight: Tensor) -> Tensor:
-    """A derivative by the weight as one by the directions u, W = diag(lengths) U.
+    """Convert derivatives with respect to W into derivatives with respect to its directions.
 
-    D_u = length (I - u u^T) D_W, unit by unit. `vectors` has the weight's shape, behind any number
-    of batch dimensions.
+    With W = diag(lengths) U, the derivative for one unit is D_u = length (I - u u^T) D_w. `vectors`
+    has the shape of the weight, after any number of batch dimensions.
     """
     lengths, directions = units_of(weight)
     flat = vectors.reshape(*vectors.shape[: vectors.ndim - weight.ndim], *directions.shape)

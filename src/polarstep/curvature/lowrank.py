@@ -1,7 +1,7 @@
-"""Norms of blocks to which a matrix of low rank is added, ||B + Y Z^T||_F, also by directions.
+"""Norms ||B + Y Z^T||_F of Hessian blocks to which a matrix of low rank is added.
 
-B is a block as in `contraction`, with the early layer's numbers (r, s) and the late one's (p, q).
-Y and Z have k columns.
+B is a block in the notation of `contraction`, with indices (r, s) of the early layer and (p, q) of
+the late one. Y has the indices (r, s, k) and Z the indices (p, q, k), where k is the rank.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from torch import Tensor
 from . import contraction
 from .contraction import Factors, block, square
 
-_SAMPLES = 256  # at a time
-_LOSS = 0.25  # what must be left of the largest term, or too many digits cancel
+_SAMPLES = 256  # samples that are processed at a time
+_SMALLEST_SHARE = 0.25  # of the largest term; below it, too many digits have cancelled
 
 
 @dataclass(frozen=True)
 class Dense:
-    """Y or Z of some units as it is: values (R, s, k), a matrix per unit."""
+    """Y or Z of some units, stored as it is: `values` has the shape (R, s, k)."""
 
     values: Tensor
 
     def along(self, samples: slice, b: Tensor) -> Tensor:
-        """Contracted with the inputs b: (samples, R, k)."""
+        """Contract Y with the inputs b of some samples; the result has the shape (n, R, k)."""
         return (b[samples] @ self.values).transpose(0, 1)
 
     def gram(self, samples: slice, along: Tensor) -> Tensor:
-        """What some samples contribute to Y^T Y, (k, k); here all is in the first ones."""
+        """Return the share of some samples in Y^T Y; the first samples stand for all of it."""
         if samples.start:
             return self.values.new_zeros(())
         flat = self.values.flatten(0, 1)
         return flat.T @ flat
 
     def on_tangents(self, lengths: Tensor, directions: Tensor) -> Dense:
-        """For the derivatives by the units' directions, see `directions.to_directions`."""
+        """Convert Y to derivatives with respect to directions, as `directions.to_directions`."""
         radial = (directions[:, None, :] @ self.values) * directions[:, :, None]
         return Dense(lengths[:, None, None] * (self.values - radial))
 
     def rows(self, chosen: slice) -> Dense:
-        """Some of the units."""
+        """Return Y for some of the units."""
         return Dense(self.values[chosen])
 
     def double(self) -> Dense:
@@ -51,10 +51,10 @@ class Dense:
 
 @dataclass(frozen=True)
 class Factored:
-    """The same as sum_n values_n[r] b_n[s], values (N, R, k), where b, (N, s), is wide.
+    """Y or Z as a sum over samples, Y[r, s] = sum_n values_n[r] b_n[s], for wide inputs b.
 
-    radial: (N, R), the inputs' parts b_n . u_r along the units' directions, which are left out;
-    None leaves out nothing.
+    Shapes: values (N, R, k), b (N, s). After `on_tangents`, `radial` (N, R) holds the components
+    b_n . u_r of the inputs along the directions of the units, which are subtracted.
     """
 
     values: Tensor
@@ -93,13 +93,14 @@ def squared_norm(
     units: Sequence[tuple[Tensor, Tensor]] | None,
     memory: int,
 ) -> float:
-    """||B + Y Z^T||^2 for the block B of `f` and the sides Y, Z; B alone without sides.
+    """Return ||B + Y Z^T||^2 for the block B of `f` and the pair `sides` = (Y, Z), or ||B||^2.
 
-    With `units`, the (lengths, directions) of early and late units, by their directions.
+    If `units` holds the (lengths, directions) of the early and of the late units, the derivatives
+    are those with respect to directions.
 
-    By the terms of the square where that costs less and they do not cancel (they do where a bias
-    stands before a normalization), else from the block itself, or by the terms in double precision
-    where the block is too large.
+    The square is expanded where that is cheaper. If its terms cancel, as they do for a bias before
+    a normalization, the block is built instead; if it is too large to build, the terms are computed
+    in double precision.
     """
     if units is not None:
         f = f.scaled(units[1][0], units[0][0])
@@ -115,7 +116,7 @@ def squared_norm(
     dense = sides is None or all(isinstance(side, Dense) for side in sides)
     if apart <= built or not dense:
         total, largest = _by_terms(f, sides, units, memory)
-        if total > _LOSS * largest or (sides is None and units is None):
+        if total > _SMALLEST_SHARE * largest or (sides is None and units is None):
             return total
         if not dense:
             assert sides is not None
@@ -131,7 +132,7 @@ def _built(
     units: Sequence[tuple[Tensor, Tensor]] | None,
     memory: int,
 ) -> float:
-    """The norm of the block itself, some rows at a time. Sides are dense."""
+    """Build the block some rows at a time and add up the squared norms; both sides are dense."""
     (R, _, p), q, s = f.M.shape, f.a.shape[1], f.b.shape[1]
     rows = max(1, memory // (4 * s * p * q * f.a.element_size()))
     total = 0.0
@@ -155,9 +156,10 @@ def _by_terms(
     units: Sequence[tuple[Tensor, Tensor]] | None,
     memory: int,
 ) -> tuple[float, float]:
-    """(the squared norm, its largest term).
+    """Return the squared norm by expanding the square, and the largest term of the expansion.
 
-    ||B + Y Z^T||^2 = ||B||^2 + 2 <B, Y Z^T> + <Y^T Y, Z^T Z>, less the radial part of B.
+    ||B + Y Z^T||^2 = ||B||^2 + 2 <B, Y Z^T> + <Y^T Y, Z^T Z>, where the radial part of B is
+    subtracted if `units` are given.
     """
     total = largest = contraction.squared_norm(f, memory)
     if units is not None:
@@ -174,7 +176,7 @@ def _by_terms(
         grams[1] += Z.gram(samples, along_a)
         total += 2 * _inner(along_b @ along_a.transpose(1, 2), f.M[:, samples])
         if f.P is not None:
-            # A late layer whose inputs move has Z dense.
+            # Z is dense wherever the inputs of the late layer depend on the early one.
             assert isinstance(Z, Dense)
             p, q, _ = Z.values.shape
             turned = (f.delta[samples] @ Z.values.view(p, q * k)).view(-1, q, k)

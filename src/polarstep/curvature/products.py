@@ -1,7 +1,7 @@
-"""Hessian-vector products between named parameters, and exact blocks made of them.
+"""Exact block norms from Hessian-vector products, for any network that is differentiable twice.
 
-For any network that can be differentiated twice. Products are taken in batches: the backward pass
-of the gradient's graph runs once for many vectors, as many as fit the memory that is allowed.
+Products are computed in batches: one backward pass through the graph of the gradient serves as many
+vectors as fit the memory that is allowed.
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .batch_loss import BatchLoss
 from .contraction import square
 from .directions import to_directions
-from .problem import Problem
 
-_ENOUGH = 2**27  # bytes in a batch of products; more at once are no faster
+_LARGEST_BATCH = 2**27  # bytes; larger batches of products are no faster
 
 
 class Products:
-    """Products with blocks H_ji = d2f/dW_j dW_i, from one gradient whose graph is kept.
+    """Products with the blocks H_ji = d2f/dW_j dW_i, from one gradient whose graph is kept.
 
-    With `directions`, derivatives are by the units' directions: P_j H_ji P_i in place of H_ji, with
-    P of `directions.to_directions`. Vectors come and go with a batch dimension in front of the
-    parameter's shape.
+    If `directions` is true, P_j H_ji P_i takes the place of H_ji, where P is the linear map of
+    `directions.to_directions`. Vectors have a batch dimension in front of the parameter's shape.
     """
 
     def __init__(
-        self, problem: Problem, names: Sequence[str], directions: bool, memory: int
+        self, batch_loss: BatchLoss, names: Sequence[str], directions: bool, memory: int
     ) -> None:
-        self.parameters = {name: problem.parameters[name] for name in names}
+        self.parameters = {name: batch_loss.parameters[name] for name in names}
         self.directions = directions
         with _saved_bytes() as saved:
-            loss = problem.loss()
+            loss = batch_loss.evaluate()
             gradients = torch.autograd.grad(
                 loss,
                 list(self.parameters.values()),
@@ -43,13 +42,13 @@ class Products:
                 materialize_grads=True,
             )
         self.gradients = dict(zip(self.parameters, gradients, strict=True))
-        # What one vector of a batch needs: about the graph's own tensors, and its results twice.
+        # One vector of a batch needs about as much memory as the graph, and its results twice.
         results = 2 * sum(p.numel() * p.element_size() for p in self.parameters.values())
-        self.at_once = max(1, min(memory, _ENOUGH) // (saved[0] + results))
+        self.at_once = max(1, min(memory, _LARGEST_BATCH) // (saved[0] + results))
         self.count = 0
 
     def from_one(self, name: str, vectors: Tensor, others: Sequence[str]) -> list[Tensor]:
-        """H_ji V for every j of `others`, i = `name`."""
+        """Return H_ji V for i = `name` and each j of `others`."""
         self.count += len(vectors)
         V = self._tangent(vectors, name)
         into = [self.parameters[other] for other in others]
@@ -57,7 +56,7 @@ class Products:
         return [self._tangent(HV, other) for HV, other in zip(found, others, strict=True)]
 
     def to_one(self, name: str, vectors: Sequence[Tensor], others: Sequence[str]) -> Tensor:
-        """sum_j H_ij G_j over the j of `others`, i = `name`."""
+        """Return sum_j H_ij G_j for i = `name`, summed over the j of `others`."""
         self.count += len(vectors[0])
         G = [self._tangent(v, other) for v, other in zip(vectors, others, strict=True)]
         gradients = [self.gradients[other] for other in others]
@@ -70,7 +69,7 @@ class Products:
     def _backward(
         self, outputs: Sequence[Tensor], inputs: Sequence[Tensor], vectors: Sequence[Tensor]
     ) -> list[Tensor]:
-        # A gradient that does not depend on any parameter has no graph, and no derivative.
+        # A gradient that depends on no parameter has no graph; its derivative is zero.
         live = [(out, v) for out, v in zip(outputs, vectors, strict=True) if out.requires_grad]
         if not live:
             return [i.new_zeros(len(vectors[0]), *i.shape) for i in inputs]
@@ -90,27 +89,27 @@ class Products:
 
 
 def squared_norms(
-    problem: Problem,
+    batch_loss: BatchLoss,
     pairs: Sequence[tuple[str, str]],
     directions: bool,
     memory: int,
     bar: Any,
 ) -> tuple[dict[tuple[str, str], float], int]:
-    """The squared norm of the block of every pair, and how many products it took.
+    """Return the squared norm of the block for each pair, and the number of products spent.
 
-    One parameter of every pair is multiplied out: all unit vectors of its space, one product each.
+    For one parameter of each pair, the block is multiplied by all unit vectors.
     """
-    expanded = _cover(problem, pairs)
+    expanded = _cover(batch_loss, pairs)
     names = sorted({name for pair in pairs for name in pair})
-    products = Products(problem, names, directions, memory)
-    bar.reset(total=sum(problem.parameters[name].numel() for name in expanded))
+    products = Products(batch_loss, names, directions, memory)
+    bar.reset(total=sum(batch_loss.parameters[name].numel() for name in expanded))
     result = dict.fromkeys(pairs, 0.0)
     left = set(pairs)
     for name in expanded:
         mine = [pair for pair in left if name in pair]
         left -= set(mine)
         others = [b if a == name else a for a, b in mine]
-        weight = problem.parameters[name]
+        weight = batch_loss.parameters[name]
         size = weight.numel()
         for start in range(0, size, products.at_once):
             stop = min(start + products.at_once, size)
@@ -123,15 +122,15 @@ def squared_norms(
     return result, products.count
 
 
-def _cover(problem: Problem, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Parameters of which every pair has one, cheap to multiply out; small ones first."""
+def _cover(batch_loss: BatchLoss, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Choose parameters such that each pair contains one; prefer few numbers, smallest first."""
 
     def cost(names: Iterable[str]) -> int:
-        return sum(problem.parameters[name].numel() for name in names)
+        return sum(batch_loss.parameters[name].numel() for name in names)
 
     forced = {a for a, b in pairs if a == b}
-    open_ = [pair for pair in pairs if not forced & set(pair)]
-    sides = [{pair[k] for pair in open_} for k in (0, 1)]
+    uncovered = [pair for pair in pairs if not forced & set(pair)]
+    sides = [{pair[k] for pair in uncovered} for k in (0, 1)]
     return sorted(forced | min(sides, key=cost), key=lambda name: cost({name}))
 
 

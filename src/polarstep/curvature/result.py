@@ -1,4 +1,4 @@
-"""The result of `coupling`: a table of norms by the names of parameters."""
+"""The result of `coupling`: a table of norms, indexed by the names of parameters."""
 
 from __future__ import annotations
 
@@ -26,32 +26,43 @@ SCALES = {
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """Norms of Hessian blocks between parameters: ``c["linear4.weight", "linear2.weight"]``.
+    """Norms of the Hessian blocks between the parameters of a network.
+
+    Indexing by two names, as in ``c["linear4.weight", "linear2.weight"]``, returns one norm.
+    Iteration yields all pairs (row, column), and ``print(c)`` shows a table.
 
     Attributes
     ----------
     rows, columns : tuple of str
         Names of parameters.
-    values : ndarray, shape (rows, columns)
-        The norms, in `scale`.
-    stderr : ndarray, shape (rows, columns)
-        Their standard errors; zero where a norm is exact.
-    scale : str
-        "raw": ||d2f/dW_i dW_j||_F. "relative": times ||W_i|| ||W_j||. "own": divided by the row's
-        own diagonal block ||d2f/dW_i dW_i||_F.
-    directions : bool
-        Whether the blocks are those of the units' directions on their spheres.
-    raw, raw_stderr : ndarray
-        `values` and `stderr` without a scale.
+    raw : ndarray of shape (n_rows, n_columns)
+        The norms ||d2f/dW_i dW_j||_F.
+    raw_stderr : ndarray of shape (n_rows, n_columns)
+        Standard errors of `raw`; zero for norms that are exact.
     sizes : dict of str to float
-        ||W|| of every parameter involved; with `directions`, the square root of its number of
-        units, which is the norm of their directions.
+        The norm ||W|| of each parameter. If `directions` is true, the square root of the number of
+        units, which is the norm of their stacked directions.
     own : dict of str to float
-        The norm of every row's diagonal block.
+        The norm of the diagonal block ||d2f/dW_i dW_i||_F of each row, as far as it is known.
+    scale : {"raw", "relative", "own"}
+        The scale of `values` and `stderr`. "raw" is ||d2f/dW_i dW_j||_F, "relative" multiplies it
+        by ||W_i|| ||W_j||, and "own" divides it by the norm of the row's diagonal block.
+    directions : bool
+        Whether derivatives are with respect to the directions of the units, on their spheres.
     how : str
-        How the norms were computed.
+        The way in which the norms were computed.
     n_products : int
-        Hessian-vector products spent; 0 where Jacobians did.
+        The number of Hessian-vector products spent; 0 if Jacobians were used instead.
+    values : ndarray of shape (n_rows, n_columns)
+        The norms, in the scale of this result.
+    stderr : ndarray of shape (n_rows, n_columns)
+        Standard errors of `values`.
+    names : tuple of str
+        The names of all parameters, rows first.
+
+    See Also
+    --------
+    coupling : Compute the norms.
     """
 
     rows: tuple[str, ...]
@@ -67,26 +78,42 @@ class Coupling:
 
     @property
     def values(self) -> np.ndarray:
-        """The norms in this result's scale."""
+        """The norms, in the scale of this result."""
         return self.raw * self._factors()
 
     @property
     def stderr(self) -> np.ndarray:
-        """The standard errors in this result's scale, the own block's taken as exact."""
+        """Standard errors of `values`; those of the scale itself are neglected."""
         return self.raw_stderr * self._factors()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every parameter involved, rows first."""
+        """The names of all parameters, rows first."""
         return tuple(dict.fromkeys([*self.rows, *self.columns]))
 
     def scaled(self, scale: str) -> Coupling:
-        """The same norms in another scale: "raw", "relative" or "own"."""
+        """Convert the norms to another scale.
+
+        Parameters
+        ----------
+        scale : {"raw", "relative", "own"}
+            The new scale; see the attribute `scale`.
+
+        Returns
+        -------
+        Coupling
+            A result with the same norms in the new scale.
+
+        Raises
+        ------
+        ValueError
+            If the scale is unknown, or if it is "own" and a diagonal block was not computed.
+        """
         look_up(scale, SCALES, "Coupling.scaled", "scale")
         if scale == "own" and (missing := set(self.rows) - self.own.keys()):
-            must = "be 'raw' or 'relative' where a row's own block is not known"
-            got = f"'own', without the block of {min(missing)}"
-            advice = "Ask for it: coupling(..., scale='own')."
+            must = "be 'raw' or 'relative' if a diagonal block was not computed"
+            got = f"'own', without the diagonal block of {min(missing)}"
+            advice = "Call coupling(..., scale='own') to compute it."
             raise ValueError(complaint("Coupling.scaled", "scale", must, got, advice))
         return replace(self, scale=scale)
 
@@ -109,10 +136,7 @@ class Coupling:
         return self.raw.size
 
     def __str__(self) -> str:
-        """A table, one line for every column and one column for every row's parameter.
-
-        The names of a network's parameters are long and its rows asked for often one.
-        """
+        # The table is transposed: names are long, and most results have a single row.
         approximate = bool(self.raw_stderr.any())
         cells = [
             [
@@ -137,7 +161,18 @@ class Coupling:
         return "\n".join([f"{SCALES[self.scale]}, {of}; {self.how}", head, *lines])
 
     def to_frame(self) -> pandas.DataFrame:
-        """A pandas frame of the norms, rows and columns by name."""
+        """Convert the norms to a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The attribute `values`, with the names of the parameters as index and columns.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If pandas is not installed.
+        """
         try:
             import pandas
         except ModuleNotFoundError:
@@ -147,7 +182,18 @@ class Coupling:
         return pandas.DataFrame(self.values, index=list(self.rows), columns=list(self.columns))
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The result as JSON text, written to `path` if one is given; see `from_json`."""
+        """Convert the result to JSON.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            File to which the text is written.
+
+        Returns
+        -------
+        str
+            The text, which `from_json` reads.
+        """
         fields = {
             "rows": list(self.rows),
             "columns": list(self.columns),
@@ -167,7 +213,18 @@ class Coupling:
 
     @classmethod
     def from_json(cls, text: str) -> Coupling:
-        """The result that `to_json` wrote."""
+        """Read a result that `to_json` has written.
+
+        Parameters
+        ----------
+        text : str
+            The text returned by `to_json`.
+
+        Returns
+        -------
+        Coupling
+            The same result.
+        """
         fields: dict[str, Any] = json.loads(text)
         for name in ("rows", "columns"):
             fields[name] = tuple(fields[name])
@@ -176,14 +233,24 @@ class Coupling:
         return cls(**fields)
 
     def plot(self, axes: Axes | None = None, **options: Any) -> Axes:
-        """A heat map of the norms on a logarithmic colour scale.
+        """Draw a heat map of the norms on a logarithmic colour scale.
 
         Parameters
         ----------
-        axes : matplotlib Axes, optional
-            Where to draw; a new figure otherwise.
-        **options
-            For `Axes.imshow`, for instance cmap.
+        axes : matplotlib.axes.Axes, optional
+            The axes to draw on. By default, a new figure is created.
+        **options : dict
+            Keyword arguments of `matplotlib.axes.Axes.imshow`, for instance `cmap`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes with the heat map.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is not installed.
         """
         try:
             from matplotlib import pyplot
@@ -223,5 +290,5 @@ class Coupling:
 
 
 def _short(value: float) -> str:
-    """Two digits, without an exponent where that is as short."""
+    """Format a number with two digits, without an exponent if that is as short."""
     return f"{value:.0f}" if 100 <= value < 10_000 else f"{value:.2g}"

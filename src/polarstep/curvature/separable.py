@@ -1,12 +1,12 @@
-"""Exact blocks for networks whose samples do not couple and whose layers are linear.
+"""Exact block norms of networks that are linear in each weight and treat samples separately.
 
-A weight that is used once, in z_n = W b_n for every sample n, acts through z alone: perturbing the
-R units of z (R tangents) says as much as perturbing the R s entries of W. From the per-sample
-Jacobians of those few tangents `contraction` computes the blocks' norms.
+A weight W that is used once, in z_n = W b_n for each sample n, acts through z alone. Derivatives
+with respect to the R units of z therefore contain the derivatives with respect to all R s entries
+of W, and `contraction` computes the norms of the blocks from the per-sample Jacobians of z.
 
-Whether a model is of this kind is not guessed from its modules: `record` takes the weights out of
-the linear layers, hangs perturbations e on their outputs, and asks for derivatives: the loss must
-not depend on the weights any more, nor a sample's derivatives on the others.
+`record` verifies by differentiation that a model is of this kind. It makes the weights of linear
+layers constant, adds a perturbation to each layer's output, and checks that the loss no longer
+depends on the weights, and that the derivatives for one sample do not depend on other samples.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ import torch
 from torch import Tensor
 
 from . import batchnorm, lowrank
+from .batch_loss import BatchLoss, NotSeparable
 from .contraction import Factors
 from .directions import units_of
-from .problem import NotSeparable, Problem
 from .sites import Site, ranges, sites_of, tangents
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A loss whose samples are separate: sites in the order of their calls, delta = dl/dz of each.
+    """A loss with separate samples, and its derivatives at the sites of the parameters.
 
-    statistics: what batch normalization's statistics add, see `batchnorm`; None without any.
+    `sites` are in the order in which the layers were called, and `deltas` holds dl/dz for each.
+    `statistics` are those of batch normalization (see `batchnorm`), or None without it.
     """
 
     loss: Tensor
@@ -38,28 +39,28 @@ class Recording:
     statistics: batchnorm.Statistics | None
 
 
-def record(problem: Problem, names: Sequence[str]) -> Recording:
-    """Call the model once and check that the formulas of `contraction` are those of its loss.
+def record(batch_loss: BatchLoss, names: Sequence[str]) -> Recording:
+    """Call the model once and check that the formulas of `contraction` hold for its loss.
 
     Raises
     ------
     NotSeparable
-        If the model is not of this module's kind.
+        If they do not hold; the message gives the reason.
     """
-    known = batchnorm.multipliers(problem)
+    known = batchnorm.multipliers(batch_loss)
     statistics = None
-    with sites_of(problem, names) as sites:
+    with sites_of(batch_loss, names) as sites:
         if known is None:
-            loss = problem.loss()
+            loss = batch_loss.evaluate()
         else:
-            loss, statistics = batchnorm.lagrangian(problem, known)
+            loss, statistics = batchnorm.lagrangian(batch_loss, known)
     if missing := set(names) - {site.name for site in sites}:
         raise NotSeparable(f"{min(missing)} is not used")
     kinds = {(len(t), t.dtype) for site in sites for t in (site.inputs, site.perturbation)}
     if len(kinds) > 1:
         raise NotSeparable("its layers see different numbers of samples, or types of numbers")
-    # The sites hold the parameters' values as constants: what still depends on one is elsewhere.
-    parameters = [problem.parameters[site.name] for site in sites]
+    # The sites use the parameters as constants, so any remaining dependence is outside the sites.
+    parameters = [batch_loss.parameters[site.name] for site in sites]
     beside = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
     for site, gradient in zip(sites, beside, strict=True):
         if gradient is not None:
@@ -75,10 +76,10 @@ def record(problem: Problem, names: Sequence[str]) -> Recording:
 
 
 def _check_samples(recording: Recording) -> None:
-    """With tangents on a part of the samples, the others' derivatives are exactly zero.
+    """Check that random tangents on some samples leave the derivatives of all others at zero.
 
-    The parts are the samples with bit k of their index set, for every k, so that any two samples
-    are on different sides at least once. Tangents are random.
+    For each bit k, the tangents are on the samples whose index has bit k set, so that any two
+    samples are told apart by at least one k.
     """
     sites, statistics = recording.sites, recording.statistics
     inputs = [site.perturbation for site in sites]
@@ -105,15 +106,15 @@ def _check_samples(recording: Recording) -> None:
 
 
 def squared_norms(
-    problem: Problem,
+    batch_loss: BatchLoss,
     pairs: Sequence[tuple[str, str]],
     directions: bool,
     memory: int,
     bar: Any,
 ) -> dict[tuple[str, str], float]:
-    """The squared norm of the block of every pair of names; `bar` is a progress bar."""
+    """Return the squared norm of the block for each pair of names; `bar` is a progress bar."""
     names = sorted({name for pair in pairs for name in pair})
-    recording = record(problem, names)
+    recording = record(batch_loss, names)
     places = {s.name: (s, d) for s, d in zip(recording.sites, recording.deltas, strict=True)}
     ordered = {pair: sorted(pair, key=lambda name: places[name][0].order) for pair in pairs}
     corrections = None
@@ -141,7 +142,7 @@ def squared_norms(
                     sides = corrections.sides(early, late.name) if corrections else None
                     units = None
                     if directions:
-                        units = [units_of(problem.parameters[name]) for name in ordered[pair]]
+                        units = [units_of(batch_loss.parameters[name]) for name in ordered[pair]]
                     if len(chosen) < R:
                         some = slice(chosen.start, chosen.stop)
                         sides = sides and (sides[0].rows(some), sides[1])
@@ -155,13 +156,14 @@ def squared_norms(
 def jacobians(
     site: Site, delta: Tensor, lates: Sequence[Site], rows: range, room: int
 ) -> tuple[list[Tensor], list[Tensor | None]]:
-    """M = d delta_late/dz and P = d inputs_late/dz for some units of `site`; see `contraction`.
+    """Return M = d delta_late/dz and P = d inputs_late/dz for some units of `site`.
 
-    Both have shape (units, N, ...); `room` is how many numbers may be alive at once.
+    See `contraction` for the notation. The tensors have the shape (units, N, ...); `room` is the
+    number of floating-point numbers that may be held at once.
     """
     perturbations = [late.perturbation for late in lates]
     Ms = tangents(delta, perturbations, rows, room)
-    # The derivative of the vector-Jacobian product is the Jacobian-vector product.
+    # Differentiating a vector-Jacobian product with respect to its vector gives the Jacobian.
     later = [late.inputs for late in lates if late.order > site.order]
     later = [inputs for inputs in dict.fromkeys(later) if inputs.requires_grad]
     covectors = [torch.zeros_like(inputs, requires_grad=True) for inputs in later]
@@ -184,13 +186,13 @@ def _filled(M: Tensor | None, like: Tensor, rows: range) -> Tensor:
 
 
 def _numbers(early: Site, late: Site) -> int:
-    """How many numbers one tangent's Jacobians hold."""
+    """Return the size of the Jacobians for one tangent."""
     inputs = late.inputs.numel() if late.order > early.order else 0
     return late.perturbation.numel() + inputs
 
 
 def _groups(items: Sequence[Any], sizes: Mapping[Any, int], room: int) -> Iterator[list[Any]]:
-    """Consecutive items whose sizes add up to no more than the room, one item at least."""
+    """Split items into consecutive groups whose sizes sum to at most `room`, if they can."""
     group: list[Any] = []
     for item in items:
         if group and sum(sizes[other] for other in [*group, item]) > room:

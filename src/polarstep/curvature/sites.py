@@ -1,4 +1,4 @@
-"""Where parameters act: the pre-activations of linear layers, and derivatives by them."""
+"""The pre-activations on which parameters act, and derivatives with respect to them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .problem import NotSeparable, Problem
+from .batch_loss import BatchLoss, NotSeparable
 
-_ENOUGH = 2**23  # numbers from one backward pass for many tangents
+_LARGEST_BATCH = 2**23  # numbers; larger batches of tangents are no faster
 
 
 @dataclass(frozen=True)
 class Site:
-    """A parameter's one place: z = inputs W^T + ... + perturbation, where W is a constant.
+    """The only place where a parameter W acts, z = inputs W^T + ... + perturbation.
 
-    inputs: (N, s), ones for a bias. perturbation: (N, R), a leaf of zeros. order: when the layer
-    was called.
+    W is a constant in z. `inputs` (N, s) are ones for a bias, `perturbation` (N, R) is a leaf of
+    zeros, and `order` counts the calls of layers.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
-    """Collect the sites of the named parameters while the model is called in this context."""
+def sites_of(batch_loss: BatchLoss, names: Sequence[str]) -> Iterator[list[Site]]:
+    """Collect the sites of the named parameters when the model is called in this context."""
     sites: list[Site] = []
     calls: list[str] = []
     handles = []
     wanted = set(names)
     try:
-        for prefix, module in problem.model.named_modules():
+        for prefix, module in batch_loss.model.named_modules():
             own = [
                 f"{prefix}.{n}" if prefix else n for n, _ in module.named_parameters(recurse=False)
             ]
@@ -48,7 +48,7 @@ def sites_of(problem: Problem, names: Sequence[str]) -> Iterator[list[Site]]:
             own_names = {name.rpartition(".")[2] for name in mine}
             if type(module) is not nn.Linear or own_names - {"weight", "bias"}:
                 raise NotSeparable(f"{mine[0]} is not a parameter of a torch.nn.Linear")
-            if shared := problem.tied & set(own):
+            if shared := batch_loss.tied & set(own):
                 raise NotSeparable(f"{min(shared)} is used in several places")
             handles.append(module.register_forward_hook(_hook(prefix, mine, sites, calls)))
         if wanted:
@@ -84,9 +84,10 @@ def _hook(
 def tangents(
     output: Tensor, inputs: Sequence[Tensor], rows: range, room: int
 ) -> list[Tensor | None]:
-    """The derivatives of some columns of `output` (N, R) by the inputs: each (rows, N, ...).
+    """Differentiate some columns of `output` (N, R) with respect to each of the inputs.
 
-    None where there is no dependence. `room` is how many numbers may be alive at once.
+    Each derivative has the shape (rows, N, ...), or is None if the output does not depend on that
+    input. `room` is the number of floating-point numbers that may be held at once.
     """
     if not output.requires_grad:
         return [None] * len(inputs)
@@ -108,11 +109,11 @@ def tangents(
 
 
 def together(numbers: int, room: int) -> int:
-    """How many tangents to take at once, if each gives so many numbers.
+    """Return how many tangents to process at once if each gives a certain count of numbers.
 
-    Backward passes hold several times what they give; many at once are no faster than some.
+    A backward pass holds several times as many numbers as it returns, hence the factor of 8.
     """
-    return max(1, min(room // (8 * numbers), _ENOUGH // numbers))
+    return max(1, min(room // (8 * numbers), _LARGEST_BATCH // numbers))
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
@@ -121,5 +122,5 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
 
 
 def ranges(stop: int, step: int) -> list[range]:
-    """0 ... stop in parts."""
+    """Split range(stop) into consecutive ranges of at most `step` elements."""
     return [range(start, min(start + step, stop)) for start in range(0, stop, step)]

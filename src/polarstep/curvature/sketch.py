@@ -1,13 +1,14 @@
-"""Blocks' norms from few Hessian-vector products, with standard errors that cover.
+"""Estimates of block norms from a few Hessian-vector products, with standard errors.
 
-For a row i, let A_j = H_ji. A Gaussian vector v has E||A_j v||^2 = ||A_j||_F^2, so that one
-product, which gives A_j v for every column j at once, is an unbiased estimate of a whole row
-(Hutchinson 1989; Avron and Toledo 2011). Its variance is 2 ||A_j^T A_j||_F^2: large where few
-singular values dominate. Those are taken out first (Meyer, Musco, Musco and Woodruff 2021,
-"Hutch++"): Q, an orthonormal basis of sum_j A_j^T G_j with random G_j, is multiplied out exactly,
-and v is drawn in its orthogonal complement, where what is left of A_j is flat:
+For a row i, let A_j = H_ji. A Gaussian vector v satisfies E||A_j v||^2 = ||A_j||_F^2. One product
+yields A_j v for all columns j, and thus an unbiased estimate of the whole row (Hutchinson 1989;
+Avron and Toledo 2011). Its variance, 2 ||A_j^T A_j||_F^2, is large if a few singular values
+dominate. Their contribution is therefore computed exactly ("Hutch++": Meyer, Musco, Musco and
+Woodruff 2021): let Q be an orthonormal basis of the range of sum_j A_j^T G_j for random G_j. Then
 
-    ||A_j||^2 = ||A_j Q||^2 + E||A_j (I - Q Q^T) v||^2.
+    ||A_j||^2 = ||A_j Q||^2 + E||A_j (I - Q Q^T) v||^2,
+
+where the first term takes one product per column of Q, and the second one has a small variance.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from .batch_loss import BatchLoss, pair_of
 from .contraction import square
-from .problem import Problem, pair_of
 from .products import Products
 
-_PILOT = 8  # probes before anything is decided
-_BASIS = (32, 128)  # sizes of the first basis and the largest; one costs twice its size in products
+_PILOT = 8  # probes from which the number of probes is predicted
+_SMALLEST_BASIS, _LARGEST_BASIS = 32, 128  # vectors, each of which costs two products
 
 
 @dataclass
 class Estimate:
-    """A running estimate of one ||A||_F^2: an exact part and a sample of the rest."""
+    """A running estimate of ||A||_F^2, the sum of an exact part and the mean of a sample."""
 
     exact: float = 0.0
     sample: list[float] = field(default_factory=list)
-    pairs: list[float] = field(default_factory=list)  # (x . y)^2 of responses x, y to two probes
+    pairs: list[float] = field(default_factory=list)  # (x . y)^2 of responses to two probes
 
     def sample_more(self, responses: Tensor) -> None:
-        """Responses A v to some probes v, flattened: (probes, numbers)."""
+        """Add the responses A v to some probes v, flattened to the shape (probes, numbers)."""
         gram = (responses @ responses.T).double()
         self.sample += gram.diagonal().tolist()
         if len(gram) > 1:
@@ -52,12 +53,13 @@ class Estimate:
 
     @property
     def stderr(self) -> float:
-        """A standard error of `norm`: twice it covers the truth in at least 95% of cases.
+        """A standard error of `norm`; twice its value covers the true error in 95% of cases.
 
-        The variance of a probe is the larger of the sample's own and 2 ||A^T A||_F^2, for which
-        the inner products of responses are unbiased; each alone is low where the mean is. Two
-        factors widen it for small samples: Student's for the estimated variance, and one for the
-        skewness, from the chi-square distribution with the sample's mean and variance.
+        The variance of a probe is estimated by the larger of the sample variance and an unbiased
+        estimate of 2 ||A^T A||_F^2 from inner products of responses, because each alone tends to be
+        too small when the mean is. For small samples, the larger of two factors widens it: one of
+        Student for the estimated variance, and one for skewness from the chi-square distribution
+        that has the mean and variance of the sample.
         """
         m, mean = len(self.sample), float(np.mean(self.sample or [0.0]))
         if mean == 0.0:
@@ -74,7 +76,7 @@ class Estimate:
 
 
 def norms(
-    problem: Problem,
+    batch_loss: BatchLoss,
     rows: Sequence[str],
     columns: Sequence[str],
     directions: bool,
@@ -84,13 +86,13 @@ def norms(
     generator: np.random.Generator,
     bar: Any,
 ) -> tuple[dict[tuple[str, str], Estimate], int]:
-    """Estimates of the norms between every row, itself and every column; the products spent."""
+    """Estimate the norms of all rows with all columns and themselves; count the products."""
     found: dict[tuple[str, str], Estimate] = {}
     spent = 0
     for row in rows:
         left = [n for n in dict.fromkeys([row, *columns]) if pair_of(row, n) not in found]
         estimates, count = row_norms(
-            problem, row, left, directions, memory, rtol, max_products, generator, bar
+            batch_loss, row, left, directions, memory, rtol, max_products, generator, bar
         )
         found |= {pair_of(row, name): e for name, e in zip(left, estimates, strict=True)}
         spent += count
@@ -98,7 +100,7 @@ def norms(
 
 
 def row_norms(
-    problem: Problem,
+    batch_loss: BatchLoss,
     row: str,
     columns: Sequence[str],
     directions: bool,
@@ -108,14 +110,15 @@ def row_norms(
     generator: np.random.Generator,
     bar: Any,
 ) -> tuple[list[Estimate], int]:
-    """Estimates of ||H_ji||_F^2 for the row i and every column j, and the products spent.
+    """Estimate ||H_ji||_F^2 for the row i and each column j; also return the number of products.
 
-    1. A few probes, from which to tell how many it would take.
-    2. If that is more than a larger basis Q costs, enlarge it and go back to 1.
-    3. Probes until every standard error is at most rtol times its norm, or max_products are spent.
+    1. Take a few probes, and predict from them how many are needed.
+    2. If a larger basis Q costs less than these probes, enlarge it and return to step 1.
+    3. Take probes until each standard error is at most rtol times its norm, or until max_products
+       are spent.
     """
-    products = Products(problem, list(dict.fromkeys([row, *columns])), directions, memory)
-    weight = problem.parameters[row]
+    products = Products(batch_loss, list(dict.fromkeys([row, *columns])), directions, memory)
+    weight = batch_loss.parameters[row]
     shape, size = weight.shape, weight.numel()
     bar.reset(total=max_products)
 
@@ -124,7 +127,7 @@ def row_norms(
         return torch.from_numpy(values).to(like.device, like.dtype)
 
     def batches(count: int) -> Iterator[int]:
-        """A count of products in parts that fit the memory."""
+        """Split a number of products into parts that fit the memory."""
         for start in range(0, count, products.at_once):
             yield min(products.at_once, count - start)
             bar.update(min(products.at_once, count - start))
@@ -138,14 +141,14 @@ def row_norms(
                 estimate.sample_more(responses.flatten(1))
 
     def enlarge(count: int) -> Tensor:
-        """The basis with some more vectors, which are multiplied out."""
+        """Return a basis with more vectors, and add the products with them to the exact parts."""
         scales = [1.0 / e.norm if e.norm > 0 else 0.0 for e in estimates]
         range_of = []
         for some in batches(count):
             like = [products.parameters[name] for name in columns]
             G = [scale * gaussian(some, p) for scale, p in zip(scales, like, strict=True)]
             range_of.append(products.to_one(row, G, columns).flatten(1).T)
-        # Together, so that they are orthogonal also where the range is used up.
+        # A joint QR keeps the new vectors orthogonal even if the range has no more dimensions.
         together = torch.linalg.qr(torch.cat([basis, *range_of], dim=1))[0]
         new = together[:, basis.shape[1] :]
         for vectors in torch.split(new.T, products.at_once):
@@ -160,7 +163,7 @@ def row_norms(
     while True:
         probe(_PILOT)
         have = basis.shape[1]
-        more = min(max(have, _BASIS[0]), _BASIS[1] - have, size - have)
+        more = min(max(have, _SMALLEST_BASIS), _LARGEST_BASIS - have, size - have)
         left = max_products - products.count - _PILOT
         if not 0 < 2 * more < min(_needed(estimates, rtol), left):
             break
@@ -176,6 +179,6 @@ def row_norms(
 
 
 def _needed(estimates: Sequence[Estimate], rtol: float) -> int:
-    """How many probes it takes until every standard error is rtol times its norm."""
+    """Predict the number of probes after which each standard error is rtol times its norm."""
     ratios = [e.stderr / (rtol * e.norm) for e in estimates if e.norm > 0]
     return int(np.ceil(len(estimates[0].sample) * min(max(ratios, default=0.0) ** 2, 1e9)))

@@ -1,73 +1,32 @@
-"""coupling leaves everything as it was, and says what is wrong with its arguments."""
-
-import random
-import subprocess
-import sys
+"""The loss leaves the model as it was, and says what is wrong with its arguments."""
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip(
-    "torch", reason="PyTorch is not installed: pip install 'polarstep[torch]'"
-)
+torch = pytest.importorskip("torch", reason="polarstep.curvature needs PyTorch")
 
 from torch import nn  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
 from curvature_cases import (  # noqa: E402
+    BATCH,
     BY_NAME,
+    Several,
+    assert_norms,
     convolutional,
     draw,
+    hessian,
     labels,
+    marked,
     normalized,
+    norms,
+    refused,
     solved,
     spread,
+    state,
 )
 from polarstep.curvature import coupling  # noqa: E402
 from polarstep.nn import mlp  # noqa: E402
-
-HOOKS = [
-    name
-    for name, value in vars(nn.Linear(1, 1)).items()
-    if "hooks" in name and hasattr(value, "keys")
-]
-
-
-def state(model):
-    """Everything about a model, and about the process, that a call might change."""
-    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]
-    return {
-        "tensors": [(name, id(value), value.data_ptr()) for name, value in tensors],
-        "bytes": [value.detach().numpy().tobytes() for _, value in tensors],
-        "versions": [value._version for _, value in tensors],
-        "grads": [
-            None if p.grad is None else (id(p.grad), p.grad.numpy().tobytes())
-            for p in model.parameters()
-        ],
-        "requires_grad": [value.requires_grad for _, value in tensors],
-        "graphs": [value.grad_fn for _, value in tensors],
-        "training": [module.training for module in model.modules()],
-        "hooks": [[list(getattr(m, name)) for name in HOOKS] for m in model.modules()],
-        "attributes": [sorted(vars(module)) for module in model.modules()],
-        "random": (
-            torch.get_rng_state().numpy().tobytes(),
-            [part.tolist() if hasattr(part, "tolist") else part for part in np.random.get_state()],  # noqa: NPY002
-            random.getstate(),
-        ),
-        "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
-        "dtype": torch.get_default_dtype(),
-    }
-
-
-def marked(model):
-    """With some gradients, some frozen parameters, and mixed flags."""
-    parameters = list(model.parameters())
-    for parameter in parameters[::2]:
-        parameter.grad = torch.full_like(parameter, 0.5)
-    parameters[0].requires_grad_(False)
-    last = list(model.modules())[-1]
-    last.train(not last.training)
-    return model
 
 
 class Failing(nn.Module):
@@ -180,22 +139,94 @@ def test_a_compiled_model_is_the_model():
     np.testing.assert_array_equal(c.raw, coupling(model, loss_fn, batch).raw)
 
 
-def test_progress_is_shown_on_demand(capsys):
-    model, loss_fn, batch, *_ = solved(BY_NAME["tanh"])
-    for method in ("exact", "sketch"):
-        coupling(model, loss_fn, batch, method=method)
-        assert capsys.readouterr().err == ""
-        coupling(model, loss_fn, batch, method=method, progress=True)
-        assert "coupling" in capsys.readouterr().err
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_inference_mode(normalization):
+    model = spread(mlp((4, 5, 3), "tanh", normalization, seed=0))
+    expected = coupling(model, cross_entropy, BATCH).raw
+    with torch.inference_mode():
+        np.testing.assert_array_equal(coupling(model, cross_entropy, BATCH).raw, expected)
+        made = BATCH[0].clone(), BATCH[1].clone()
+        np.testing.assert_array_equal(coupling(model, cross_entropy, made).raw, expected)
+        inside = coupling(model, cross_entropy, ((made[0],), made[1])).raw
+        np.testing.assert_array_equal(inside, expected)
 
 
-def test_without_torch_the_error_says_what_to_install():
-    code = "import sys; sys.modules['torch'] = None; import polarstep.curvature"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().splitlines()[-1] == (
-        "ModuleNotFoundError: polarstep.curvature needs PyTorch, which is not installed. "
-        "Run: pip install 'polarstep[torch]'"
-    )
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
+def test_weight_normalization_by_a_hook_is_that_by_a_parametrization():
+    torch.manual_seed(0)
+    plain = [nn.Linear(4, 5).double(), nn.Tanh(), nn.Linear(5, 3).double()]
+    by_hook = nn.Sequential(nn.utils.weight_norm(plain[0]), *plain[1:])
+    new = nn.Linear(4, 5).double()
+    new.load_state_dict({"weight": by_hook[0].weight.detach(), "bias": by_hook[0].bias})
+    by_parametrization = nn.Sequential(nn.utils.parametrizations.weight_norm(new), *plain[1:])
+    names = [
+        ["0.weight_g", "0.weight_v", "2.weight"],
+        [f"0.parametrizations.weight.original{k}" for k in (0, 1)] + ["2.weight"],
+    ]
+    found = [
+        coupling(model, cross_entropy, BATCH, row=n, columns=n)
+        for model, n in zip((by_hook, by_parametrization), names, strict=True)
+    ]
+    np.testing.assert_allclose(found[0].raw, found[1].raw, rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+@pytest.mark.parametrize("hook", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_hooks_that_compute_weights_leave_the_module_as_it_was(hook):
+    model = spread(nn.Sequential(hook(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)))
+    before = model[0].weight
+    coupling(model, cross_entropy, BATCH, row="2.weight", columns="2.weight")
+    assert model[0].weight is before
+
+
+def test_a_loss_that_takes_parameters_past_the_model_is_refused():
+    model = mlp((4, 5, 3), "tanh", seed=0).double()
+
+    def penalized(output, targets):
+        return cross_entropy(output, targets) + model.linear1.weight.square().sum()
+
+    with pytest.raises(ValueError, match=r"`loss_fn` must .* from the model's forward"):
+        coupling(model, penalized, BATCH)
+
+
+@pytest.mark.parametrize("name", ["row", "columns"])
+def test_names_that_are_a_number(name):
+    model = mlp((4, 3), seed=0).double()
+    with pytest.raises(TypeError, match=f"coupling: `{name}` must be a name"):
+        coupling(model, cross_entropy, BATCH, **{name: 5})
+
+
+def test_weights_are_the_default():
+    model, loss_fn, batch, _, _ = solved(BY_NAME["tanh"])
+    c = coupling(model, loss_fn, batch)
+    assert c.rows == c.columns == ("linear1.weight", "linear2.weight")
+    model, loss_fn, batch, _, _ = solved(BY_NAME["weight norm"])
+    v = tuple(f"linear{k}.parametrizations.weight.original1" for k in (1, 2))
+    assert coupling(model, loss_fn, batch).columns == v
+
+
+def test_tuples_and_dicts_of_inputs():
+    model, x, z, y = spread(Several()), draw(6, 4), draw(6, 2), labels(6, 3)
+    names = ["left.weight", "right.weight"]
+    one = coupling(model, cross_entropy, ((x, z), y))
+    other = coupling(model, cross_entropy, [{"z": z, "x": x}, y])
+
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, both):
+            return self.inner(both[:, :4], both[:, 4:])
+
+    batch = torch.cat([x, z], 1), y
+    blocks = hessian(Joined(), cross_entropy, batch, [f"inner.{name}" for name in names])
+    expected = {
+        (a.removeprefix("inner."), b.removeprefix("inner.")): value
+        for (a, b), value in norms(blocks).items()
+    }
+    assert_norms(one, expected)
+    assert_norms(other, expected)
 
 
 # --- errors ------------------------------------------------------------------------------------
@@ -321,68 +352,13 @@ WRONG = {
         r"coupling: `row` must name parameters, because the model has no weights of two or more "
         r"dimensions; got None",
     ),
-    "the direction of a bias": (
-        {"row": "linear1.bias", "directions": True},
-        ValueError,
-        r"coupling: `row or columns` must name weights of two or more dimensions when directions "
-        r"are asked for; got 'linear1\.bias' of shape \(5,\)",
-    ),
-    "the direction of a bias among columns": (
-        {"columns": ["linear1.weight", "linear2.bias"], "directions": True, "method": "sketch"},
-        ValueError,
-        r"when directions are asked for; got 'linear2\.bias' of shape \(3,\)",
-    ),
-    "rtol of zero": ({"rtol": 0.0}, ValueError, r"coupling: `rtol` must be .* > 0; got 0\.0"),
-    "rtol by name": ({"rtol": "small"}, TypeError, r"coupling: `rtol` must be .*; got 'small'"),
-    "rtol of NaN": ({"rtol": np.nan}, ValueError, r"coupling: `rtol` must be .*; got nan"),
-    "no memory": ({"memory": 0}, ValueError, r"coupling: `memory` must be .* > 0; got 0\.0"),
-    "all memory": ({"memory": np.inf}, ValueError, r"coupling: `memory` must be a finite number"),
-    "one product": (
-        {"max_products": 1},
-        ValueError,
-        r"coupling: `max_products` must be a whole number >= 2; got 1",
-    ),
-    "half a product": (
-        {"max_products": 2.5},
-        TypeError,
-        r"coupling: `max_products` must be a whole number >= 2; got 2\.5",
-    ),
-    "seed": ({"seed": -1}, ValueError, r"coupling: `seed` must be a whole number >= 0; got -1"),
-    "a generator": (
-        {"seed": np.random.default_rng(0)},
-        TypeError,
-        r"coupling: `seed` must be a whole number >= 0; got Generator",
-    ),
-    "method": (
-        {"method": "skech"},
-        ValueError,
-        r"coupling: `method` must be one of 'exact', 'sketch'; got 'skech'\. Did you mean 'sketch'",
-    ),
-    "scale": (
-        {"scale": "relativ"},
-        ValueError,
-        r"coupling: `scale` must be one of 'own', 'raw', 'relative'; got 'relativ'\. Did you mean",
-    ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_arguments_that_do_not_fit(name):
     arguments, error, says = WRONG[name]
-    arguments = {
-        "model": spread(mlp((4, 5, 3), "tanh", seed=0)),
-        "loss_fn": cross_entropy,
-        "batch": (draw(6, 4), labels(6, 3)),
-        **arguments,
-    }
-    model = arguments["model"]
-    before = state(model) if isinstance(model, nn.Module) else None
-    random_before = torch.get_rng_state()
-    with pytest.raises(error, match=says):
-        coupling(**arguments)
-    assert torch.equal(torch.get_rng_state(), random_before)
-    if before is not None:
-        assert state(model) == before
+    refused(arguments, error, says)
 
 
 def test_dropout_of_one_module_may_be_switched_off():

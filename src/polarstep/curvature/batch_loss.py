@@ -1,4 +1,4 @@
-"""The loss of a model on a batch as a function of named parameters; the model stays as it is."""
+"""The loss of a model on one batch as a function of its named parameters."""
 
 from __future__ import annotations
 
@@ -18,34 +18,46 @@ WHO = "coupling"
 
 
 class NotSeparable(Exception):
-    """The model is not of the kind that a fast way is for; the message says why."""
+    """Signals that the per-sample method does not apply to a model; the message says why."""
 
 
-class Problem:
-    """f(parameters) = loss_fn(model(inputs), targets), twice differentiable in every parameter.
+class BatchLoss:
+    """The function f(parameters) = loss_fn(model(inputs), targets), differentiable twice.
 
-    The model is called with copies of its buffers and with leaves of our own in place of its
-    parameters, so that neither running statistics nor ``requires_grad`` nor ``.grad`` change, and
-    frozen parameters can be asked about.
+    The model is called with copies of its buffers, and with copies of its parameters as leaves.
+    The model's running statistics, ``requires_grad`` and ``.grad`` therefore do not change, and
+    frozen parameters have derivatives too.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model. A compiled model is replaced by the module that it wraps.
+    loss_fn : callable
+        Function of (model output, targets) that returns a scalar tensor.
+    batch : (inputs, targets)
+        The batch. A tuple of inputs holds positional arguments, a dict keyword arguments.
 
     Attributes
     ----------
     parameters : dict of str to Tensor
-        A leaf for every floating-point parameter, by its name in ``named_parameters()``.
+        One leaf for each floating-point parameter, by its name in ``named_parameters()``.
     tied : set of str
-        Names of parameters that stand in more than one place of the model.
+        Names of the parameters that occur in several places of the model.
+    value : float
+        The loss at the model's parameters.
 
     Raises
     ------
-    TypeError, ValueError
-        If the arguments cannot be differentiated twice: no module, no (inputs, targets), no scalar
-        or a non-finite loss, or a loss that differs from call to call.
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If the loss is not a finite scalar, has no gradient, or differs from call to call.
     """
 
     def __init__(
         self, model: nn.Module, loss_fn: Callable[[Any, Any], Tensor], batch: tuple[Any, Any]
     ) -> None:
-        model = getattr(model, "_orig_mod", model)  # a compiled model cannot be derived twice
+        model = getattr(model, "_orig_mod", model)  # compiled code has no second derivative
         if not isinstance(model, nn.Module):
             got = f"a {type(model).__name__}"
             raise TypeError(complaint(WHO, "model", "be a torch.nn.Module", got))
@@ -71,10 +83,10 @@ class Problem:
         with self.undisturbed():
             self.value = self._check()
 
-    def loss(self, instead: Mapping[Callable, Callable] | None = None) -> Tensor:
-        """f at the model's parameters, differentiable in `parameters`.
+    def evaluate(self, replacements: Mapping[Callable, Callable] | None = None) -> Tensor:
+        """Compute f at the model's parameters, differentiable with respect to `parameters`.
 
-        `instead` maps functions of torch to what is to be called in their place.
+        `replacements` maps functions of torch to the functions that are called in their place.
         """
         buffers = {name: value.clone() for name, value in self.model.named_buffers()}
         state = {**self.parameters, **buffers}
@@ -85,15 +97,16 @@ class Problem:
         elif isinstance(self.inputs, dict):
             arguments, keywords = (), self.inputs
         # Fused attention has no second derivative.
-        with sdpa_kernel(SDPBackend.MATH), _Instead({**_REWRITTEN, **(instead or {})}):
+        replaced = _ReplacedFunctions({**_REWRITTEN, **(replacements or {})})
+        with sdpa_kernel(SDPBackend.MATH), replaced:
             output = torch.func.functional_call(self.model, state, arguments, keywords)
             return self.loss_fn(output, self.targets)
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Gradients on, whatever the caller has switched off; random numbers as they were."""
+        """Enable gradients, and restore the random state and module attributes on leaving."""
         cuda = {value.device for value in self.parameters.values() if value.is_cuda}
-        # What parametrizations by hooks have computed last is an attribute beside the parameters.
+        # torch's older weight_norm and spectral_norm keep the computed weight as an attribute.
         derived = [
             (module, {k: v for k, v in vars(module).items() if isinstance(v, Tensor)})
             for module in self.model.modules()
@@ -110,7 +123,7 @@ class Problem:
                     vars(module).update(attributes)
 
     def select(self, names: str | Iterable[str] | None, argument: str) -> list[str]:
-        """The parameters that a name, a list of names or None (the weights) stands for."""
+        """Return the parameters chosen by a name, by several names, or by None (all weights)."""
         if names is None:
             weights = [name for name, value in self.parameters.items() if is_weight(name, value)]
             if not weights:
@@ -130,13 +143,13 @@ class Problem:
         return chosen
 
     def size(self, name: str, directions: bool) -> float:
-        """||W||; of the directions, whose norms are 1, the square root of their number."""
+        """Return ||W||, or the norm of the stacked unit directions of W, sqrt(number of units)."""
         weight = self.parameters[name].detach()
         return math.sqrt(len(weight)) if directions else float(torch.linalg.vector_norm(weight))
 
     def _check(self) -> float:
-        """The loss, once it has shown that it can be differentiated and repeats itself."""
-        first = self.loss()
+        """Return the loss after checking that it is differentiable and deterministic."""
+        first = self.evaluate()
         if not isinstance(first, Tensor) or first.ndim > 0:
             got = f"shape {tuple(first.shape)}" if isinstance(first, Tensor) else type(first)
             advice = "Average or sum it: reduction='mean' or 'sum'."
@@ -150,7 +163,7 @@ class Problem:
             advice = "Return what it needs, such as a penalty, from the model's forward."
             got = "a loss that uses the model's own tensors"
             raise ValueError(complaint(WHO, "loss_fn", must, got, advice))
-        value, again = first.item(), self.loss().item()
+        value, again = first.item(), self.evaluate().item()
         if not math.isfinite(value):
             advice = "Check the batch and the weights for NaN and infinity."
             raise ValueError(complaint(WHO, "loss_fn", "return a finite loss", value, advice))
@@ -165,7 +178,7 @@ class Problem:
 
 
 def _usable(part: Any) -> Any:
-    """Inputs or targets that autograd can save: tensors made in inference mode are copied."""
+    """Copy tensors that were created in inference mode, which autograd cannot save."""
     if isinstance(part, Tensor):
         return part.clone() if part.is_inference() else part
     if type(part) in (tuple, list):
@@ -175,8 +188,8 @@ def _usable(part: Any) -> Any:
     return part
 
 
-class _Instead(TorchFunctionMode):
-    """Calls other functions in place of some of torch's."""
+class _ReplacedFunctions(TorchFunctionMode):
+    """A context in which some functions of torch are replaced by others."""
 
     def __init__(self, table: Mapping[Callable, Callable]) -> None:
         super().__init__()
@@ -189,7 +202,7 @@ class _Instead(TorchFunctionMode):
 
 
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    """g v/||v||, written out: the fused one's second derivative by v is wrong (torch 2.13)."""
+    """Compute g v/||v||; the fused kernel has a wrong second derivative with respect to v."""
     return g * v / torch.norm_except_dim(v, 2, dim)
 
 
@@ -197,13 +210,13 @@ _REWRITTEN: dict[Callable, Callable] = {torch._weight_norm: _weight_norm}
 
 
 def pair_of(a: str, b: str) -> tuple[str, str]:
-    """A block and its transpose have one norm, and one key."""
+    """Return the key that a block and its transpose share, because their norms are equal."""
     return (a, b) if a <= b else (b, a)
 
 
 def is_weight(name: str, value: Tensor) -> bool:
-    """Whether a parameter is a matrix or a stack of kernels, one slice per unit.
+    """Tell whether a parameter is a matrix or a stack of kernels with one slice per unit.
 
-    The lengths of torch's weight normalization, of shape (units, 1, ...), are not.
+    The lengths of torch's weight normalization, which have the shape (units, 1, ...), do not count.
     """
     return value.ndim >= 2 and not name.endswith("parametrizations.weight.original0")
