@@ -23,7 +23,8 @@ def rows(*made):
     deep = [r for r in made if "normalization" in r["spec"]]
     metric = [r for r in made if r["spec"]["stage"] == "training"]
     halfspaces = [r for r in made if r not in [*of_network, *deep, *metric]]
-    return Rows(tuple(halfspaces), tuple(of_network), tuple(deep), tuple(metric))
+    named = {"halfspaces": halfspaces, "network": of_network, "deep": deep, "metric": metric}
+    return Rows({name: tuple(some) for name, some in named.items()})
 
 
 def linear(digits, iterations=60, start=1.0):

@@ -2,40 +2,59 @@
 
 from dataclasses import replace
 
-from polarstep.experiments import presets
+from polarstep.experiments.registry import EXPERIMENTS
 
-TINY = replace(
-    presets.PRESETS["quick"],
-    population_dimension=4,
-    population_iterations={4: 25, 10: 60},
-    gaussian_samples=120,
-    gaussian_features=3,
-    gaussian_kappa=3.0,
-    gaussian_iterations=20,
-    real_iterations=12,
-    seeds=2,
-    network_kappa=2.0,
-    network_sweeps=3,
-    network_data_sweeps=2,
-    network_data_iterations=10,
-    deep_units=3,
-    deep_samples=30,
-    deep_steps=4,
-    deep_seeds=1,
-    deep_coupling_samples=12,
-    deep_points=2,
-    metric_units=3,
-    metric_samples=30,
-    metric_validation=12,
-    metric_side=4,
-    metric_batch=10,
-    metric_steps=6,
-    metric_points=2,
-    metric_seeds=1,
-)
+_CHANGES = {
+    "halfspaces": {
+        "population_dimension": 4,
+        "population_iterations": {4: 25, 10: 60},
+        "samples": 120,
+        "features": 3,
+        "kappa": 3.0,
+        "iterations": 20,
+        "real_iterations": 12,
+        "seeds": 2,
+    },
+    "network": {
+        "dimension": 2,
+        "samples": 120,
+        "kappa": 2.0,
+        "sweeps": 3,
+        "data_sweeps": 2,
+        "data_iterations": 10,
+    },
+    "deep": {
+        "units": 3,
+        "samples": 30,
+        "steps": 4,
+        "seeds": 1,
+        "coupling_samples": 12,
+        "points": 2,
+    },
+    "metric": {
+        "units": 3,
+        "samples": 30,
+        "validation": 12,
+        "side": 4,
+        "batch": 10,
+        "steps": 6,
+        "points": 2,
+        "seeds": 1,
+    },
+}
+TINY = {
+    name: replace(EXPERIMENTS[name].sizes["quick"], **changes) for name, changes in _CHANGES.items()
+}
+
+
+def make_small():
+    """Let the preset "quick" of every experiment be small in this process."""
+    for name, sizes in TINY.items():
+        EXPERIMENTS[name].sizes["quick"] = sizes
+
 
 if __name__ == "__main__":
-    presets.PRESETS["quick"] = TINY
+    make_small()
     from polarstep.cli import main
 
     main()

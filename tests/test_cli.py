@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 import polarstep
-from polarstep.experiments import presets
 from polarstep.experiments.commands import polarstep as command
 from polarstep.experiments.data import downloads
 from polarstep.experiments.records import read_rows
+from polarstep.experiments.registry import EXPERIMENTS
 from small_runs import TINY
 
 TESTS = str(Path(__file__).parent)
@@ -26,7 +26,8 @@ def ask(*arguments, **environment):
 @pytest.fixture
 def tiny(monkeypatch):
     """The preset "quick" made small."""
-    monkeypatch.setitem(presets.PRESETS, "quick", TINY)
+    for name, sizes in TINY.items():
+        monkeypatch.setitem(EXPERIMENTS[name].sizes, "quick", sizes)
 
 
 # --------------------------------------------------------------------------- usage
@@ -242,8 +243,7 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path, missing):
     """Some of the extra is imported at the start, some only where it is used."""
     without = (
         f"import sys; sys.modules[{missing!r}] = None; sys.path.insert(0, {TESTS!r});"
-        "from small_runs import TINY; from polarstep.experiments import presets;"
-        "presets.PRESETS['quick'] = TINY; from polarstep.cli import main; main()"
+        "from polarstep import cli; import small_runs; small_runs.make_small(); cli.main()"
     )
     code, _, printed = python(
         without, "reproduce", "network", "--out", tmp_path, "--jobs", 1, "--resume"

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from polarstep.experiments.halfspaces import plan as halfspaces
 from polarstep.experiments.records import Record, key, read_rows
+from polarstep.experiments.registry import EXPERIMENTS
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.rows import Rows
 from polarstep.experiments.report.verdicts import verdicts
 from polarstep.experiments.running import run_stages
-from polarstep.experiments.tanh_network import plan as network
 from small_runs import TINY
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "small_runs.py")]
@@ -26,10 +25,10 @@ COMMAND = [sys.executable, str(Path(__file__).parents[1] / "small_runs.py")]
 
 def run(folder, n_jobs=1):
     done = {}
-    for name, module in {"halfspaces": halfspaces, "network": network}.items():
-        stages = module.stages(TINY, None)
-        record = Record(folder, name)
-        done[name] = run_stages(stages, module.execute, record, "quick", None, n_jobs)
+    for name in ("halfspaces", "network"):
+        experiment, record = EXPERIMENTS[name], Record(folder, name)
+        stages = experiment.stages(TINY[name], None)
+        done[name] = run_stages(stages, experiment.execute, record, "quick", None, n_jobs)
     return done
 
 
@@ -75,7 +74,8 @@ def test_resuming_runs_nothing_again(results):
 
 
 def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes(results, tmp_path):
-    stages = network.stages(TINY, None)
+    network = EXPERIMENTS["network"]
+    stages = network.stages(TINY["network"], None)
     run_stages(stages, network.execute, Record(tmp_path, "network"), "quick", None, 2)
     assert outcomes(tmp_path, "network") == outcomes(results, "network")
 

@@ -1,17 +1,33 @@
-"""What a verdict is."""
+"""Verdicts on claims, and answers to a question that several experiments answer together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 HOLDS, PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
 
 
 @dataclass(frozen=True)
+class Group:
+    """A group of claims in the report, which lists groups by rank and then by first appearance."""
+
+    name: str
+    description: str = ""
+    rank: int = 9
+
+
+FINDINGS = Group("Findings", "what the paper found", 0)
+QUESTIONS = Group("Questions", "what the paper asks", 1)
+THEORY = Group("Theory", "what the theorems imply", 2)
+BESIDE = Group("Beside the paper", "what is known besides, or differs from the paper", 3)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One line of the report's first table."""
 
-    group: str
+    group: Group
     claim: str
     verdict: str
     numbers: str
@@ -19,13 +35,53 @@ class Verdict:
     figure: str | None  # the id of the figure that shows it
 
 
+@dataclass(frozen=True)
+class Question:
+    """A question that several experiments answer together."""
+
+    group: Group
+    claim: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of one experiment to a shared question; `holds` is None if it is not measured."""
+
+    question: Question
+    holds: bool | None
+    numbers: str
+    rule: str  # without a period: the rules of all answers are joined into one sentence
+    figure: str | None
+
+
+DECOUPLING = Question(
+    QUESTIONS,
+    "Is the effect length-direction decoupling, rather than less covariate shift or a smoother "
+    "loss?",
+)
+
+
+def combine(answers: Sequence[Answer]) -> Verdict:
+    """Return the verdict on a question from the answers of all experiments that have one."""
+    known = [answer for answer in answers if answer.holds is not None]
+    holding = sum(bool(answer.holds) for answer in known)
+    verdict = FAILS if known else UNKNOWN
+    if holding:
+        verdict = HOLDS if holding == len(answers) else PART
+    return Verdict(
+        answers[0].question.group,
+        answers[0].question.claim,
+        verdict,
+        " ".join(answer.numbers for answer in answers),
+        "It holds if all of the following do, and in part if one of them does: "
+        + "; ".join(answer.rule for answer in answers)
+        + ".",
+        known[-1].figure if known else answers[0].figure,
+    )
+
+
 def share(good: int, total: int) -> str:
-    """holds if all, in part if some, not if none; not measured if there is nothing."""
+    """Return the verdict for a claim that holds in `good` of `total` cases."""
     if total == 0:
         return UNKNOWN
     return HOLDS if good == total else PART if good else FAILS
-
-
-def times(ratio: float) -> str:
-    """A ratio in two or three characters."""
-    return f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"

@@ -1,31 +1,29 @@
-"""The commands themselves, with click."""
+"""The commands of the command line, with click."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from .. import __version__
 from ..extras import require_torch
 from .data import downloads
-from .deep import plan as deep
-from .halfspaces import plan as halfspaces
-from .metric import plan as metric
-from .presets import PRESETS
+from .experiment import INSTALL_TORCH, PRESETS
 from .records import Record
-from .report.page import write_report
+from .registry import EXPERIMENTS
 from .running import run_stages
-from .tanh_network import plan as network
-
-EXPERIMENTS = {"halfspaces": halfspaces, "network": network, "deep": deep, "metric": metric}
 
 
-def _default_data() -> Any:
-    import os
-
-    return os.environ.get("POLARSTEP_DATA")
+def _seeds_help() -> str:
+    """Return the help text of --seeds, with the default of every experiment that has seeds."""
+    defaults = []
+    for name, experiment in EXPERIMENTS.items():
+        seeds = [experiment.sizes[preset].seeds for preset in PRESETS]
+        if None not in seeds:
+            defaults.append(f"{name} {' or '.join(map(str, dict.fromkeys(seeds)))}")
+    return f"Number of random starts. Default, by experiment and preset: {', '.join(defaults)}."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,13 +34,13 @@ def polarstep() -> None:
 
 @polarstep.command()
 @click.argument("experiment", type=click.Choice([*EXPERIMENTS, "all"]), default="all")
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
+@click.option("--preset", type=click.Choice(PRESETS), default="quick", show_default=True)
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=_default_data,
+    default=lambda: os.environ.get("POLARSTEP_DATA"),
     help="Folder with data sets (libsvm/a9a, cifar10/cifar-10-batches-py). Default: "
-    "$POLARSTEP_DATA; without a9a the experiments use scikit-learn's breast_cancer, without "
+    "$POLARSTEP_DATA. Without a9a the experiments use scikit-learn's breast_cancer, and without "
     "CIFAR-10 its digits.",
 )
 @click.option(
@@ -52,13 +50,11 @@ def polarstep() -> None:
     show_default=True,
     help="Folder for the rows and the report.",
 )
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    help="Random starts. Default: 10; 2 or 3 of deep, metric.",
-)
+@click.option("--seeds", type=click.IntRange(min=1), help=_seeds_help())
 @click.option("--resume", is_flag=True, help="Keep the rows that are there and run the rest.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one per core.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Number of processes. Default: one per core."
+)
 def reproduce(
     experiment: str,
     preset: str,
@@ -71,19 +67,22 @@ def reproduce(
     """Run the paper's experiments and write OUT/report.html.
 
     Every finished run is on disk at once. After an interruption, the same command with --resume
-    goes on where it stopped; without it earlier rows are set aside and all runs start anew.
+    continues where it stopped; without --resume, earlier rows are set aside and all runs start
+    again.
     """
+    from .report.page import write_report
+
     names, left_out = [experiment], ""
     if experiment == "all":
         names, left_out = _those_that_can_run()
         click.echo(left_out, err=True, nl=bool(left_out))
     try:
         for name in names:
-            module, record = EXPERIMENTS[name], Record(out, name)
+            chosen, record = EXPERIMENTS[name], Record(out, name)
             if not resume and (aside := record.set_aside()):
                 click.echo(f"Earlier rows are set aside in {aside}; --resume would keep them.")
-            stages = module.stages(PRESETS[preset], data, seeds)
-            run_stages(stages, module.execute, record, preset, data, jobs)
+            stages = chosen.stages(chosen.sizes[preset], data, seeds)
+            run_stages(stages, chosen.execute, record, preset, data, jobs)
         click.echo(f"Report: {write_report(out)}")
         click.echo(left_out, err=True, nl=bool(left_out))
     except KeyboardInterrupt:
@@ -94,22 +93,22 @@ def reproduce(
 
 
 def _those_that_can_run() -> tuple[list[str], str]:
-    """The names of the experiments for which everything is installed; what to say of the rest."""
-    names = list(EXPERIMENTS)
+    """Return the names of the experiments that can run here, and a message about the others."""
+    needing = [name for name, experiment in EXPERIMENTS.items() if experiment.requires_torch]
     try:
-        require_torch("The experiment on deep networks")
+        require_torch(", ".join(needing))
     except ModuleNotFoundError:
-        names = [name for name in names if name not in ("deep", "metric")]
-        return names, (
-            f"DEEP NETWORKS ARE LEFT OUT (deep, metric): they need PyTorch. {deep.INSTALL}"
-        )
-    return names, ""
+        names = [name for name in EXPERIMENTS if name not in needing]
+        return names, f"LEFT OUT: {', '.join(needing)}, which need PyTorch. {INSTALL_TORCH}"
+    return list(EXPERIMENTS), ""
 
 
 @polarstep.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(folder: Path) -> None:
     """Redraw FOLDER/report.html from the rows that are there."""
+    from .report.page import write_report
+
     try:
         click.echo(f"Report: {write_report(folder)}")
     except (OSError, ValueError) as error:
@@ -132,7 +131,7 @@ def data() -> None:
     help="Folder for data sets.",
 )
 def fetch(name: str, folder: Path) -> None:
-    """Download the public data set NAME, checksum checked."""
+    """Download the public data set NAME and verify its checksum."""
     try:
         for path in downloads.fetch(name, folder):
             click.echo(path)

@@ -1,10 +1,11 @@
-"""What figures share: panels, legends, logarithmic ticks, and SVG that fits in a page."""
+"""What all figures share: panels, legends, bands of curves, ticks, and their output as images."""
 
 from __future__ import annotations
 
 import io
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib
@@ -13,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from .formatting import short
 
 RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -37,7 +40,13 @@ class Figure:
     id: str
     title: str
     caption: str
-    svg: str
+    drawn: Canvas
+    folded: bool = False  # whether the page shows it only when asked to
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as an SVG element for a page."""
+        return svg(self.drawn, self.id)
 
 
 def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Canvas, list[Axes]]:
@@ -62,6 +71,24 @@ def legend(drawn: Canvas, axes: Axes, columns: int) -> None:
     drawn.legend(unique.values(), unique.keys(), loc="upper center", ncols=columns)
 
 
+def band(
+    axes: Axes,
+    x: np.ndarray,
+    curves: np.ndarray,
+    *,
+    label: str,
+    style: dict[str, Any],
+    quantiles: tuple[float, float] = (0.05, 0.95),
+) -> None:
+    """Draw the median of curves in rows, and shade what lies between two quantiles.
+
+    Values that are NaN are left out; a column with nothing else must not be passed.
+    """
+    low, middle, high = np.nanquantile(curves, [quantiles[0], 0.5, quantiles[1]], axis=0)
+    axes.plot(x, middle, label=label, **style)
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
 def svg(drawn: Canvas, id: str) -> str:
     """The figure as an SVG element whose ids are its own, so that several fit in one page."""
     for axes in drawn.axes:
@@ -70,7 +97,7 @@ def svg(drawn: Canvas, id: str) -> str:
         if axes.get_xscale() == "log":
             _plain_ticks(axes.xaxis, axes.get_xlim())
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": id}):
+    with matplotlib.rc_context({**RC, "svg.hashsalt": id}):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # A hundredth of a point is finer than any screen, and half the size.
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", buffer.getvalue())
@@ -97,10 +124,3 @@ def _plain_ticks(axis: Axis, limits: tuple[float, float]) -> None:
     if decades < 0.55:
         axis.set_major_locator(MaxNLocator(3 if narrow else 6))
         axis.set_major_formatter(lambda value, _: f"{value:.4g}")
-
-
-def short(value: float) -> str:
-    """A number in as few characters as it takes: 0.2, 5e-8."""
-    if 1e-2 <= value < 1e4:
-        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
-    return re.sub(r"e([+-])0*", lambda m: "e-" if m[1] == "-" else "e", f"{value:.0e}")

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from polarstep.experiments.deep import plan as deep
-from polarstep.experiments.presets import PRESETS
+from polarstep.experiments.deep.sizes import SIZES
 from polarstep.experiments.records import Record, key
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.rows import Rows
 from polarstep.experiments.running import run_stages
-from small_runs import TINY
+from small_runs import TINY as ALL_TINY
+
+TINY = ALL_TINY["deep"]
 
 pytest.importorskip("torch", reason="deep networks need PyTorch")
 TESTS = str(Path(__file__).parents[2])
@@ -33,7 +35,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(folder):
-    return Rows.read(folder).deep
+    return Rows.read(folder).of("deep")
 
 
 def of(made, stage):
@@ -55,13 +57,13 @@ def specs_of(preset, data=None, seeds=None, best=None):
     return tunings, runs(rows)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("seeds", [None, 4])
 def test_every_network_runs_at_the_tuned_rate_of_each(name, seeds):
-    preset = PRESETS[name]
+    preset = SIZES[name]
     tunings, runs = specs_of(preset, seeds=seeds)
     assert len(tunings) == 6 * len(deep.RATES)
-    n_seeds = seeds or preset.deep_seeds
+    n_seeds = seeds or preset.seeds
     assert len(runs) == n_seeds * 2 * 9
     assert {spec["seed"] for spec in runs} == set(range(n_seeds))
     assert {spec["rate"] for spec in runs} == {0.1, 1.0, 0.316}
@@ -69,7 +71,7 @@ def test_every_network_runs_at_the_tuned_rate_of_each(name, seeds):
     assert len({key(spec) for spec in (*tunings, *runs)}) == len(tunings) + len(runs)
     assert json.loads(json.dumps(runs)) == runs
     for spec in (*tunings, *runs):
-        assert spec["steps"] == preset.deep_steps
+        assert spec["steps"] == preset.steps
 
 
 def test_networks_with_the_same_tuned_rate_do_not_run_twice():
@@ -94,7 +96,7 @@ def test_rates_are_quarters_of_decades():
 @pytest.mark.parametrize("steps", [1, 4, 80, 400])
 @pytest.mark.parametrize("points", [1, 2, 5, 11])
 def test_points_begin_at_the_start_and_end_at_the_end(steps, points):
-    _, runs = specs_of(TINY.__class__(**{**vars(TINY), "deep_steps": steps, "deep_points": points}))
+    _, runs = specs_of(TINY.__class__(**{**vars(TINY), "steps": steps, "points": points}))
     for spec in runs:
         at = spec["measured_at"]
         assert at == sorted(set(at))
@@ -169,7 +171,7 @@ def test_every_training_is_a_row(made):
     assert len(runs) == sum(3 * len(some) for some in rates.values())
     for row in runs:
         assert row["spec"]["rate"] in rates[row["spec"]["activation"]]
-        assert row["outcome"]["n"] == TINY.deep_samples
+        assert row["outcome"]["n"] == TINY.samples
         assert "torch" in row["environment"]
 
 
@@ -244,9 +246,9 @@ def without_torch(*arguments):
         "        if name.partition('.')[0] == 'torch':\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         f"sys.meta_path.insert(0, Missing); sys.path.insert(0, {TESTS!r})\n"
-        "from small_runs import TINY; from polarstep.experiments import halfspaces, presets;"
-        "presets.PRESETS['quick'] = TINY; halfspaces.stages = lambda *given: [];"
-        "from polarstep.cli import main; main()"
+        "import small_runs; from polarstep.cli import main;"
+        "small_runs.make_small(); from polarstep.experiments.halfspaces import plan;"
+        "plan.stages = lambda *given: []; main()"
     )
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -266,9 +268,9 @@ def test_without_torch_deep_says_what_to_install(tmp_path):
 def test_without_torch_everything_else_runs_and_deep_is_said_to_be_left_out(tmp_path):
     done = without_torch("reproduce", "all", "--out", tmp_path, "--jobs", 1)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("DEEP NETWORKS ARE LEFT OUT") == 2  # at the start and at the end
+    assert done.stderr.count("LEFT OUT: deep, metric") == 2  # at the start and at the end
     assert "pip install 'polarstep[reproduce,torch]'" in done.stderr
     assert (tmp_path / "network.jsonl").exists()
     assert not (tmp_path / "deep.jsonl").exists()
     assert not (tmp_path / "metric.jsonl").exists()
-    assert "Deep networks are not measured" in (tmp_path / "report.html").read_text()
+    assert "polarstep reproduce deep does that" in (tmp_path / "report.html").read_text()

@@ -3,7 +3,7 @@
 import pytest
 
 from made_rows import attempts, cell, deep, linear, rows, training_run
-from polarstep.experiments.deep.verdicts import NOT_MEASURED
+from polarstep.experiments.registry import EXPERIMENTS
 from polarstep.experiments.report.verdicts import verdicts
 
 HOLDS, PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
@@ -119,7 +119,7 @@ def test_every_verdict_is_tried_in_all_its_outcomes():
     for claim, expected, _ in CASES:
         outcomes.setdefault(claim, set()).add(expected)
     assert all(seen == {HOLDS, PART, FAILS, UNKNOWN} for seen in outcomes.values())
-    of_deep = [v for v in verdicts(rows()) if NOT_MEASURED in v.numbers]
+    of_deep = EXPERIMENTS["deep"].verdicts(rows().analyses["deep"])
     assert len(of_deep) == len(outcomes)
 
 

@@ -12,12 +12,14 @@ from made_rows import metric as made_metric
 from made_rows import one_training
 from polarstep.experiments.deep.plan import ACTIVATIONS, LAYERS
 from polarstep.experiments.metric import plan as metric
-from polarstep.experiments.presets import PRESETS
+from polarstep.experiments.metric.sizes import SIZES
 from polarstep.experiments.records import Record, key
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.rows import Rows
 from polarstep.experiments.running import run_stages
-from small_runs import TINY
+from small_runs import TINY as ALL_TINY
+
+TINY = ALL_TINY["metric"]
 
 torch = pytest.importorskip("torch", reason="networks need PyTorch")
 
@@ -36,7 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(folder):
-    return Rows.read(folder).metric
+    return Rows.read(folder).of("metric")
 
 
 def without_time(row):
@@ -46,14 +48,14 @@ def without_time(row):
 # --------------------------------------------------------------------------- what is run
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("seeds", [None, 4])
 def test_every_method_is_tried_over_its_range_with_every_seed(name, seeds):
-    preset = PRESETS[name]
+    preset = SIZES[name]
     (_, first), *_ = metric.stages(preset, None, seeds)
     specs = first([])
-    n_seeds = seeds or preset.metric_seeds
-    n_rates = 1.5 * preset.metric_rates_per_decade + 1
+    n_seeds = seeds or preset.seeds
+    n_rates = 1.5 * preset.rates_per_decade + 1
     assert len(specs) == 2 * len(metric.METHODS) * n_rates * n_seeds
     assert {spec["seed"] for spec in specs} == set(range(n_seeds))
     assert len({key(spec) for spec in specs}) == len(specs)
@@ -78,7 +80,7 @@ def test_methods_of_length_direction_say_metric_and_direction_and_nothing_else()
 
 def test_images_and_their_pixels_are_part_of_what_identifies_a_run(tmp_path):
     write_cifar10(tmp_path / "cifar10" / "cifar-10-batches-py")
-    for folder, data, side in ((None, "digits", None), (tmp_path, "cifar10", TINY.metric_side)):
+    for folder, data, side in ((None, "digits", None), (tmp_path, "cifar10", TINY.side)):
         specs = metric.stages(TINY, folder)[0][1]([])
         assert {(spec["data"], spec["side"]) for spec in specs} == {(data, side)}
 
@@ -159,7 +161,7 @@ def test_every_training_is_a_row(made):
     }
     for row in made:
         outcome = row["outcome"]
-        assert outcome["n"] == TINY.metric_samples
+        assert outcome["n"] == TINY.samples
         assert outcome["d"] == 64
         assert outcome["seconds_per_step"] > 0
         if outcome["status"] == "diverged":
@@ -212,7 +214,7 @@ def test_a_training_that_explodes_is_stopped_and_has_no_score():
     outcome = metric.execute(spec_of(rate=1e6), None)
     assert outcome["status"] == "diverged"
     assert outcome["score"] is None
-    assert len(outcome["points"]) < TINY.metric_points
+    assert len(outcome["points"]) < TINY.points
 
 
 def test_sgd_is_torchs_with_the_schedule():
@@ -225,7 +227,7 @@ def test_sgd_is_torchs_with_the_schedule():
     outcome = metric.execute(spec, None)
     pictures = images(None, 30, 1)
     X, y = torch.from_numpy(pictures.X), torch.from_numpy(pictures.y)
-    model = mlp([64, *[TINY.metric_units] * 6, 10], "tanh", seed=0)
+    model = mlp([64, *[TINY.units] * 6, 10], "tanh", seed=0)
     velocity = [torch.zeros_like(p) for p in model.parameters()]
     losses = []
     for factor in (1.0, 1.0, 2 / 3, 1 / 3):  # up in one step, then down to zero

@@ -22,8 +22,9 @@ from made_rows import (
     training,
     training_run,
 )
-from polarstep.experiments.drawing import short
 from polarstep.experiments.halfspaces.plan import RUNS
+from polarstep.experiments.formatting import short
+from polarstep.experiments.registry import EXPERIMENTS
 from polarstep.experiments.report.figures import figures
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.verdicts import verdicts
@@ -81,8 +82,8 @@ def made_runs(**limits):
 
 def write(folder, made):
     kinds = rows(*made)
-    for name in ("halfspaces", "network", "deep", "metric"):
-        lines = [json.dumps(r) + "\n" for r in getattr(kinds, name)]
+    for name in EXPERIMENTS:
+        lines = [json.dumps(r) + "\n" for r in kinds.of(name)]
         (folder / f"{name}.jsonl").write_text("".join(lines))
     return write_report(folder).read_text(encoding="utf-8")
 
@@ -98,7 +99,7 @@ def full():
 
 @pytest.fixture(scope="module")
 def drawn(full):
-    return list(figures(full))
+    return [figure for some in figures(full).values() for figure in some]
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +201,9 @@ def test_figures_are_labelled_images_without_dates(drawn):
 
 
 def test_the_same_rows_draw_the_same_figures(full, drawn):
-    again = next(figures(full))
-    assert again == drawn[0]
+    again = figures(full)["halfspaces"][0]
+    assert again is not drawn[0]
+    assert again.svg == drawn[0].svg
 
 
 def test_every_figure_that_a_verdict_points_to_is_drawn(full, drawn):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..claims import times
-from ..drawing import Figure, canvas, legend, short, svg
+from ..drawing import Figure, band, canvas, legend
+from ..formatting import short
 from .analysis import CONTROLS, COORDINATES, MEASURES, SCALES, Deep, blocks, cross
 from .plan import LAYERS, MIDDLE, NORMALIZATIONS, RATES, Network
 
@@ -30,7 +30,7 @@ _AXES = {
 _LOSS_SCALES = [("raw", "weights"), ("relative", "weights"), ("own", "directions")]
 
 
-def deep_figures(deep: Deep) -> Iterator[Figure]:
+def figures(deep: Deep) -> Iterator[Figure]:
     """Every figure on deep networks that the rows can fill."""
     if deep.tunings:
         yield rates(deep)
@@ -107,7 +107,7 @@ def rates(deep: Deep) -> Figure:
         "above three times the initial loss. What to see (tuned rate, decades of good rates): "
         + "; ".join(f"{a} {n}: {t.best:g}, {t.decades:g}" for (a, n), t in deep.tunings.items())
         + ".",
-        svg(drawn, "deep-rates"),
+        drawn,
     )
 
 
@@ -120,10 +120,8 @@ def training(deep: Deep, activations: list[str]) -> Figure:
             for network in _own_networks(deep, activation):
                 curves = _positive(deep.curves(network, field))
                 curves = curves[:, np.isfinite(curves).any(axis=0)]
-                low, middle, high = np.nanquantile(curves, [0.05, 0.5, 0.95], axis=0)
-                t, color = np.arange(len(middle)), COLORS[network[1]]
-                axes.plot(t, middle, color=color, label=NAMES[network[1]])
-                axes.fill_between(t, low, high, color=color, alpha=0.15, linewidth=0)
+                t, style = np.arange(curves.shape[1]), {"color": COLORS[network[1]]}
+                band(axes, t, curves, label=NAMES[network[1]], style=style)
             axes.set_yscale("log")
             if field == "suboptimality":
                 axes.set_ylim(bottom=1e-4)
@@ -138,7 +136,7 @@ def training(deep: Deep, activations: list[str]) -> Figure:
         "Every network at its tuned learning rate, median and middle 90% of the random starts. "
         "Right: the loss above the lowest that any run with that activation has reached. What to "
         f"see: {_speeds(deep, activations)}.",
-        svg(drawn, "deep-training"),
+        drawn,
     )
 
 
@@ -147,7 +145,7 @@ def _speeds(deep: Deep, activations: list[str]) -> str:
     parts = []
     for activation in activations:
         speed = {n: deep.speed((activation, n), (activation, "plain")) for n in NORMALIZATIONS[1:]}
-        known = [f"{NAMES[n]} {times(r)}" for n, r in speed.items() if np.isfinite(r)]
+        known = [f"{NAMES[n]} {short(r)}" for n, r in speed.items() if np.isfinite(r)]
         if known:
             parts.append(
                 f"with {activation}, times fewer iterations than plain to the lowest loss that "
@@ -197,7 +195,8 @@ def coupling_over_time(deep: Deep, activation: str, coordinates: str) -> Figure:
             "spheres. "
         )
         + f"What to see: {_trend(deep, networks, coordinates)}.",
-        svg(drawn, id),
+        drawn,
+        folded=coordinates == "directions",
     )
 
 
@@ -286,7 +285,7 @@ def controls(deep: Deep, activations: list[str]) -> Figure:
             for n, yes in below.items()
         )
         + ".",
-        svg(drawn, "deep-controls"),
+        drawn,
     )
 
 
@@ -325,7 +324,7 @@ def coupling_by_loss(deep: Deep, activations: list[str]) -> Figure:
         for network in _normalized(deep, activation)
     }
     seen = "; ".join(
-        f"{name}: {', '.join(times(float(np.median(r))) for r in found)}"
+        f"{name}: {', '.join(short(float(np.median(r))) for r in found)}"
         for name, found in ratios.items()
         if all(len(r) for r in found)
     )
@@ -340,7 +339,7 @@ def coupling_by_loss(deep: Deep, activations: list[str]) -> Figure:
             if seen
             else "no loss yet at which two networks were measured."
         ),
-        svg(drawn, "deep-loss"),
+        drawn,
     )
 
 
@@ -392,5 +391,5 @@ def explanations(deep: Deep, activations: list[str]) -> Figure:
             if ranked
             else "too few runs to rank."
         ),
-        svg(drawn, "deep-explanations"),
+        drawn,
     )

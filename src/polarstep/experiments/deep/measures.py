@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.parametrize import is_parametrized
 
 from ...curvature import coupling
+from ..formatting import six_digits
 from .plan import COUPLING_ERROR, LAYERS, MIDDLE, STEP_FACTORS
 
 Data = tuple[Tensor, Tensor]
@@ -97,9 +98,9 @@ def middle_coupling(model: nn.Sequential, data: Data, *, directions: bool) -> di
         directions=directions,
     )
     return {
-        "raw": [digits(found[_MIDDLE, name]) for name in LAYERS],
-        "sizes": [digits(found.sizes[name]) for name in LAYERS],
-        "own": digits(found.own[_MIDDLE]),
+        "raw": [six_digits(found[_MIDDLE, name]) for name in LAYERS],
+        "sizes": [six_digits(found.sizes[name]) for name in LAYERS],
+        "own": six_digits(found.own[_MIDDLE]),
     }
 
 
@@ -119,7 +120,7 @@ def covariate_shift(before: nn.Sequential, after: nn.Sequential, X: Tensor) -> l
     distribution of a layer's inputs, here of its first two moments.
     """
     pairs = zip(_layer_inputs(before, X), _layer_inputs(after, X), strict=True)
-    return [digits(_moment_shift(old, new)) for old, new in list(pairs)[1:]]
+    return [six_digits(_moment_shift(old, new)) for old, new in list(pairs)[1:]]
 
 
 def _layer_inputs(model: nn.Sequential, X: Tensor) -> list[Tensor]:
@@ -155,8 +156,8 @@ def gradient_shift(before: nn.Sequential, after: nn.Sequential, data: Data) -> d
     old, new = (differentiate(model, data)[1][_MIDDLE].double() for model in (before, below))
     cosine = (old * new).sum() / (old.norm() * new.norm())
     return {
-        "gradient_shift": digits(float((new - old).norm() / old.norm())),
-        "gradient_cosine": digits(float(cosine)),
+        "gradient_shift": six_digits(float((new - old).norm() / old.norm())),
+        "gradient_cosine": six_digits(float(cosine)),
     }
 
 
@@ -186,16 +187,11 @@ def roughness(
         there, gradient_there = differentiate(moved(model, gradient, distance), data)
         descent = distance * size**2
         change = {name: gradient_there[name] - g for name, g in gradient.items()}
-        of_loss.append(digits(abs(there - (loss - descent)) / descent if descent else np.nan))
-        of_gradient.append(digits(_norm(change) / size if size else np.nan))
+        of_loss.append(six_digits(abs(there - (loss - descent)) / descent if descent else np.nan))
+        of_gradient.append(six_digits(_norm(change) / size if size else np.nan))
     return {"loss_roughness": of_loss, "gradient_roughness": of_gradient}
 
 
 def _norm(tensors: dict[str, Tensor]) -> float:
     norms = [torch.linalg.vector_norm(t, dtype=torch.float64) for t in tensors.values()]
     return float(torch.linalg.vector_norm(torch.stack(norms)))
-
-
-def digits(value: float) -> float:
-    """A number to six digits, which is what a figure needs."""
-    return float(f"{value:.6g}")

@@ -20,9 +20,9 @@ import numpy as np
 
 from ...extras import require_torch
 from ..data.images import image_data
-from ..presets import Preset
 from ..records import Row
 from ..running import Spec, Stage
+from .sizes import Sizes
 
 ACTIVATIONS = ("relu", "tanh")
 NORMALIZATIONS = ("plain", "batch", "weight")
@@ -46,8 +46,6 @@ smaller rate. A rate is good if its score exceeds the best one by at most {_TOLE
 way from the best score to the initial loss; each good rate of the grid counts as a quarter of a
 decade.
 """
-
-INSTALL = "Run: pip install 'polarstep[reproduce,torch]'"
 
 Network = tuple[str, str]  # (activation, normalization)
 
@@ -104,7 +102,7 @@ def tunings(rows: Iterable[Row]) -> dict[Network, Tuning]:
     }
 
 
-def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[Stage]:
+def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
     """The stages of the experiment, in order.
 
     Raises
@@ -115,16 +113,16 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
     require_torch("polarstep reproduce deep")
     common = {
         "data": image_data(data),
-        "samples": preset.deep_samples,
-        "units": preset.deep_units,
-        "steps": preset.deep_steps,
+        "samples": sizes.samples,
+        "units": sizes.units,
+        "steps": sizes.steps,
     }
-    start, *later = _measured_at(preset.deep_steps, preset.deep_points)
+    start, *later = _measured_at(sizes.steps, sizes.points)
 
     def measured(own_rate: bool) -> Spec:
         """The start, which no rate changes, and equal losses are for the runs at the own rate."""
         return {
-            "coupling_samples": preset.deep_coupling_samples,
+            "coupling_samples": sizes.coupling_samples,
             "measured_at": [start, *later] if own_rate else later,
             "levels": list(LEVELS) if own_rate else [],
         }
@@ -156,7 +154,7 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
                 "rate": rate,
                 "seed": seed,
             }
-            for seed in range(preset.deep_seeds if seeds is None else seeds)
+            for seed in range(sizes.seeds if seeds is None else seeds)
             for activation in ACTIVATIONS
             for rate in sorted({tuned[activation, n].best for n in NORMALIZATIONS})
             for normalization in NORMALIZATIONS

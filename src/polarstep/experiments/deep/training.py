@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from ...nn import mlp, train
 from ..data.images import images
+from ..formatting import six_digits
 from ..running import Spec
-from .measures import Data, digits, measure
+from .measures import Data, measure
 from .plan import HIDDEN_LAYERS, score
 
 
@@ -59,7 +60,7 @@ def _run(spec: Spec, model: nn.Sequential, data: Data) -> dict[str, Any]:
         points.append(
             {
                 "iteration": record.index,
-                "loss": digits(record.loss),
+                "loss": six_digits(record.loss),
                 "levels": passed,
                 **measure(model, data, subset, spec["rate"]),
             }
@@ -67,10 +68,10 @@ def _run(spec: Spec, model: nn.Sequential, data: Data) -> dict[str, Any]:
     return {
         "status": records[-1].status.name,
         "n_iter": records[-1].index,
-        "loss": [digits(r.loss) for r in records],
-        "grad_norm": [digits(r.gradient_norm) for r in records],
-        "direction_grad_norm": [digits(r.direction_gradient_norm) for r in records],
-        "length_grad_norm": [digits(r.length_gradient_norm) for r in records],
-        "accuracy": [digits(r.accuracy or 0.0) for r in records],
+        "loss": [six_digits(r.loss) for r in records],
+        "grad_norm": [six_digits(r.gradient_norm) for r in records],
+        "direction_grad_norm": [six_digits(r.direction_gradient_norm) for r in records],
+        "length_grad_norm": [six_digits(r.length_gradient_norm) for r in records],
+        "accuracy": [six_digits(r.accuracy or 0.0) for r in records],
         "points": points,
     }

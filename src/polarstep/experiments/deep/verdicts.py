@@ -6,13 +6,26 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..claims import HOLDS, PART, UNKNOWN, Verdict, share, times
-from ..report.rows import Rows
+from ..claims import (
+    BESIDE,
+    DECOUPLING,
+    FINDINGS,
+    HOLDS,
+    PART,
+    QUESTIONS,
+    UNKNOWN,
+    Answer,
+    Verdict,
+    share,
+)
+from ..experiment import INSTALL_TORCH
+from ..formatting import short
 from .analysis import CONTROLS, RIVALS, SCALES, Deep, Quantity, cross, own_block
-from .plan import INSTALL, Network, Tuning
+from .plan import Network, Tuning
 
 NOT_MEASURED = (
-    f"Deep networks are not measured: polarstep reproduce deep does that, with PyTorch. {INSTALL}."
+    "Deep networks are not measured: polarstep reproduce deep does that, with PyTorch. "
+    f"{INSTALL_TORCH}."
 )
 _NORMALIZED = ("batch", "weight")
 _PAPERS = cross("raw", "weights")  # the norms that the paper shows
@@ -21,21 +34,33 @@ _LOWER = 0.95  # a ratio above this is none that is lower: it may be rounding
 _CHANGED = 1.5  # a ratio further from one than this is a change
 
 
+def verdicts(deep: Deep) -> list[Verdict | Answer]:
+    """Return the verdicts on all claims, and the answer to the question about decoupling."""
+    return [
+        trains_faster(deep),
+        less_dependent(deep),
+        dependence_falls(deep),
+        decoupling_in_networks(deep),
+        curvature_changes(deep),
+        carries_over(deep),
+        widens_rates(deep),
+    ]
+
+
 # --------------------------------------------------------------------------- the paper's findings
 
 
-def trains_faster(rows: Rows) -> Verdict:
+def trains_faster(deep: Deep) -> Verdict:
     """Iterations at the tuned rates."""
-    deep = rows.deep_networks
     speed = {n: _speeds(deep, n) for n in _NORMALIZED}
     good = [a for a, ratio in speed["batch"].items() if ratio > 1]
     numbers = "; ".join(
-        f"{a}: batch {times(speed['batch'][a])}"
-        + (f", weight {times(speed['weight'][a])}" if a in speed["weight"] else "")
+        f"{a}: batch {short(speed['batch'][a])}"
+        + (f", weight {short(speed['weight'][a])}" if a in speed["weight"] else "")
         for a in speed["batch"]
     )
     return Verdict(
-        "Findings",
+        FINDINGS,
         "Deep networks: batch normalization trains faster.",
         share(len(good), len(speed["batch"])),
         f"Times fewer iterations than the plain network: {numbers}." if numbers else NOT_MEASURED,
@@ -46,13 +71,13 @@ def trains_faster(rows: Rows) -> Verdict:
     )
 
 
-def less_dependent(rows: Rows) -> Verdict:
+def less_dependent(deep: Deep) -> Verdict:
     """The norms that the paper shows, under the controls."""
-    found = _under_controls(rows.deep_networks, ["batch"], _PAPERS)
-    directions = _under_controls(rows.deep_networks, ["batch"], cross("raw", "directions"))
+    found = _under_controls(deep, ["batch"], _PAPERS)
+    directions = _under_controls(deep, ["batch"], cross("raw", "directions"))
     good = [key for key, ratio in found.items() if ratio < _LOWER]
     return Verdict(
-        "Findings",
+        FINDINGS,
         "Deep networks: with batch normalization layers depend less on one another.",
         share(len(good), len(found)),
         f"Mean {SCALES['raw']} over the other layers, batch over plain: {_listed(found)}. The same "
@@ -65,9 +90,8 @@ def less_dependent(rows: Rows) -> Verdict:
     )
 
 
-def dependence_falls(rows: Rows) -> Verdict:
+def dependence_falls(deep: Deep) -> Verdict:
     """The norms that the paper shows, early and late."""
-    deep = rows.deep_networks
     parts, good, total = [], 0, 0
     for activation in deep.activations:
         batch, plain = (deep.over_time((activation, n), _PAPERS) for n in ("batch", "plain"))
@@ -79,7 +103,7 @@ def dependence_falls(rows: Rows) -> Verdict:
         ways = [f"{_number(early)} to {_number(late)}" for early, late in (batch, plain)]
         parts.append(f"{activation}: batch {ways[0]}, plain {ways[1]}")
     return Verdict(
-        "Findings",
+        FINDINGS,
         "Deep networks: with batch normalization the dependence falls over time, without it stays "
         "high.",
         share(good, total),
@@ -97,32 +121,29 @@ def dependence_falls(rows: Rows) -> Verdict:
 # --------------------------------------------------------------------------- the paper's questions
 
 
-def decoupling_in_networks(rows: Rows) -> tuple[bool | None, str]:
-    """Whether decoupling explains the speed of deep networks better than its rivals do.
-
-    Returns
-    -------
-    (bool or None, str)
-        None where something is not measured, and the numbers.
-    """
-    deep = rows.deep_networks
+def decoupling_in_networks(deep: Deep) -> Answer:
+    """Whether decoupling explains the speed of deep networks better than its rivals do."""
     found = _under_controls(deep, _NORMALIZED, _DECOUPLING)
     correlations = {name: deep.correlation(name) for name in ("coupling", *RIVALS)}
     if not found or not np.isfinite(list(correlations.values())).all():
-        return None, NOT_MEASURED if not deep.rows else "Deep networks: too few runs to tell."
+        numbers = NOT_MEASURED if not deep.rows else "Deep networks: too few runs to tell."
+        return Answer(DECOUPLING, None, numbers, _DECOUPLING_RULE, "deep-explanations")
     lower = sum(ratio < _LOWER for ratio in found.values())
     ahead = correlations["coupling"] > max(correlations[name] for name in RIVALS)
     listed = ", ".join(f"{name} {value:+.2f}" for name, value in correlations.items())
     runs = sum(len(list(deep.every(activation))) for activation in deep.activations)
-    return (
+    return Answer(
+        DECOUPLING,
         lower == len(found) and ahead,
         f"Deep networks: {SCALES['own']} for directions is lower than in the plain network in "
         f"{lower} of {len(found)} comparisons ({_listed(found)}). Rank correlation with the loss "
         f"at the end over all {runs} runs: {listed}.",
+        _DECOUPLING_RULE,
+        "deep-explanations",
     )
 
 
-DECOUPLING_RULE = (
+_DECOUPLING_RULE = (
     "in deep networks, the coupling of directions relative to the own block is below "
     f"{_LOWER:g} times that of the plain network with batch and with weight normalization, under "
     "all controls and with both activations, and its rank correlation with the final loss, over "
@@ -130,9 +151,8 @@ DECOUPLING_RULE = (
 )
 
 
-def curvature_changes(rows: Rows) -> Verdict:
+def curvature_changes(deep: Deep) -> Verdict:
     """Own block, cross blocks and their ratio, at equal losses and at equal rates."""
-    deep = rows.deep_networks
     quantities: dict[str, Quantity] = {
         "own block": own_block("weights"),
         "cross blocks": _PAPERS,
@@ -146,11 +166,11 @@ def curvature_changes(rows: Rows) -> Verdict:
             if np.isfinite(ratios).all():
                 changed = max(ratios) < 1 / _CHANGED or min(ratios) > _CHANGED
                 good, total = good + changed, total + 1
-                ways.append(f"{name} {times(ratios[0])}, {times(ratios[1])}")
+                ways.append(f"{name} {short(ratios[0])}, {short(ratios[1])}")
         if ways:
             parts.append(f"{_name(network)}: {'; '.join(ways)}")
     return Verdict(
-        "Questions",
+        QUESTIONS,
         "How does normalization change curvature and the dependence between layers?",
         share(good, total),
         "Relative to the plain network, at equal losses, at equal rates: " + ". ".join(parts) + "."
@@ -164,9 +184,8 @@ def curvature_changes(rows: Rows) -> Verdict:
     )
 
 
-def carries_over(rows: Rows) -> Verdict:
+def carries_over(deep: Deep) -> Verdict:
     """Speed and decoupling together, with batch normalization."""
-    deep = rows.deep_networks
     speed, found = _speeds(deep, "batch"), _under_controls(deep, ["batch"], _DECOUPLING)
     lower = {a: [r for (n, _), r in found.items() if n[0] == a] for a in speed}
     good = [a for a in speed if speed[a] > 1 and lower[a] and max(lower[a]) < _LOWER]
@@ -175,12 +194,12 @@ def carries_over(rows: Rows) -> Verdict:
     if verdict == HOLDS and data != "cifar10":
         verdict = PART
     numbers = "; ".join(
-        f"{a}: {times(speed[a])} times fewer iterations, decoupled in "
+        f"{a}: {short(speed[a])} times fewer iterations, decoupled in "
         f"{sum(r < _LOWER for r in lower[a])} of {len(lower[a])} comparisons"
         for a in speed
     )
     return Verdict(
-        "Questions",
+        QUESTIONS,
         "Does it carry over to deep, realistic networks?",
         verdict,
         f"{data}, batch normalization against the plain network: {numbers}."
@@ -196,9 +215,9 @@ def carries_over(rows: Rows) -> Verdict:
 # --------------------------------------------------------------------------- beside the paper
 
 
-def widens_rates(rows: Rows) -> Verdict:
+def widens_rates(deep: Deep) -> Verdict:
     """How many rates of the grid are good."""
-    tuned = rows.deep_networks.tunings
+    tuned = deep.tunings
     pairs = [
         (tuned[network], tuned[network[0], "plain"])
         for network in tuned
@@ -206,7 +225,7 @@ def widens_rates(rows: Rows) -> Verdict:
     ]
     good = [one for one, plain in pairs if one.decades > plain.decades]
     return Verdict(
-        "Beside the paper",
+        BESIDE,
         "Normalization widens the range of good learning rates of deep networks.",
         share(len(good), len(pairs)),
         f"Decades of good rates: {'; '.join(f'{_name(n)} {_width(t)}' for n, t in tuned.items())}."
@@ -255,7 +274,7 @@ def _listed(found: dict[tuple[Network, str], float]) -> str:
     """ "relu batch: early 0.3, late 0.1, loss 0.5, rate 0.7; ..."."""
     parts = []
     for network in dict.fromkeys(network for network, _ in found):
-        ways = [f"{c} {times(r)}" for (n, c), r in found.items() if n == network]
+        ways = [f"{c} {short(r)}" for (n, c), r in found.items() if n == network]
         parts.append(f"{_name(network)}: {', '.join(ways)}")
     return "; ".join(parts)
 

@@ -1,4 +1,4 @@
-"""Figures on halfspaces and on the one-hidden-layer network: rows -> SVG, one function each."""
+"""Figures on halfspaces, one function each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..drawing import Figure, canvas, legend, short, svg
-from ..report.rows import Cell, Rows
+from ..drawing import Figure, band, canvas, legend
+from ..formatting import short
+from .analysis import Analysis, Cell
 from .plan import PENALTY, RUNS, STARTS, VARIANTS
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -46,27 +47,27 @@ _METRICS = {
 _POINTS = 80  # per curve; more cannot be seen
 
 
-def halfspace_figures(rows: Rows) -> Iterator[Figure]:
+def figures(analysis: Analysis) -> Iterator[Figure]:
     """Every figure on halfspaces that the rows can fill."""
-    if rows.runs:
-        yield overview(rows)
-    if _kappas(rows):
-        yield population_gap(rows)
-        yield population_gradient(rows)
-    for data in dict.fromkeys(cell[0] for cell in rows.runs):
+    if analysis.runs:
+        yield overview(analysis)
+    if _kappas(analysis):
+        yield population_gap(analysis)
+        yield population_gradient(analysis)
+    for data in dict.fromkeys(cell[0] for cell in analysis.runs):
         for variant in VARIANTS:
-            if (data, variant, "length 1") in rows.runs:
-                yield run_curves(rows, data, variant, against="iterations")
-                yield run_curves(rows, data, variant, against="passes")
+            if (data, variant, "length 1") in analysis.runs:
+                yield run_curves(analysis, data, variant, against="iterations")
+                yield run_curves(analysis, data, variant, against="passes")
 
 
-def overview(rows: Rows) -> Figure:
+def overview(analysis: Analysis) -> Figure:
     """The suboptimality at the end of every method on every problem."""
-    cells = list(rows.runs)
+    cells = list(analysis.runs)
     drawn, (axes,) = canvas(1, 1, width=11, height=4.2)
     for place, name in enumerate(RUNS):
         shift = (place - (len(RUNS) - 1) / 2) * 0.11
-        ends = [rows.curves(cell, name, "suboptimality")[:, -1] for cell in cells]
+        ends = [analysis.curves(cell, name, "suboptimality")[:, -1] for cell in cells]
         middle = np.array([np.median(e) for e in ends])
         low, high = (np.array([np.quantile(e, q) for e in ends]) for q in (0.05, 0.95))
         x = np.arange(len(cells)) + shift
@@ -87,31 +88,31 @@ def overview(rows: Rows) -> Figure:
         "Every method on every problem",
         "Suboptimality after all iterations: median (dot) and the middle 90% (bar) of the random "
         "starts; lower is better, and values near 1e-13 are rounding. What to see: "
-        + _lowest_most_often(rows),
-        svg(drawn, "overview"),
+        + _lowest_most_often(analysis),
+        drawn,
     )
 
 
-def _lowest_most_often(rows: Rows) -> str:
+def _lowest_most_often(analysis: Analysis) -> str:
     """For each data set, which methods end lowest and on how many problems."""
     parts = []
-    for data in dict.fromkeys(cell[0] for cell in rows.runs):
-        cells = [cell for cell in rows.runs if cell[0] == data]
-        ends = [{name: rows.median(cell, name)[-1] for name in RUNS} for cell in cells]
+    for data in dict.fromkeys(cell[0] for cell in analysis.runs):
+        cells = [cell for cell in analysis.runs if cell[0] == data]
+        ends = [{name: analysis.median(cell, name)[-1] for name in RUNS} for cell in cells]
         wins = Counter(min(end, key=end.__getitem__) for end in ends)
         won = ", ".join(f"{LABELS[name]} on {count}" for name, count in wins.most_common())
         parts.append(f"of the {len(cells)} problems on {data}, ends lowest: {won}")
     return "; ".join(parts) + "."
 
 
-def population_gap(rows: Rows) -> Figure:
+def population_gap(analysis: Analysis) -> Figure:
     """Direction gap against the bound of Theorem 1."""
-    kappas = _kappas(rows)
-    worst = max(o["worst_gap_ratio"] for k in kappas for _, o in _population(rows, k, "gdnp"))
+    kappas = _kappas(analysis)
+    worst = max(o["worst_gap_ratio"] for k in kappas for _, o in _population(analysis, k, "gdnp"))
     drawn, panels = canvas(1, len(kappas), width=11, height=3.4)
     for axes, kappa in zip(panels, kappas, strict=True):
         for width, (spec, outcome) in zip(
-            (7.5, 5.5, 3.8, 2.2, 1.0), _population(rows, kappa, "gdnp"), strict=False
+            (7.5, 5.5, 3.8, 2.2, 1.0), _population(analysis, kappa, "gdnp"), strict=False
         ):
             t, gap = np.array(outcome["iteration"]), np.array(outcome["direction_gap"])
             color = _LOSS_COLORS[spec["loss"]]
@@ -131,23 +132,23 @@ def population_gap(rows: Rows) -> Figure:
         "see: one curve, drawn once per loss with thinner and thinner pens, because the direction "
         "does not depend on the loss; and where it lies against the dashed bound: at most "
         f"{worst:.3f} of it, over all iterates after the start.",
-        svg(drawn, "population-gap"),
+        drawn,
     )
 
 
-def population_gradient(rows: Rows) -> Figure:
+def population_gradient(analysis: Analysis) -> Figure:
     """Gradient norm against the bound of Theorem 2, and the length."""
-    kappas = _kappas(rows)
+    kappas = _kappas(analysis)
     drawn, panels = canvas(2, len(kappas), width=11, height=5.8)
     top, bottom = panels[: len(kappas)], panels[len(kappas) :]
     for upper, lower, kappa in zip(top, bottom, kappas, strict=True):
-        for spec, outcome in _population(rows, kappa, "gdnp"):
+        for spec, outcome in _population(analysis, kappa, "gdnp"):
             t = np.array(outcome["iteration"])
             color = _LOSS_COLORS[spec["loss"]]
             upper.plot(t, outcome["grad_norm"], color=color, label=spec["loss"])
             upper.plot(t, outcome["gradient_bound"], "--", color=color, linewidth=0.9, alpha=0.8)
             lower.plot(t, outcome["length"], color=color)
-        for _, outcome in _population(rows, kappa, "gd"):
+        for _, outcome in _population(analysis, kappa, "gd"):
             style: dict[str, Any] = {"color": "#777777", "linestyle": ":"}
             label = "gd (sigmoid, 1/smoothness)"
             upper.plot(outcome["iteration"], outcome["grad_norm"], label=label, **style)
@@ -166,28 +167,25 @@ def population_gradient(rows: Rows) -> Figure:
         "they have no finite minimiser. Top: the gradient norm (solid) and its bound (dashed, same "
         "colour); dotted, for comparison, gd with step 1/smoothness on the penalised sigmoid. "
         "Bottom: the length, which ends where the slope along S⁻¹u vanishes.",
-        svg(drawn, "population-gradient"),
+        drawn,
     )
 
 
-def run_curves(rows: Rows, data: str, variant: str, against: str) -> Figure:
+def run_curves(analysis: Analysis, data: str, variant: str, against: str) -> Figure:
     """Suboptimality, gradient norm and direction gap of every method, for both starts."""
-    starts = [start for start in STARTS if (data, variant, start) in rows.runs]
+    starts = [start for start in STARTS if (data, variant, start) in analysis.runs]
     drawn, panels = canvas(len(starts), 3, width=11, height=2.9 * len(starts))
     for i, start in enumerate(starts):
         cell: Cell = (data, variant, start)
         for j, (metric, label) in enumerate(_METRICS.items()):
             axes = panels[3 * i + j]
             for name in RUNS:
-                curves = rows.curves(cell, name, metric)
+                curves = analysis.curves(cell, name, metric)
                 x = np.arange(curves.shape[1])
                 if against == "passes":
-                    x = np.median(rows.curves(cell, name, "passes"), axis=0)
+                    x = np.median(analysis.curves(cell, name, "passes"), axis=0)
                 shown = np.unique(np.linspace(0, curves.shape[1] - 1, _POINTS).astype(int))
-                low, middle, high = np.quantile(curves[:, shown], [0.05, 0.5, 0.95], axis=0)
-                axes.plot(x[shown], middle, label=LABELS[name], **STYLES[name])
-                color = STYLES[name]["color"]
-                axes.fill_between(x[shown], low, high, color=color, alpha=0.15, linewidth=0)
+                band(axes, x[shown], curves[:, shown], label=LABELS[name], style=STYLES[name])
             axes.set_yscale("log")
             axes.set_title(label if i == 0 else "")
             if i == len(starts) - 1:
@@ -210,19 +208,20 @@ def run_curves(rows: Rows, data: str, variant: str, against: str) -> Figure:
             "two; bn and gdnp also use u and S, two more passes before the first iteration, which "
             "are not drawn."
             if suffix
-            else _what_to_see(rows, data, variant)
+            else _what_to_see(analysis, data, variant)
         ),
-        svg(drawn, f"runs-{slug}{suffix}"),
+        drawn,
+        folded=bool(suffix),
     )
 
 
-def _what_to_see(rows: Rows, data: str, variant: str) -> str:
+def _what_to_see(analysis: Analysis, data: str, variant: str) -> str:
     """Which methods get furthest, in the numbers of these rows."""
     parts = []
     for start in STARTS:
         cell = (data, variant, start)
-        if cell in rows.runs:
-            ends = {name: rows.median(cell, name)[-1] for name in RUNS}
+        if cell in analysis.runs:
+            ends = {name: analysis.median(cell, name)[-1] for name in RUNS}
             best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
             parts.append(
                 f"from {start} {LABELS[best]} ends lowest ({short(ends[best])}) "
@@ -231,56 +230,14 @@ def _what_to_see(rows: Rows, data: str, variant: str) -> str:
     return "What to see: " + "; ".join(parts) + "."
 
 
-def _population(rows: Rows, kappa: float, method: str) -> list[tuple[dict, dict]]:
-    found = [(r["spec"], r["outcome"]) for r in rows.stage("population")]
-    chosen = [(s, o) for s, o in found if s["kappa"] == kappa and s["method"] == method]
+def _population(
+    analysis: Analysis, kappa: float, method: str
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return (spec, outcome) of the population runs at a condition number, sorted by loss."""
+    chosen = [pair for pair in analysis.population(method) if pair[0]["kappa"] == kappa]
     return sorted(chosen, key=lambda pair: list(_LOSS_COLORS).index(pair[0]["loss"]))
 
 
-def _kappas(rows: Rows) -> list[float]:
+def _kappas(analysis: Analysis) -> list[float]:
     """The condition numbers that gdnp has run on; an interruption may leave gd alone."""
-    population = rows.stage("population")
-    return sorted({r["spec"]["kappa"] for r in population if r["spec"]["method"] == "gdnp"})
-
-
-# --------------------------------------------------------------------------- the network
-
-
-def network_training(rows: Rows) -> Figure:
-    """f and |d_g f| over units and sweeps."""
-    drawn, (left, right) = canvas(1, 2, width=11, height=3.8)
-    for row in rows.network:
-        spec, trace = row["spec"], row["outcome"]["trace"]
-        if spec["loss"] == "squared":
-            continue
-        if spec["stage"] == "population":
-            label, color = "Gaussian population", "#000000"
-        elif spec["data"] == "gaussian":
-            label, color = "Gaussian sample", "#0072B2"
-        else:
-            label, color = spec["data"], "#D55E00"
-        step = np.arange(1, len(trace["fun"]) + 1)
-        left.plot(
-            [0, *step], [row["outcome"]["start"], *trace["fun"]], ".-", color=color, label=label
-        )
-        own = np.maximum(np.array(trace["slope"], float), 1e-18)
-        right.plot(step, trace["largest_slope"], ".-", color=color, label=label)
-        right.plot(step, own, "x", color=color, markersize=4, alpha=0.7)
-    for axes in (left, right):
-        axes.set_xlabel(f"unit trainings (one sweep is {3})")
-        axes.set_xticks(np.arange(0, axes.get_xlim()[1], 6))
-    left.set_ylabel("f")
-    right.set_ylabel("|∂f/∂g|")
-    right.set_yscale("log")
-    legend(drawn, left, columns=3)
-    return Figure(
-        "network",
-        "One hidden layer, unit by unit",
-        "Three tanh units, softplus, trained one after another by gdnp, then swept again. Left: f "
-        "falls with every unit of the first sweep. Right: dots are the largest |∂f/∂g| over all "
-        "units, crosses that of the unit just trained. What to see: each unit is critical when it "
-        "is trained, later units push the earlier lengths off their optimum, and further sweeps "
-        "bring the whole network to a critical point; on data, whose directions keep moving, "
-        "slower than in the population.",
-        svg(drawn, "network"),
-    )
+    return sorted({spec["kappa"] for spec, _ in analysis.population("gdnp")})

@@ -17,10 +17,11 @@ from ...losses import LOSSES
 from ...methods import theory
 from ...methods.objectives import GaussianHalfspace, Halfspace
 from ..data import tables as datasets
-from ..presets import Preset
+from ..formatting import six_digits
 from ..records import Row
 from ..running import Spec, Stage
 from .reference import reference_optimum
+from .sizes import Sizes
 from .starts import random_start, run_from
 from .tuning import tune
 
@@ -51,11 +52,11 @@ _POPULATION_POINTS = 200
 # --------------------------------------------------------------------------- what to run
 
 
-def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[Stage]:
+def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
     """The stages of the experiment, in order."""
-    problems = _problems(preset, data)
+    problems = _problems(sizes, data)
     places = [(problem, start) for problem in problems for start in STARTS]
-    n_seeds = preset.seeds if seeds is None else seeds
+    n_seeds = sizes.seeds if seeds is None else seeds
 
     def references(rows: list[Row]) -> list[Spec]:
         return [{"stage": "reference", "problem": problem} for problem in problems]
@@ -96,20 +97,20 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
         ]
 
     return [
-        ("halfspaces: population", lambda rows: _population_specs(preset)),
+        ("halfspaces: population", lambda rows: _population_specs(sizes)),
         ("halfspaces: reference optima", references),
         ("halfspaces: tuning steps", tunings),
         ("halfspaces: runs", runs),
     ]
 
 
-def _population_specs(preset: Preset) -> list[Spec]:
+def _population_specs(sizes: Sizes) -> list[Spec]:
     specs = []
-    for kappa, iterations in sorted(preset.population_iterations.items(), reverse=True):
+    for kappa, iterations in sorted(sizes.population_iterations.items(), reverse=True):
         common = {
             "stage": "population",
             "kappa": kappa,
-            "d": preset.population_dimension,
+            "d": sizes.population_dimension,
             "separation": SEPARATION,
             "iterations": iterations,
             "seed": _POPULATION_SEED,
@@ -121,19 +122,19 @@ def _population_specs(preset: Preset) -> list[Spec]:
     return specs
 
 
-def _problems(preset: Preset, data: Path | None) -> list[Spec]:
+def _problems(sizes: Sizes, data: Path | None) -> list[Spec]:
     gaussian = {
         "data": "gaussian",
-        "n": preset.gaussian_samples,
-        "d": preset.gaussian_features,
-        "kappa": preset.gaussian_kappa,
+        "n": sizes.samples,
+        "d": sizes.features,
+        "kappa": sizes.kappa,
         "separation": SEPARATION,
-        "iterations": preset.gaussian_iterations,
+        "iterations": sizes.iterations,
     }
     real = {
         "data": datasets.real_data(data),
-        "rows": preset.real_rows,
-        "iterations": preset.real_iterations,
+        "rows": sizes.real_rows,
+        "iterations": sizes.real_iterations,
     }
     return [{**place, "variant": variant} for place in (gaussian, real) for variant in VARIANTS]
 
@@ -182,8 +183,8 @@ def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
         "seconds": round(float(trace.seconds[-1]), 4),
         "fun": trace.fun,
         "passes": trace.passes,
-        "grad_norm": _digits(trace.grad_norm),
-        "direction_gap": _digits(trace.direction_gap),
+        "grad_norm": [six_digits(value) for value in trace.grad_norm],
+        "direction_gap": [six_digits(value) for value in trace.direction_gap],
     }
 
 
@@ -245,8 +246,3 @@ def _population_run(spec: Spec) -> dict[str, Any]:
         "length": trace.length[shown],
         "fun": trace.fun[shown],
     }
-
-
-def _digits(values: np.ndarray) -> list[float]:
-    """Values to six digits, which is what a figure needs."""
-    return [float(f"{value:.6g}") for value in values]

@@ -1,1 +1,52 @@
-"""The experiment on plain networks trained in the metric of batch normalization."""
+"""The experiment on batch normalization's metric without batch normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..claims import Answer, Verdict
+from ..experiment import Experiment
+from ..records import Row
+from ..running import Spec, Stage
+from . import plan, verdicts
+from .analysis import Metrics
+from .sizes import SIZES, Sizes
+
+if TYPE_CHECKING:
+    from ..drawing import Figure
+
+
+class Metric(Experiment[Sizes, Metrics]):
+    """The experiment on batch normalization's metric without batch normalization."""
+
+    name = "metric"
+    title = "Batch normalization's metric without it"
+    sizes = SIZES
+    requires_torch = True
+
+    def stages(self, sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
+        return plan.stages(sizes, data, seeds)
+
+    def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
+        return plan.execute(spec, data)
+
+    def analyse(self, rows: Sequence[Row]) -> Metrics:
+        return Metrics(tuple(rows))
+
+    def verdicts(self, analysis: Metrics) -> list[Verdict | Answer]:
+        return verdicts.verdicts(analysis)
+
+    def figures(self, analysis: Metrics) -> Iterator[Figure]:
+        from .figures import figures
+
+        return figures(analysis)
+
+    def section(self, analysis: Metrics) -> dict[str, Any]:
+        from .section import section
+
+        return section(analysis)
+
+
+EXPERIMENT = Metric()

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..claims import times
 from ..deep.plan import ACTIVATIONS
+from ..formatting import short
 from ..records import Row
 from .plan import BATCH, METHODS, Network, Sweep, sweeps
 
@@ -171,7 +171,7 @@ def listed(numbers: Numbers) -> str:
 
 def number(ratio: float) -> str:
     """A ratio in two or three characters; of steps, an infinite one is never."""
-    return "never" if np.isinf(ratio) else times(ratio)
+    return "never" if np.isinf(ratio) else short(ratio)
 
 
 _TINY = 1e-12  # losses below are taken for this, so that they have a logarithm

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..deep.plan import LAYERS
-from ..drawing import Figure, canvas, legend, svg
+from ..drawing import Figure, band, canvas, legend
 from .analysis import Metrics, Numbers, listed
 from .plan import METHODS, Network
 
@@ -41,7 +41,7 @@ def name(method: str) -> str:
     return f"SGD, {method}" if METHODS[method].normalization else method
 
 
-def metric_figures(metrics: Metrics) -> Iterator[Figure]:
+def figures(metrics: Metrics) -> Iterator[Figure]:
     """Every figure on the metric that the rows can fill."""
     if metrics.sweeps:
         yield training(metrics)
@@ -79,7 +79,7 @@ def training(metrics: Metrics) -> Figure:
             if ratios
             else "With batch normalization all diverged."
         ),
-        svg(drawn, "metric-training"),
+        drawn,
     )
 
 
@@ -91,10 +91,8 @@ def _bands(axes: Axes, metrics: Metrics, network: Network, kind: str) -> None:
     t, curves = t[whole], curves[:, whole]
     if kind == "seconds":
         t = t * metrics.seconds_per_step(network)
-    line = _LINES[network[1]]
-    axes.plot(t, np.median(curves, axis=0), label=name(network[1]), **line)
-    low, high = curves.min(axis=0), curves.max(axis=0)
-    axes.fill_between(t, low, high, color=line["color"], alpha=0.12, linewidth=0)
+    method = network[1]
+    band(axes, t, curves, label=name(method), style=_LINES[method], quantiles=(0.0, 1.0))
 
 
 def rates(metrics: Metrics) -> Figure:
@@ -148,7 +146,7 @@ def rates(metrics: Metrics) -> Figure:
         "highest; what diverged or ended above the loss at the start stands there. Bars along "
         "the bottom are the good rates. What to see, decades of good rates: "
         f"{listed({network: sweep.decades for network, sweep in metrics.sweeps.items()})}.",
-        svg(drawn, "metric-rates"),
+        drawn,
     )
 
 
@@ -180,5 +178,5 @@ def angles(metrics: Metrics) -> Figure:
         "head to AdamW. What to see, largest over smallest angle of the six hidden layers: "
         + (listed(spreads) or "nothing yet")
         + ".",
-        svg(drawn, "metric-angles"),
+        drawn,
     )

@@ -21,9 +21,9 @@ import numpy as np
 from ...extras import require_torch
 from ..data.images import image_data
 from ..deep.plan import ACTIVATIONS
-from ..presets import Preset
 from ..records import Row
 from ..running import Spec, Stage
+from .sizes import Sizes
 
 
 class Method(NamedTuple):
@@ -85,7 +85,7 @@ between two of them.
 Network = tuple[str, str]  # (activation, method)
 
 
-def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[Stage]:
+def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
     """The stages of the experiment, in order.
 
     Raises
@@ -97,14 +97,14 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
     name = image_data(data)
     common = {
         "data": name,
-        "samples": preset.metric_samples,
-        "side": preset.metric_side if name == "cifar10" else None,
-        "validation": preset.metric_validation,
-        "units": preset.metric_units,
-        "batch": preset.metric_batch,
-        "steps": preset.metric_steps,
-        "points": preset.metric_points,
-        "per_decade": preset.metric_rates_per_decade,
+        "samples": sizes.samples,
+        "side": sizes.side if name == "cifar10" else None,
+        "validation": sizes.validation,
+        "units": sizes.units,
+        "batch": sizes.batch,
+        "steps": sizes.steps,
+        "points": sizes.points,
+        "per_decade": sizes.rates_per_decade,
     }
 
     def trainings(rates: Iterable[tuple[Network, float]]) -> list[Spec]:
@@ -118,7 +118,7 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
                 "seed": seed,
             }
             for (activation, method), rate in rates
-            for seed in range(preset.metric_seeds if seeds is None else seeds)
+            for seed in range(sizes.seeds if seeds is None else seeds)
         ]
 
     def first(rows: list[Row]) -> list[Spec]:
@@ -126,7 +126,7 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
             ((activation, method), rate)
             for activation in ACTIVATIONS
             for method in METHODS
-            for rate in first_rates(method, preset.metric_rates_per_decade)
+            for rate in first_rates(method, sizes.rates_per_decade)
         )
 
     def further(rows: list[Row]) -> list[Spec]:

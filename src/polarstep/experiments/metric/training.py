@@ -18,8 +18,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from ...nn import mlp
 from ...optim import LengthDirection
 from ..data.images import images
-from ..deep.measures import Data, digits
+from ..deep.measures import Data
 from ..deep.plan import HIDDEN_LAYERS
+from ..formatting import six_digits
 from ..running import Spec
 from .plan import DIVERGED, METHODS, TAIL, WARM_UP, Method
 
@@ -62,9 +63,9 @@ def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
             points.append(
                 {
                     "steps": [begun, t + 1],
-                    "loss": digits(float(np.mean(losses[begun:]))),
+                    "loss": six_digits(float(np.mean(losses[begun:]))),
                     **_evaluated(model, validation),
-                    "angles": [digits(a) for a in _angles(before, _weights(model))],
+                    "angles": [six_digits(a) for a in _angles(before, _weights(model))],
                 }
             )
             begun = t + 1
@@ -73,9 +74,9 @@ def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
         "n": len(training[0]),
         "d": sizes[0],
         "status": status,
-        "start": digits(losses[0]),
-        "score": digits(float(np.mean(tail))) if status == "finished" else None,
-        "seconds_per_step": digits(seconds / len(losses)),
+        "start": six_digits(losses[0]),
+        "score": six_digits(float(np.mean(tail))) if status == "finished" else None,
+        "seconds_per_step": six_digits(seconds / len(losses)),
         "points": points,
     }
 
@@ -131,8 +132,8 @@ def _evaluated(model: nn.Module, data: Data) -> dict[str, float | None]:
     model.train()
     loss = cross_entropy(outputs, data[1]).item()
     return {
-        "validation_loss": digits(loss) if math.isfinite(loss) else None,
-        "accuracy": digits((outputs.argmax(1) == data[1]).double().mean().item()),
+        "validation_loss": six_digits(loss) if math.isfinite(loss) else None,
+        "accuracy": six_digits((outputs.argmax(1) == data[1]).double().mean().item()),
     }
 
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..claims import UNKNOWN, Verdict, share
-from ..deep.plan import INSTALL
-from ..report.rows import Rows
-from .analysis import Numbers, listed, number
+from ..claims import UNKNOWN, Answer, Group, Verdict, share
+from ..experiment import INSTALL_TORCH
+from .analysis import Metrics, Numbers, listed, number
 from .plan import BATCH, DIRECTIONS
 
-NOT_MEASURED = f"Not measured: polarstep reproduce metric does that, with PyTorch. {INSTALL}."
-GROUP = "Metric"
+NOT_MEASURED = f"Not measured: polarstep reproduce metric does that, with PyTorch. {INSTALL_TORCH}."
+GROUP = Group("Metric", "batch normalization's, without batch normalization")
 COVARIANCE = tuple(f"covariance, {direction}" for direction in DIRECTIONS)
 _AS_FAST = 1.1  # a ratio up to this is no slower: it may be the mini-batches
 _POINT = 0.01  # of accuracy: a difference up to this may be the choice of the images
@@ -27,9 +26,21 @@ def _verdict(
     return Verdict(GROUP, claim, verdict, numbers or NOT_MEASURED, rule, figure)
 
 
-def as_fast(rows: Rows) -> Verdict:
+def verdicts(metrics: Metrics) -> list[Verdict | Answer]:
+    """Return the verdicts on all claims."""
+    return [
+        as_fast(metrics),
+        as_fast_on_new_images(metrics),
+        as_fast_in_time(metrics),
+        as_wide(metrics),
+        metric_matters(metrics),
+        as_accurate(metrics),
+    ]
+
+
+def as_fast(metrics: Metrics) -> Verdict:
     """Steps to the loss that batch normalization has half-way."""
-    ratios = rows.metrics.of_all(rows.metrics.steps_ratio)
+    ratios = metrics.of_all(metrics.steps_ratio)
     good, total = _count(ratios, lambda r: r <= _AS_FAST)
     return _verdict(
         "Without batch normalization, but in its metric, a network trains as fast as with it, step "
@@ -44,9 +55,8 @@ def as_fast(rows: Rows) -> Verdict:
     )
 
 
-def as_fast_on_new_images(rows: Rows) -> Verdict:
+def as_fast_on_new_images(metrics: Metrics) -> Verdict:
     """The same by the loss on the validation images, which nothing is learned by heart from."""
-    metrics = rows.metrics
     ratios = metrics.of_all(lambda n: metrics.steps_ratio(n, field="validation_loss"))
     good, total = _count(ratios, lambda r: r <= _AS_FAST)
     return _verdict(
@@ -63,9 +73,8 @@ def as_fast_on_new_images(rows: Rows) -> Verdict:
     )
 
 
-def as_fast_in_time(rows: Rows) -> Verdict:
+def as_fast_in_time(metrics: Metrics) -> Verdict:
     """The same in seconds."""
-    metrics = rows.metrics
     ratios = metrics.of_all(metrics.seconds_ratio)
     good, total = _count(ratios, lambda r: r <= _AS_FAST)
     per_step = metrics.of_all(lambda n: 1000 * metrics.seconds_per_step(n))
@@ -83,14 +92,14 @@ def as_fast_in_time(rows: Rows) -> Verdict:
     )
 
 
-def as_wide(rows: Rows) -> Verdict:
+def as_wide(metrics: Metrics) -> Verdict:
     """Decades of good learning rates."""
-    sweeps = rows.metrics.sweeps
-    widths = rows.metrics.of_all(lambda network: sweeps[network].decades)
+    sweeps = metrics.sweeps
+    widths = metrics.of_all(lambda network: sweeps[network].decades)
     pairs = [(n, (n[0], BATCH)) for n in widths if n[1] in COVARIANCE and (n[0], BATCH) in widths]
     good = sum(widths[n] >= widths[batch] for n, batch in pairs)
     numbers = _listed("Decades of good rates", widths) if pairs else ""
-    as_good = rows.metrics.of_all(rows.metrics.decades_as_good)
+    as_good = metrics.of_all(metrics.decades_as_good)
     if numbers and as_good:
         numbers += " " + _listed("Of rates as good as batch normalization's good ones", as_good)
     return _verdict(
@@ -106,9 +115,8 @@ def as_wide(rows: Rows) -> Verdict:
     )
 
 
-def metric_matters(rows: Rows) -> Verdict:
+def metric_matters(metrics: Metrics) -> Verdict:
     """Covariance against Euclidean at the same direction rule."""
-    metrics = rows.metrics
     parts, good, total = [], 0, 0
     for activation in metrics.activations:
         for direction in DIRECTIONS:
@@ -139,9 +147,8 @@ def metric_matters(rows: Rows) -> Verdict:
     )
 
 
-def as_accurate(rows: Rows) -> Verdict:
+def as_accurate(metrics: Metrics) -> Verdict:
     """Accuracy on images for validation."""
-    metrics = rows.metrics
     accuracies = metrics.of_all(metrics.accuracy)
     pairs = [
         (accuracies[n], accuracies[n[0], BATCH])

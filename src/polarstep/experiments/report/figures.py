@@ -1,23 +1,15 @@
-"""Every figure of the report, in its order."""
+"""The figures of all experiments, in the report's order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import matplotlib
 
-from ..deep.figures import deep_figures
 from ..drawing import RC, Figure
-from ..halfspaces.figures import halfspace_figures, network_training
-from ..metric.figures import metric_figures
+from ..registry import EXPERIMENTS
 from .rows import Rows
 
 
-def figures(rows: Rows) -> Iterator[Figure]:
-    """Every figure that the rows can fill."""
+def figures(rows: Rows) -> dict[str, list[Figure]]:
+    """Draw every figure for which there are rows, by the name of its experiment."""
     with matplotlib.rc_context(RC):
-        yield from halfspace_figures(rows)
-        if rows.network:
-            yield network_training(rows)
-        yield from deep_figures(rows.deep_networks)
-        yield from metric_figures(rows.metrics)
+        return {name: list(e.figures(rows.analyses[name])) for name, e in EXPERIMENTS.items()}

@@ -10,25 +10,25 @@ from ...methods import tanh_network
 from ...result import Status
 from ..data import tables as datasets
 from ..halfspaces.plan import CAP, SEPARATION
-from ..presets import Preset
 from ..records import Row
 from ..running import Spec, Stage
+from .sizes import Sizes
 
 N_UNITS = 3
 _SEED = 0
 
 
-def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[Stage]:
+def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
     """The stages of the experiment; it has no random starts, so that `seeds` does not matter."""
-    gaussian = {"d": preset.population_dimension // 2, "kappa": preset.network_kappa}
+    gaussian = {"d": sizes.dimension, "kappa": sizes.kappa}
     population = [
         {
             "stage": "population",
             "loss": loss,
             "n_units": N_UNITS,
             "separation": SEPARATION,
-            "sweeps": preset.network_sweeps,
-            "max_iter": math.ceil(30 * preset.network_kappa),
+            "sweeps": sizes.sweeps,
+            "max_iter": math.ceil(30 * sizes.kappa),
             **gaussian,
         }
         for loss in ("softplus", "squared")
@@ -38,19 +38,19 @@ def stages(preset: Preset, data: Path | None, seeds: int | None = None) -> list[
             "stage": "data",
             "loss": "softplus",
             "n_units": N_UNITS,
-            "sweeps": preset.network_data_sweeps,
-            "max_iter": preset.network_data_iterations,
+            "sweeps": sizes.data_sweeps,
+            "max_iter": sizes.data_iterations,
             "max_length": CAP,
             **place,
         }
         for place in (
             {
                 "data": "gaussian",
-                "n": preset.gaussian_samples,
+                "n": sizes.samples,
                 "separation": SEPARATION,
                 **gaussian,
             },
-            {"data": datasets.real_data(data), "rows": preset.real_rows},
+            {"data": datasets.real_data(data), "rows": sizes.real_rows},
         )
     ]
 

@@ -1,0 +1,76 @@
+"""Verdicts on the network with one hidden layer, computed from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..claims import THEORY, Answer, Verdict, share
+from ..records import Row
+
+Rows = Sequence[Row]
+
+
+def verdicts(rows: Rows) -> list[Verdict | Answer]:
+    """Return the verdicts on all claims."""
+    return [unit_directions(rows), sweeps_mend(rows), second_unit_is_idle(rows)]
+
+
+def unit_directions(rows: Rows) -> Verdict:
+    """Theorem 3 for every unit."""
+    gaps = [
+        g for _, t in _trainings(rows, "population") for g in t["direction_gap"] if g is not None
+    ]
+    good = sum(g < 1e-12 for g in gaps)
+    return Verdict(
+        THEORY,
+        "Theorem 3: every tanh unit takes the direction S^-1 u.",
+        share(good, len(gaps)),
+        f"Largest direction gap of a unit after its training: {max(gaps, default=0):.0e}.",
+        "In the population, every unit that is on ends with a direction gap below 1e-12.",
+        "network",
+    )
+
+
+def sweeps_mend(rows: Rows) -> Verdict:
+    """Slopes of the lengths after the first sweep and after the last."""
+    found = [t for s, t in _trainings(rows, "population") if s["loss"] == "softplus"]
+    slopes = [_by_sweep(t) for t in found]
+    good = sum(s[-1] < 1e-4 * s[0] for s in slopes)
+    numbers = "; ".join(
+        f"largest |d_g f| {s[0]:.1e} after one pass, {s[-1]:.1e} after {len(s)}" for s in slopes
+    )
+    return Verdict(
+        THEORY,
+        "One pass leaves the earlier lengths off their optimum, and repeated sweeps mend that.",
+        share(good, len(slopes)),
+        f"Softplus, population: {numbers}.",
+        "The largest |d_g f| falls by a factor of at least 1e4 from the first sweep to the last.",
+        "network",
+    )
+
+
+def second_unit_is_idle(rows: Rows) -> Verdict:
+    """The squared loss leaves the second unit nothing to do."""
+    found = [t for s, t in _trainings(rows, "population") if s["loss"] == "squared"]
+    good = sum(bool(t["skipped"][1]) for t in found)
+    return Verdict(
+        THEORY,
+        "With the squared loss the first unit is optimal, and the second gets length zero.",
+        share(good, len(found)),
+        "Lengths: "
+        + "; ".join(", ".join(f"{g:.4g}" for g in t["length"][:3]) for t in found)
+        + ".",
+        "Trained after the first, the second unit finds a zero gradient and is skipped.",
+        "network",
+    )
+
+
+def _trainings(rows: Rows, stage: str) -> list[tuple[dict, dict]]:
+    chosen = [row for row in rows if row["spec"]["stage"] == stage]
+    return [(row["spec"], row["outcome"]["trace"]) for row in chosen]
+
+
+def _by_sweep(trace: dict) -> list[float]:
+    """The largest |d_g f| at the end of every sweep."""
+    ends = dict(zip(trace["sweep"], trace["largest_slope"], strict=True))
+    return list(ends.values())
