@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from polarstep.experiments.deep import EXPERIMENT
 from polarstep.experiments.deep import plan as deep
 from polarstep.experiments.deep.sizes import SIZES
 from polarstep.experiments.records import Record, key
@@ -23,7 +24,7 @@ TESTS = str(Path(__file__).parents[2])
 
 def go(folder, n_jobs=1, seeds=None):
     stages = deep.stages(TINY, None, seeds)
-    return run_stages(stages, deep.execute, Record(folder, "deep"), "quick", None, n_jobs)
+    return run_stages(stages, EXPERIMENT.execute, Record(folder, "deep"), "quick", None, n_jobs)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +226,7 @@ def test_resuming_runs_nothing_again(folder, made):
 def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes(made, tmp_path):
     chosen = [made[0], *of(made, "run")[:3]]
     stages = [("some", lambda rows: [row["spec"] for row in chosen])]
-    again = run_stages(stages, deep.execute, Record(tmp_path, "deep"), "quick", None, 2)
+    again = run_stages(stages, EXPERIMENT.execute, Record(tmp_path, "deep"), "quick", None, 2)
     assert [row["outcome"] for row in again] == [row["outcome"] for row in chosen]
 
 

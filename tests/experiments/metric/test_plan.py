@@ -11,6 +11,7 @@ from made_images import write_cifar10
 from made_rows import metric as made_metric
 from made_rows import one_training
 from polarstep.experiments.deep.plan import ACTIVATIONS, LAYERS
+from polarstep.experiments.metric import EXPERIMENT
 from polarstep.experiments.metric import plan as metric
 from polarstep.experiments.metric.sizes import SIZES
 from polarstep.experiments.records import Record, key
@@ -26,7 +27,7 @@ torch = pytest.importorskip("torch", reason="networks need PyTorch")
 
 def go(folder, n_jobs=1):
     stages = metric.stages(TINY, None)
-    return run_stages(stages, metric.execute, Record(folder, "metric"), "quick", None, n_jobs)
+    return run_stages(stages, EXPERIMENT.execute, Record(folder, "metric"), "quick", None, n_jobs)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def test_resuming_runs_nothing_again(folder, made):
 def test_the_same_seed_gives_the_same_rows_but_for_the_time(made, tmp_path):
     chosen = [r for r in made if r["spec"]["rate"] == 0.1 and r["spec"]["activation"] == "relu"]
     stages = [("some", lambda rows: [row["spec"] for row in chosen])]
-    again = run_stages(stages, metric.execute, Record(tmp_path, "metric"), "quick", None, 1)
+    again = run_stages(stages, EXPERIMENT.execute, Record(tmp_path, "metric"), "quick", None, 1)
     assert len(again) >= 4
     assert [without_time(row) for row in again] == [without_time(row) for row in chosen]
 
@@ -211,7 +212,7 @@ def spec_of(**changes):
 
 
 def test_a_training_that_explodes_is_stopped_and_has_no_score():
-    outcome = metric.execute(spec_of(rate=1e6), None)
+    outcome = EXPERIMENT.execute(spec_of(rate=1e6), None)
     assert outcome["status"] == "diverged"
     assert outcome["score"] is None
     assert len(outcome["points"]) < TINY.points
@@ -224,7 +225,7 @@ def test_sgd_is_torchs_with_the_schedule():
 
     spec = spec_of(rate=0.1, steps=4, points=4, batch=30, activation="tanh")
     assert spec["method"] == "SGD"
-    outcome = metric.execute(spec, None)
+    outcome = EXPERIMENT.execute(spec, None)
     pictures = images(None, 30, 1)
     X, y = torch.from_numpy(pictures.X), torch.from_numpy(pictures.y)
     model = mlp([64, *[TINY.units] * 6, 10], "tanh", seed=0)
@@ -243,7 +244,7 @@ def test_sgd_is_torchs_with_the_schedule():
 def test_rows_turn_by_the_rate_where_every_row_does():
     """Of "euclidean, sgd" the angle of a step is arctan of the scheduled rate."""
     spec = spec_of(method="euclidean, sgd", rate=0.01, steps=4, points=4, activation="tanh")
-    points = metric.execute(spec, None)["points"]
+    points = EXPERIMENT.execute(spec, None)["points"]
     for point, factor in zip(points, (1.0, 1.0, 2 / 3, 1 / 3), strict=True):
         hidden = point["angles"][:-1]
         assert hidden == pytest.approx([math.atan(0.01 * factor)] * 6, rel=1e-2)
@@ -269,5 +270,5 @@ def test_small_pictures_are_means_of_blocks(tmp_path):
     assert small[1].reshape(3, 16, 16)[2, 5, 7] == picture[2, 10:12, 14:16].mean()
 
     write_cifar10(tmp_path / "cifar-10-batches-py")
-    outcome = metric.execute(spec_of(data="cifar10", side=4), tmp_path)
+    outcome = EXPERIMENT.execute(spec_of(data="cifar10", side=4), tmp_path)
     assert (outcome["n"], outcome["d"]) == (30, 3 * 4 * 4)

@@ -22,8 +22,8 @@ from made_rows import (
     training,
     training_run,
 )
-from polarstep.experiments.halfspaces.plan import RUNS
 from polarstep.experiments.formatting import short
+from polarstep.experiments.halfspaces.plan import RUNS
 from polarstep.experiments.registry import EXPERIMENTS
 from polarstep.experiments.report.figures import figures
 from polarstep.experiments.report.page import write_report

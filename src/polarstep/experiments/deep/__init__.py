@@ -30,7 +30,9 @@ class DeepNetworks(Experiment[Sizes, Deep]):
         return plan.stages(sizes, data, seeds)
 
     def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        return plan.execute(spec, data)
+        from .training import outcome
+
+        return outcome(spec, data)
 
     def analyse(self, rows: Sequence[Row]) -> Deep:
         return Deep(tuple(rows))

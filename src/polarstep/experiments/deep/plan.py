@@ -5,7 +5,7 @@ on images. Stages: every network at every learning rate of a grid; then, per act
 network at the tuned rate of each, so that networks can be compared at their own rates and at equal
 rates, measured on the way.
 
-How a network is trained and what is measured needs PyTorch and lives in `deep_training`.
+How a network is trained and what is measured needs PyTorch and lives in `training`.
 """
 
 from __future__ import annotations
@@ -167,10 +167,3 @@ def _measured_at(steps: int, points: int) -> list[int]:
     """The start, and iterations spread evenly in log up to the last."""
     later = np.geomspace(1, steps, max(points - 1, 1)).round().astype(int)
     return [0, *np.unique(later).tolist()]
-
-
-def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """The outcome of one training."""
-    from .training import outcome
-
-    return outcome(spec, data)

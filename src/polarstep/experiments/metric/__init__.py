@@ -30,7 +30,9 @@ class Metric(Experiment[Sizes, Metrics]):
         return plan.stages(sizes, data, seeds)
 
     def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        return plan.execute(spec, data)
+        from .training import outcome
+
+        return outcome(spec, data)
 
     def analyse(self, rows: Sequence[Row]) -> Metrics:
         return Metrics(tuple(rows))

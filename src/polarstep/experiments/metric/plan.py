@@ -5,7 +5,7 @@ normalized, and against plain ones in other metrics: six hidden layers, mini-bat
 method is tried over a range of learning rates, with every seed, and the range goes on where it ends
 on a rate that is still good.
 
-How a network is trained needs PyTorch and lives in `metric_training`.
+How a network is trained needs PyTorch and lives in `training`.
 """
 
 from __future__ import annotations
@@ -219,10 +219,3 @@ def sweeps(rows: Iterable[Row]) -> dict[Network, Sweep]:
 def _score(rows: Iterable[Row]) -> float:
     scores = [row["outcome"]["score"] for row in rows]
     return np.inf if None in scores else float(np.mean(scores))
-
-
-def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """The outcome of one training."""
-    from .training import outcome
-
-    return outcome(spec, data)
