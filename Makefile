@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help test lint format reproduce docs docs-serve bench bench-coupling bench-linear bench-optim clean
+.PHONY: help test lint format reproduce docs docs-serve figures bench bench-coupling bench-linear bench-optim clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -40,6 +40,9 @@ docs: $(READY)  ## build the documentation site, its examples included, in docs/
 
 docs-serve: docs  ## build the site and show it at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
+
+figures: $(READY)  ## draw the figures that README shows, as SVG and PNG, from runs of a few seconds
+	OMP_NUM_THREADS=2 $(BIN)/python docs/draw_figures.py
 
 bench: $(READY)  ## time an iteration of each method beside plain NumPy
 	$(BIN)/python benchmarks/iteration_cost.py

@@ -15,7 +15,6 @@ FOLDER = Path(__file__).parent / "figures"
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
 STYLE = {
-    "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.facecolor": "white",  # legible on light and on dark pages
@@ -50,6 +49,7 @@ def population_gap() -> plt.Figure:
             axes.semilogy(gap, color=color, linewidth=width, label=loss.name)
         bound = ps.theory.rate_bound(problem.moments, gap[0], 150)
         axes.semilogy(bound, "k--", linewidth=1.3, label="bound of Theorem 1")
+        axes.grid(True)
         axes.set(title=f"condition number {kappa}", xlabel="iteration", ylim=(1e-14, 3))
     panels[0].set_ylabel("direction gap")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
