@@ -25,6 +25,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",
     "plain_docstrings",
+    "short_references",
 ]
 exclude_patterns = ["extensions", "templates", "_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
 templates_path = ["templates"]
@@ -39,6 +40,7 @@ myst_linkify_fuzzy_links = False
 # The API: signatures without annotations, because numpydoc's sections state the types.
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_default_options = {
     "members": True,

@@ -1,4 +1,4 @@
-"""Draw the figures that README shows, as SVG and PNG, from runs of a few seconds: `make figures`."""
+"""Draw the figures that README shows, as SVG and PNG: `make figures`, some seconds of runs."""
 
 from pathlib import Path
 

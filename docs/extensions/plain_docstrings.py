@@ -1,6 +1,9 @@
-"""Show formulas in docstrings, such as |phi''|, as they are, not as reStructuredText's markup."""
+"""Show formulas in docstrings, such as |phi''|, as they are written, not as markup."""
 
 import re
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
 
 LITERAL = re.compile(r"(``.*?``|`[^`]*`_*)")
 MARKUP = re.compile(r"(?<!\\)\|(?! )|(?<=\S)(?<!\\)\||(?<=\w)(?<!\\)_(?!\w)")
@@ -28,7 +31,25 @@ def escape_docstring(app, what, name, obj, options, lines: list[str]) -> None:
             lines[number] = escape(line)
 
 
+class IndentedFormulas(SphinxTransform):
+    """Show the indented paragraphs of a docstring as they are written, line by line."""
+
+    default_priority = 500
+
+    def apply(self) -> None:
+        """Replace block quotes of paragraphs on the pages that autosummary generates."""
+        if not self.env.docname.startswith("api/generated/"):
+            return
+        for quote in list(self.document.findall(nodes.block_quote)):
+            paragraphs = [child for child in quote if isinstance(child, nodes.paragraph)]
+            if paragraphs and len(paragraphs) == len(quote):
+                text = "\n\n".join(paragraph.rawsource for paragraph in paragraphs)
+                text = text.replace("\\|", "|").replace("\\_", "_")
+                quote.replace_self(nodes.literal_block(text, text, language="text"))
+
+
 def setup(app) -> dict:
     """Listen after numpydoc has rewritten a docstring."""
     app.connect("autodoc-process-docstring", escape_docstring, priority=900)
+    app.add_transform(IndentedFormulas)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
