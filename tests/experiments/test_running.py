@@ -10,8 +10,9 @@ from polarstep.experiments.halfspaces import plan as halfspaces
 from polarstep.experiments.halfspaces.starts import random_start, run_from
 from polarstep.experiments.records import Record, key
 from polarstep.experiments.running import run_stages
+from polarstep.experiments.workers import Workers
 from problems import two_class
-from squares import square
+from worker_functions import square
 
 
 def stage(*numbers):
@@ -30,7 +31,8 @@ def done(tmp_path):
 def go(tmp_path):
     def go(*stages, preset="quick", n_jobs=1):
         execute = partial(square, tmp_path / "log")
-        return run_stages(stages, execute, Record(tmp_path, "x"), preset, None, n_jobs)
+        with Workers(n_jobs) as workers:
+            return run_stages(stages, execute, Record(tmp_path, "x"), preset, None, workers)
 
     return go
 
@@ -99,7 +101,8 @@ def test_a_run_that_fails_ends_the_stage_and_leaves_what_was_finished(go, done, 
 
 def test_the_folder_with_data_reaches_the_runs_and_not_their_keys(tmp_path):
     execute = partial(square, tmp_path / "log")
-    (row,) = run_stages([stage(1)], execute, Record(tmp_path, "x"), "quick", tmp_path, 1)
+    with Workers(1) as workers:
+        (row,) = run_stages([stage(1)], execute, Record(tmp_path, "x"), "quick", tmp_path, workers)
     assert row["outcome"]["data"] == str(tmp_path)
     assert row["key"] == key({"preset": "quick", "x": 1})
 
@@ -121,7 +124,8 @@ def run_some(folder, n_jobs):
         specs += [{"stage": "run", **common, "run": name, "steps": {}, "seed": k} for k in (0, 1)]
     specs += [{"stage": "tuning", **common, "method": "wn", "reference": 0.1}]
     stages = [("some", lambda rows: specs)]
-    return run_stages(stages, halfspaces.execute, Record(folder, "x"), "quick", None, n_jobs)
+    with Workers(n_jobs) as workers:
+        return run_stages(stages, halfspaces.execute, Record(folder, "x"), "quick", None, workers)
 
 
 def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes(tmp_path):

@@ -14,6 +14,7 @@ from .experiment import INSTALL_TORCH, PRESETS
 from .records import Record
 from .registry import EXPERIMENTS
 from .running import run_stages
+from .workers import Workers
 
 
 def _seeds_help() -> str:
@@ -77,12 +78,13 @@ def reproduce(
         names, left_out = _those_that_can_run()
         click.echo(left_out, err=True, nl=bool(left_out))
     try:
-        for name in names:
-            chosen, record = EXPERIMENTS[name], Record(out, name)
-            if not resume and (aside := record.set_aside()):
-                click.echo(f"Earlier rows are set aside in {aside}; --resume would keep them.")
-            stages = chosen.stages(chosen.sizes[preset], data, seeds)
-            run_stages(stages, chosen.execute, record, preset, data, jobs)
+        with Workers(jobs) as workers:
+            for name in names:
+                chosen, record = EXPERIMENTS[name], Record(out, name)
+                if not resume and (aside := record.set_aside()):
+                    click.echo(f"Earlier rows are set aside in {aside}; --resume would keep them.")
+                stages = chosen.stages(chosen.sizes[preset], data, seeds)
+                run_stages(stages, chosen.execute, record, preset, data, workers)
         click.echo(f"Report: {write_report(out)}")
         click.echo(left_out, err=True, nl=bool(left_out))
     except KeyboardInterrupt:

@@ -1,17 +1,18 @@
-"""Run what an experiment asks for, on all cores, and record every run as it finishes."""
+"""Run what an experiment asks for, and record every run as soon as it finishes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .records import Record, Row, key
+from .workers import Workers
 
 Spec = dict[str, Any]
 Stage = tuple[str, Callable[[list[Row]], list[Spec]]]
-"""A caption for the progress bar, and the runs that follow from the rows so far."""
+"""A caption for the progress bar, and a function from the rows so far to the specs to run."""
 
 Execute = Callable[[Spec, Path | None], dict[str, Any]]
 
@@ -22,49 +23,52 @@ def run_stages(
     record: Record,
     preset: str,
     data: Path | None,
-    n_jobs: int | None = None,
+    workers: Workers,
 ) -> list[Row]:
-    """Run all stages, skipping the runs whose rows are in the record; return the rows asked for.
+    """Run all stages and return their rows, without repeating runs that are in the record.
 
-    Finished runs are on disk at once: an interruption loses at most the runs in progress.
+    The row of a run is on disk as soon as the run finishes: an interruption loses at most the runs
+    in progress.
+
+    Parameters
+    ----------
+    stages
+        The stages in order; each one is given the rows of those before it.
+    execute
+        The function that runs one spec. It can be pickled.
+    record
+        Where rows are looked up and appended.
+    preset
+        The name of the preset, which becomes a part of every spec.
+    data
+        The folder with data sets, or None. It is not a part of the specs.
+    workers
+        The processes that the runs are spread over.
+
+    Returns
+    -------
+    list of dict
+        The rows in the order of the specs, including those that were in the record.
     """
-    import joblib
     from tqdm import tqdm
 
-    n_jobs = n_jobs or os.cpu_count() or 1
     wanted: list[Row] = []
     for caption, make_specs in stages:
         specs = [{"preset": preset, **spec} for spec in make_specs(wanted)]
         known = {row["key"]: row for row in record.rows()}
         missing = [spec for spec in specs if key(spec) not in known]
         with tqdm(total=len(specs), initial=len(specs) - len(missing), desc=caption) as bar:
-            pool = joblib.Parallel(
-                n_jobs=n_jobs,
-                return_as="generator_unordered",
-                batch_size=1,
-                initializer=_keep_workers,
-            )
-            for spec, outcome in pool(joblib.delayed(_one)(execute, s, data) for s in missing):
+            run = partial(_run_on_one_thread, execute, data)
+            for spec, outcome in workers.map_unordered(run, missing):
                 known[key(spec)] = record.append(spec, outcome)
                 bar.update()
         wanted += [known[key(spec)] for spec in specs]
     return wanted
 
 
-def _keep_workers() -> None:
-    """Keep a worker process whose memory grows, which importing PyTorch is enough for.
-
-    Where psutil is installed, loky (of joblib 1.6) ends such a worker, and may then wait for it
-    for ever.
-    """
-    from joblib.externals.loky import process_executor
-
-    process_executor._USE_PSUTIL = False
-
-
-def _one(execute: Execute, spec: Spec, data: Path | None) -> tuple[Spec, dict[str, Any]]:
+def _run_on_one_thread(execute: Execute, data: Path | None, spec: Spec) -> dict[str, Any]:
+    """Run one spec on one thread, because sums are rounded differently on several."""
     from threadpoolctl import threadpool_limits
 
-    # Sums are rounded differently on different numbers of threads.
     with threadpool_limits(1):
-        return spec, execute(spec, data)
+        return execute(spec, data)

@@ -14,6 +14,7 @@ from polarstep.experiments.records import Record, key
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.rows import Rows
 from polarstep.experiments.running import run_stages
+from polarstep.experiments.workers import Workers
 from small_runs import TINY as ALL_TINY
 
 TINY = ALL_TINY["deep"]
@@ -24,7 +25,10 @@ TESTS = str(Path(__file__).parents[2])
 
 def go(folder, n_jobs=1, seeds=None):
     stages = deep.stages(TINY, None, seeds)
-    return run_stages(stages, EXPERIMENT.execute, Record(folder, "deep"), "quick", None, n_jobs)
+    with Workers(n_jobs) as workers:
+        return run_stages(
+            stages, EXPERIMENT.execute, Record(folder, "deep"), "quick", None, workers
+        )
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +230,10 @@ def test_resuming_runs_nothing_again(folder, made):
 def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes(made, tmp_path):
     chosen = [made[0], *of(made, "run")[:3]]
     stages = [("some", lambda rows: [row["spec"] for row in chosen])]
-    again = run_stages(stages, EXPERIMENT.execute, Record(tmp_path, "deep"), "quick", None, 2)
+    with Workers(2) as workers:
+        again = run_stages(
+            stages, EXPERIMENT.execute, Record(tmp_path, "deep"), "quick", None, workers
+        )
     assert [row["outcome"] for row in again] == [row["outcome"] for row in chosen]
 
 

@@ -18,6 +18,7 @@ from polarstep.experiments.records import Record, key
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.rows import Rows
 from polarstep.experiments.running import run_stages
+from polarstep.experiments.workers import Workers
 from small_runs import TINY as ALL_TINY
 
 TINY = ALL_TINY["metric"]
@@ -27,7 +28,10 @@ torch = pytest.importorskip("torch", reason="networks need PyTorch")
 
 def go(folder, n_jobs=1):
     stages = metric.stages(TINY, None)
-    return run_stages(stages, EXPERIMENT.execute, Record(folder, "metric"), "quick", None, n_jobs)
+    with Workers(n_jobs) as workers:
+        return run_stages(
+            stages, EXPERIMENT.execute, Record(folder, "metric"), "quick", None, workers
+        )
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +199,10 @@ def test_resuming_runs_nothing_again(folder, made):
 def test_the_same_seed_gives_the_same_rows_but_for_the_time(made, tmp_path):
     chosen = [r for r in made if r["spec"]["rate"] == 0.1 and r["spec"]["activation"] == "relu"]
     stages = [("some", lambda rows: [row["spec"] for row in chosen])]
-    again = run_stages(stages, EXPERIMENT.execute, Record(tmp_path, "metric"), "quick", None, 1)
+    with Workers(1) as workers:
+        again = run_stages(
+            stages, EXPERIMENT.execute, Record(tmp_path, "metric"), "quick", None, workers
+        )
     assert len(again) >= 4
     assert [without_time(row) for row in again] == [without_time(row) for row in chosen]
 

@@ -1,0 +1,132 @@
+"""Worker processes that serve all stages of all experiments of one command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """A context manager that holds up to `n_jobs` processes, started when they are first needed.
+
+    With one job, everything runs in the calling process. Workers ignore Ctrl-C, which the calling
+    process answers by ending them; they end by themselves if the calling process is killed.
+
+    Parameters
+    ----------
+    n_jobs
+        The number of processes; None for one per core.
+    """
+
+    def __init__(self, n_jobs: int | None = None) -> None:
+        self.n_jobs = n_jobs or os.cpu_count() or 1
+        self._processes: dict[Connection, SpawnProcess] = {}
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes at once, also those that are busy."""
+        for process in self._processes.values():
+            process.terminate()
+        for connection, process in self._processes.items():
+            process.join()
+            connection.close()
+        self._processes.clear()
+
+    def map_unordered(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield (item, function(item)) as the calls finish.
+
+        Parameters
+        ----------
+        function
+            A callable that can be pickled.
+        items
+            The arguments; each is sent to a process as soon as one is idle.
+
+        Raises
+        ------
+        ChildProcessError
+            A process ended in the middle of a call, for instance because memory ran out.
+        Exception
+            Whatever the function raises. No further call starts, and the others are abandoned.
+        """
+        if self.n_jobs == 1:
+            for item in items:
+                yield item, function(item)
+            return
+        waiting = list(items)[::-1]
+        busy: dict[Connection, Item] = {}
+
+        def give(connection: Connection) -> None:
+            item = waiting.pop()
+            connection.send((function, item))
+            busy[connection] = item
+
+        self._start(min(self.n_jobs, len(waiting)))
+        try:
+            for connection in list(self._processes)[: len(waiting)]:
+                give(connection)
+            while busy:
+                for ready in wait(list(busy)):
+                    assert isinstance(ready, Connection)
+                    succeeded, result = self._receive(ready)
+                    item = busy.pop(ready)
+                    if not succeeded:
+                        raise result
+                    if waiting:
+                        give(ready)
+                    yield item, result
+        finally:
+            if busy:
+                self.close()
+
+    def _start(self, number: int) -> None:
+        context = get_context("spawn")
+        while len(self._processes) < number:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes[ours] = process
+
+    def _receive(self, connection: Connection) -> tuple[bool, Any]:
+        try:
+            return connection.recv()
+        except (EOFError, ConnectionError):
+            process = self._processes[connection]
+            process.join()
+            raise ChildProcessError(
+                f"polarstep reproduce: a worker process ended with exit code {process.exitcode} in "
+                "the middle of a run; it may have run out of memory. Use fewer --jobs, and go on "
+                "with --resume."
+            ) from None
+
+
+def _serve(connection: Connection) -> None:
+    """Answer calls until the other end is closed, which the end of its process does, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError, ConnectionError):
+        while True:
+            function, item = connection.recv()
+            try:
+                answer = True, function(item)
+            except BaseException as error:
+                error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+                answer = False, error
+            connection.send(answer)

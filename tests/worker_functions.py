@@ -1,0 +1,43 @@
+"""Functions that worker processes can import."""
+
+import os
+import time
+
+
+def square(log, spec, data):
+    """Square x and note in the log that this was done; x = 13 fails."""
+    if spec["x"] == 13:
+        raise ValueError("unlucky")
+    with log.open("a") as file:
+        file.write(f"{spec['x']}\n")
+    return {"square": spec["x"] ** 2, "data": str(data)}
+
+
+def process_of(item):
+    """Return the number of the process, after a moment in which another one can start."""
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def fail_at(bad, item):
+    """Fail for one of the items."""
+    if item == bad:
+        raise ValueError(f"unlucky {item}")
+    return item
+
+
+def end_itself(code):
+    """End the process in the middle of a call."""
+    os._exit(code)
+
+
+def leave_a_mark(folder, item):
+    """Write a file that is named after the process."""
+    (folder / str(os.getpid())).touch()
+
+
+def wait_for_ever(folder, item):
+    """Never return, unless the item is 0."""
+    leave_a_mark(folder, item)
+    while item > 0:
+        time.sleep(1)
