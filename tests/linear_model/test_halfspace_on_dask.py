@@ -62,9 +62,9 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match=r"`method` must be 'whitened' on Dask; got 'gdnp'"):
         ps.HalfspaceClassifier(method="gdnp").fit(X, y)
     model = ps.HalfspaceClassifier().fit(X, y)
-    with pytest.raises(ValueError, match="must have the 5 columns that fit saw; got 3"):
+    with pytest.raises(ValueError, match="must have the 5 columns that it had in fit; got 3"):
         model.predict(X[:, :3])
     frame = dd.from_pandas(pd.DataFrame(np.eye(5), columns=list("abcde")), npartitions=1)
     model = ps.HalfspaceClassifier().fit(frame, da.from_array(np.arange(5) % 2, chunks=5))
-    with pytest.raises(ValueError, match="in their order; got b, a, c, d, e"):
+    with pytest.raises(ValueError, match="in the same order; got b, a, c, d, e"):
         model.predict(frame[list("bacde")])

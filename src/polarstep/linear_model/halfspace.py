@@ -1,125 +1,147 @@
-"""HalfspaceClassifier: linear classification for scikit-learn, on one machine or on Dask."""
+"""`HalfspaceClassifier`: linear classification for scikit-learn, in memory or on Dask."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy.special import expit
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..design import Design, canonical_matrix
+from ..design import Design
 from ..losses import MarginLoss, margin_loss
-from ..methods.objectives import Halfspace
 from ..methods.table import METHODS
-from ..minimization import minimize
-from ..result import Progress, Result, Status
-from ..validation import complaint, flag, look_up, number, plus_minus_one, whole_number
-from .centring import approximate_centre, shift_far_columns
-from .labels import (
-    check_sample_weight,
-    class_factors,
-    encode_labels,
-    require_two_classes,
-    solver_labels,
-)
+from ..result import Result, Status
+from ..validation import complaint, flag, look_up, number, whole_number
 from .on_dask.collections import is_dask
-from .on_dask.predicting import map_rows
+from .on_dask.feature_names import remember_names
 from .on_dask.reading import read_samples
-from .solver import whitened
-from .solver.problem import NotFinite, Problem
-from .solver.samples import Samples
+from .one_against_rest import ClassRun, solve_by_method, solve_whitened
+from .predictions import LinearClassifier, class_probabilities, log_probabilities
+from .reporting import progress_printer, warn_unless_converged
+from .training_data import read_training_data
 
 _WHO = "HalfspaceClassifier"
 
 
-def _gives_probabilities(self: HalfspaceClassifier) -> bool:
-    loss = margin_loss(self.loss, "HalfspaceClassifier")
+def _has_probabilities(self: HalfspaceClassifier) -> bool:
+    loss = margin_loss(self.loss, _WHO)
     if loss.name == "softplus":
         return True
     raise AttributeError(
-        f"HalfspaceClassifier has no predict_proba with loss={loss.name!r}: only softplus is a "
-        "likelihood. Use decision_function, loss='softplus', or wrap it in "
+        f"{_WHO} has no predict_proba with loss={loss.name!r}, because only softplus is a "
+        "likelihood. Use decision_function or loss='softplus', or wrap the classifier in "
         "sklearn.calibration.CalibratedClassifierCV."
     )
 
 
-class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A linear classifier that needs no feature scaling.
+class HalfspaceClassifier(LinearClassifier):
+    """Linear classifier with a smooth margin loss that needs no feature scaling.
 
-    Minimises C sum_i s_i phi(-y_i (x_i^T w + b)) + ||w||_2^2 / 2 over w and the intercept b, which
-    is not penalised; with loss="softplus" that is scikit-learn's LogisticRegression. Several
-    classes are taken one against the rest.
+    With the default loss it is scikit-learn's LogisticRegression for two classes: the objective,
+    the names and the attributes are the same. Several classes are fitted one against the rest.
 
     Parameters
     ----------
-    loss : str or MarginLoss
-        "softplus" (logistic regression), "smooth_hinge", "squared"; "sigmoid" and "normal_cdf" are
-        bounded, so that a wrong label costs no more than an error: robust where the lowest of
-        their local minima is found (see n_restarts), for they are not convex.
-    C : float
-        Inverse strength of the penalty, > 0; infinity for none.
-    fit_intercept : bool
-    method : str
-        "whitened", or one of the paper's: "gdnp", "gd", "agd", "wn", "bn" (see `minimize`).
-    tol : float
-        The relative suboptimality asked for: fit stops when (F - F*)/F* is estimated to be below.
-        With the paper's methods: the norm of the gradient.
-    max_iter : int
-        Iterations on all rows, at most; each reads the data once, or three times where a step is
-        not accepted.
-    class_weight : dict or "balanced", optional
-    warm_start : bool
-        Whether fit starts from the present coef_ and intercept_.
-    n_restarts : int
-        Further starts for a loss that is not convex; the best end is kept. The first of them is
-        the optimum of softplus, the others are random directions.
-    n_jobs : int, optional
-        Threads; -1 for all cores. (A product of matrices has those of NumPy's BLAS.)
-    verbose : int
-        1 prints a line an iteration.
-    random_state : int or RandomState, optional
-        For the subsample. By default the same one in every fit.
+    loss : str or MarginLoss, default="softplus"
+        The margin loss phi: "softplus" (logistic regression), "smooth_hinge", "squared", "sigmoid",
+        "normal_cdf", or your own. "sigmoid" and "normal_cdf" are bounded, so that a wrong label far
+        from the boundary costs no more than any other error. They are not convex: fit finds a local
+        minimum, and `n_restarts` raises the chance that it is the lowest one.
+    C : float, default=1.0
+        Inverse strength of the penalty, > 0. Use ``np.inf`` for no penalty.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    method : str, default="whitened"
+        "whitened" is the method for practical use. "gdnp", "gd", "agd", "wn" and "bn" are those of
+        the paper, for study; they need an intercept and data in memory.
+    tol : float, default=1e-6
+        fit stops when the relative suboptimality (F - F*)/F* is estimated to be at most `tol`. With
+        the paper's methods `tol` bounds the norm of the gradient instead.
+    max_iter : int, default=100
+        Maximum number of iterations on all rows. An iteration reads the data once, or up to three
+        times if a step is rejected.
+    class_weight : dict or "balanced", default=None
+        Factors of the sample weights, by class. "balanced" gives all classes the same total weight.
+        A class that a dict does not name has the factor 1.
+    warm_start : bool, default=False
+        Whether fit starts from the present coefficients if their number fits the data.
+    n_restarts : int, default=0
+        Number of further runs for a loss that is not convex; the lowest minimum is kept. The first
+        one starts at the optimum of softplus, the others in random directions.
+    n_jobs : int, default=None
+        Number of threads; -1 means all cores. It does not change the threads of NumPy's BLAS.
+    verbose : int, default=0
+        If positive, fit prints one line for each iteration.
+    random_state : int, RandomState instance or None, default=None
+        Source of the random subsamples and starts. By default every fit uses the same ones.
 
     Attributes
     ----------
-    classes_ : ndarray
-    coef_ : ndarray, shape (1, d) or (n_classes, d)
+    classes_ : ndarray, shape (n_classes,)
+        The class labels in order.
+    coef_ : ndarray, shape (1, n_features) or (n_classes, n_features)
+        The weights w: one row for two classes, otherwise one row for each class.
     intercept_ : ndarray, shape (1,) or (n_classes,)
-    n_iter_ : ndarray, shape (1,) or (n_classes,)
-    result_ : Result, or a list of one a class
-        Status, advice, trace, passes over the data, the estimated suboptimality. Its x is (w, b)
-        for features centred near their means.
-    n_features_in_, feature_names_in_
+        The intercepts b; zero if `fit_intercept` is false.
+    n_iter_ : ndarray of int, shape (1,) or (n_classes,)
+        The number of iterations on all rows.
+    result_ : Result or list of Result
+        How each run ended: the status with advice, the trace, the number of passes over the data
+        and the estimated relative suboptimality ``gap``. Its ``fun`` is F/(C sum_i s_i), and its
+        ``x`` is (w, b) for features that are centred near their means.
+    n_features_in_ : int
+        The number of features.
+    feature_names_in_ : ndarray, shape (n_features,)
+        The names of the features. It exists only if X in fit had names that are all strings.
+
+    See Also
+    --------
+    polarstep.minimize : The same problem without scikit-learn's interface.
+    polarstep.MarginLoss : A loss of your own.
+    sklearn.linear_model.LogisticRegression : The same objective with other solvers.
 
     Notes
     -----
-    fit also takes Dask arrays and data frames (`pip install 'polarstep[dask]'`).
-    The method, and where its speed comes from, stands in `polarstep.linear_model.solver.whitened`.
+    fit minimises over the weights w and the intercept b
 
-    Source: Kohler et al., AISTATS 2019 (arXiv 1805.10694); Erdogdu, Bayati and Dicker 2016.
+        F(w, b) = C sum_i s_i phi(-y_i (x_i^T w + b)) + ||w||_2^2 / 2,
+
+    where y_i is -1 or +1 and s_i is the weight of the sample. C thus weighs the loss against the
+    penalty: the smaller C is, the smaller the weights are. For several classes there is one such
+    problem for each class, whose own samples have y_i = +1.
+
+    The solver works in the metric of the data, so its speed does not depend on the units of the
+    features. The minimum does, because of the penalty: scale the features if all of them are to be
+    shrunk alike. The estimate that stops fit is designed to overestimate; it is not a guaranteed
+    bound.
+
+    fit and all predictions also accept Dask arrays and data frames; install the extra
+    ``polarstep[dask]``. Predictions are then Dask arrays.
+
+    References
+    ----------
+    .. [1] J. Kohler, H. Daneshmand, A. Lucchi, M. Zhou, K. Neymeyr, T. Hofmann, "Exponential
+       convergence rates for Batch Normalization: The power of length-direction decoupling in
+       non-convex optimization", AISTATS 2019, arXiv:1805.10694.
+    .. [2] M. A. Erdogdu, M. Bayati, L. H. Dicker, "Scaled least squares estimator for GLMs in
+       large-scale problems", NeurIPS 2016.
 
     Examples
     --------
+    The columns of this data set have scales from 1e-3 to 4e3:
+
     >>> from sklearn.datasets import load_breast_cancer
     >>> from polarstep import HalfspaceClassifier
-    >>> X, y = load_breast_cancer(return_X_y=True)        # columns from 1e-3 to 4e3, as they are
+    >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = HalfspaceClassifier().fit(X, y)
     >>> round(model.score(X, y), 2), model.result_.status.name
     (0.96, 'converged')
     """
 
-    classes_: np.ndarray
-    coef_: np.ndarray
-    intercept_: np.ndarray
+    n_iter_: np.ndarray
+    result_: Result | list[Result]
 
     def __init__(
         self,
@@ -158,144 +180,44 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
     # ------------------------------------------------------------------ fit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfspaceClassifier:
-        """Fit to X (n, d), dense or sparse, and the labels y (n,), with weights s (n,) if given.
+        """Fit the weights and intercepts.
 
-        An interrupted fit keeps its last iterate, from which warm_start goes on.
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
+            Finite real numbers. float32 and float64 data are not copied if they are C- or
+            F-contiguous, or CSR.
+        y : array-like, Dask array or Series, shape (n,)
+            The class labels.
+        sample_weight : array-like, Dask array or Series, shape (n,), default=None
+            Finite weights >= 0 of the samples. A weight of k is the same as k copies of the row,
+            and a row of weight 0 is left out.
+
+        Returns
+        -------
+        HalfspaceClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is invalid, X is not finite, y does not hold two classes of positive
+            weight, or the shapes do not match.
+        KeyboardInterrupt
+            If fit is interrupted. The attributes then hold the last iterate, from which a fit with
+            ``warm_start=True`` continues.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a run ends before it reaches `tol`. The warning says why, what to do about it, and
+            how far from the minimum the result is estimated to be.
         """
-        loss = self._check_parameters()
+        loss, rng = self._check_parameters()
         if is_dask(X, y):
-            self._check_method_on_dask()
-            self.classes_, rows, total = read_samples(
-                X, y, sample_weight,
-                loss=loss, intercept=self.fit_intercept, class_weight=self.class_weight,
-                n_threads=effective_n_jobs(self.n_jobs),
-            )  # fmt: skip
-            self.n_features_in_ = rows.d
-            _remember_names(self, X)
-            return self._fit_samples(rows, rows.centre, total)
-        X, codes, weight = self._data(X, y, sample_weight)
-        total = float(len(codes) if weight is None else weight.sum())
-        if self.method != "whitened":
-            return self._fit_by_paper(X, codes, weight, total, loss)
-        labels = solver_labels(codes, len(self.classes_))
-        share = np.full(len(codes), 1.0 / total) if weight is None else weight / total
-        centre = approximate_centre(X) if self.fit_intercept else np.zeros(X.shape[1])
-        near, rest = shift_far_columns(X, centre) if self.fit_intercept else (X, centre)
-        samples = Samples(near, labels, share, rest, loss, effective_n_jobs(self.n_jobs))
-        return self._fit_samples(samples, centre, total)
-
-    def _check_parameters(self) -> MarginLoss:
-        number(self.C, _WHO, "C", above=0, finite=False)
-        number(self.tol, _WHO, "tol", above=0)
-        whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
-        whole_number(self.n_restarts, _WHO, "n_restarts")
-        flag(self.fit_intercept, _WHO, "fit_intercept")
-        if self.n_jobs is not None:
-            whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64)
-        look_up(self.method, METHODS, _WHO, "method")
-        return margin_loss(self.loss, _WHO)
-
-    def _rng(self) -> np.random.Generator:
-        """The same in every fit, unless random_state says otherwise."""
-        if self.random_state is None:
-            return np.random.default_rng(0)
-        return np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-
-    def _data(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
-        """X, the index of each label in classes_, and weights, where they are not all 1.
-
-        NaN and infinity in X are left to the first pass. Rows of weight zero are left out.
-        """
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
-            ensure_all_finite=self.method != "whitened",
-        )  # fmt: skip
-        X = canonical_matrix(X)
-        self.classes_, codes = encode_labels(y)
-        weight, present = None, len(self.classes_)
-        if sample_weight is not None:
-            weight = check_sample_weight(sample_weight, len(codes), _WHO)
-        if self.class_weight is not None:
-            sums = np.bincount(codes, weight, minlength=len(self.classes_))
-            factors = class_factors(self.class_weight, self.classes_, sums, _WHO)[codes]
-            weight = factors if weight is None else weight * factors
-        if weight is not None:
-            if not weight.all():
-                kept = np.flatnonzero(weight)
-                X, codes, weight = X[kept], codes[kept], weight[kept]
-            present = len(np.unique(codes))
-        require_two_classes(present, _WHO)
-        return X, codes, weight
-
-    def _check_method_on_dask(self) -> None:
-        if self.method != "whitened":
-            got, advice = repr(self.method), "The others need the data in memory."
-            raise ValueError(complaint(_WHO, "method", "be 'whitened' on Dask", got, advice))
-
-    def _fit_samples(self, samples: Any, centre: np.ndarray, total: float) -> HalfspaceClassifier:
-        """Run whitened: once for two classes, else once a class, from the same subsamples."""
-        penalty = np.full(samples.d, 1.0 / (self.C * total))
-        rng = self._rng()
-        problem = Problem(samples, penalty, self.fit_intercept, samples.loss.is_convex)
-        stages, n_classes = whitened.stages_of(problem, rng), len(self.classes_)
-        results: list[Result] = []
-        for k in range(1 if n_classes == 2 else n_classes):
-            each = stages if n_classes == 2 else [now.one_against_rest(k) for now in stages]
-            start = self._warm_start(k, centre)
-            callback = _printer(k) if self.verbose else None
-            try:
-                result = whitened.run(each, start, self.tol, self.max_iter, rng, callback)
-                if self.n_restarts and not problem.convex:
-                    result = whitened.restart(
-                        each, result, self.n_restarts, self.tol, self.max_iter, rng, callback
-                    )
-            except NotFinite:
-                samples.refuse_what_is_not_finite(_WHO)
-                raise
-            results.append(result)
-            if result.status is Status.interrupted:
-                break
-        return self._take(results, centre)
-
-    def _fit_by_paper(
-        self, X: Any, codes: np.ndarray, weight: Any, total: float, loss: MarginLoss
-    ) -> HalfspaceClassifier:
-        """One of the paper's five methods, on centred data."""
-        if not self.fit_intercept:
-            advice = "Use method='whitened', or fit the intercept."
-            got = f"False with method={self.method!r}, which works on centred data"
-            raise ValueError(complaint(_WHO, "fit_intercept", "be True", got, advice))
-        results: list[Result] = []
-        binary = len(self.classes_) == 2
-        alpha = 1.0 / (self.C * total)
-        design = Design(X, sample_weight=weight, who=_WHO)
-        for k in [1] if binary else range(len(self.classes_)):
-            y = plus_minus_one(codes == k)
-            objective = Halfspace(
-                design, y, loss, l2_penalty=alpha, intercept=True, sample_weight=weight
-            )
-            callback = _printer(len(results)) if self.verbose else None
-            start = self._warm_start(k if len(self.classes_) > 2 else 0, design.mean)
-            results.append(
-                minimize(
-                    objective, self.method, start,
-                    max_iter=self.max_iter, tol=self.tol, callback=callback,
-                )
-            )  # fmt: skip
-        self._take(results, design.mean)
-        return self
-
-    def _warm_start(self, k: int, centre: np.ndarray) -> np.ndarray | None:
-        """The present coefficients of class k as (w, b) for centred features."""
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return None
-        if k >= len(self.coef_) or self.coef_.shape[1] != len(centre):
-            return None
-        w = np.array(self.coef_[k], float)
-        return np.append(w, self.intercept_[k] + centre @ w) if self.fit_intercept else w
-
-    def _take(self, results: list[Result], centre: np.ndarray) -> HalfspaceClassifier:
-        """Set the attributes; warn where a run did not converge; pass an interruption on."""
+            results, centre = self._fit_on_dask(X, y, sample_weight, loss, rng)
+        else:
+            results, centre = self._fit_in_memory(X, y, sample_weight, loss, rng)
         thetas = np.array([result.x for result in results])
         self.coef_ = thetas[:, : len(centre)]
         self.intercept_ = np.zeros(len(thetas))
@@ -305,93 +227,125 @@ class HalfspaceClassifier(LinearClassifierMixin, BaseEstimator):  # type: ignore
         self.result_ = results[0] if len(self.classes_) == 2 else results
         if results[-1].status is Status.interrupted:
             raise KeyboardInterrupt
-        failed = [k for k, result in enumerate(results) if not result.success]
-        if failed:
-            which = "" if len(results) == 1 else f" (classes {failed})"
-            worst = results[failed[0]]
-            left = "" if np.isnan(worst.gap) else f" Relative suboptimality: about {worst.gap:.1e}."
-            text = f"{_WHO}{which}: {worst.status.value}{left}"
-            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        warn_unless_converged(results, self.classes_.tolist(), _WHO, stacklevel=2)
         return self
 
-    # ------------------------------------------------------------------ predict
+    def _check_parameters(self) -> tuple[MarginLoss, np.random.Generator]:
+        """Check all parameters before any work, and return the loss and the source of subsamples.
 
-    def decision_function(self, X: Any) -> Any:
-        """x^T w + b, shape (n,) for two classes, else (n, n_classes); a Dask array of Dask data."""
-        if not is_dask(X):
-            return super().decision_function(X)
-        check_is_fitted(self)
-        _check_names(self, X)
-        columns = 1 if len(self.classes_) == 2 else len(self.classes_)
-        return map_rows(_scores, X, self.coef_, self.intercept_, columns=columns)
+        The source starts from the same seed in every fit unless random_state is given.
+        """
+        number(self.C, _WHO, "C", above=0, finite=False)
+        number(self.tol, _WHO, "tol", above=0)
+        whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
+        whole_number(self.n_restarts, _WHO, "n_restarts")
+        flag(self.fit_intercept, _WHO, "fit_intercept")
+        if self.n_jobs is not None:
+            whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64)
+        look_up(self.method, METHODS, _WHO, "method")
+        if self.method != "whitened" and not self.fit_intercept:
+            got = f"False with method={self.method!r}, which works on centred data"
+            advice = "Use method='whitened', or fit the intercept."
+            raise ValueError(complaint(_WHO, "fit_intercept", "be True", got, advice))
+        seed = 0
+        if self.random_state is not None:
+            seed = check_random_state(self.random_state).randint(2**31)
+        return margin_loss(self.loss, _WHO), np.random.default_rng(seed)
 
-    def predict(self, X: Any) -> Any:
-        """The class of each row, shape (n,); a Dask array of Dask data."""
-        if not is_dask(X):
-            return super().predict(X)
-        scores = self.decision_function(X)
-        chosen = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
-        return chosen.map_blocks(self.classes_.__getitem__, dtype=self.classes_.dtype)
+    def _fit_on_dask(
+        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: np.random.Generator
+    ) -> tuple[list[Result], np.ndarray]:
+        """Return the result of each run and the centre of the columns."""
+        if self.method != "whitened":
+            got, advice = repr(self.method), "The other methods need the data in memory."
+            raise ValueError(complaint(_WHO, "method", "be 'whitened' on Dask", got, advice))
+        self.classes_, samples, total = read_samples(
+            X, y, sample_weight,
+            loss=loss, intercept=self.fit_intercept, class_weight=self.class_weight,
+            n_threads=effective_n_jobs(self.n_jobs), who=_WHO,
+        )  # fmt: skip
+        self.n_features_in_ = samples.d
+        remember_names(self, X)
+        return self._solve(samples, samples.centre, total, rng), samples.centre
 
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def _fit_in_memory(
+        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: np.random.Generator
+    ) -> tuple[list[Result], np.ndarray]:
+        """Return the result of each run and the centre of the columns."""
+        whitened = self.method == "whitened"
+        data = read_training_data(self, X, y, sample_weight, check_finite=not whitened)
+        self.classes_, total = data.classes, data.total_weight
+        if whitened:
+            n_threads = effective_n_jobs(self.n_jobs)
+            samples, centre = data.samples(loss, intercept=self.fit_intercept, n_threads=n_threads)
+            return self._solve(samples, centre, total, rng), centre
+        design = Design(data.X, sample_weight=data.weight, intercept=True, who=_WHO)
+        results = solve_by_method(
+            design, data.codes, loss, 1.0 / (self.C * total), self._runs(design.mean),
+            method=self.method, tol=self.tol, max_iter=self.max_iter,
+        )  # fmt: skip
+        return results, design.mean
+
+    def _solve(
+        self, samples: Any, centre: np.ndarray, total: float, rng: np.random.Generator
+    ) -> list[Result]:
+        return solve_whitened(
+            samples, 1.0 / (self.C * total), self._runs(centre),
+            intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
+            n_restarts=self.n_restarts, rng=rng, who=_WHO,
+        )  # fmt: skip
+
+    def _runs(self, centre: np.ndarray) -> list[ClassRun]:
+        """Return the start and the callback of each run: one for two classes, or one per class."""
+        n_runs = 1 if len(self.classes_) == 2 else len(self.classes_)
+        names = [f"{_WHO}, class {label}" if n_runs > 1 else _WHO for label in self.classes_]
+        return [
+            ClassRun(
+                self._warm_start(k, centre), progress_printer(names[k]) if self.verbose else None
+            )
+            for k in range(n_runs)
+        ]
+
+    def _warm_start(self, k: int, centre: np.ndarray) -> np.ndarray | None:
+        """Return the present coefficients of class k for centred features, if they can be used."""
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        if k >= len(self.coef_) or self.coef_.shape[1] != len(centre):
+            return None
+        w = np.array(self.coef_[k], float)
+        return np.append(w, self.intercept_[k] + centre @ w) if self.fit_intercept else w
+
+    # ------------------------------------------------------------------ probabilities
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:
-        """P(class | x), shape (n, n_classes): 1/(1 + exp(-(x^T w + b))), summing to 1."""
-        scores = self.decision_function(X)
-        if is_dask(scores):
-            return map_rows(_probabilities, scores, columns=len(self.classes_))
-        return _probabilities(scores)
+        """Compute the probability of each class; available with the loss softplus.
 
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray or dask array, shape (n, n_classes)
+            P(class | x) in the order of `classes_`: 1/(1 + exp(-score)) for the second of two
+            classes; for more classes that of each against the rest, divided by their sum.
+        """
+        return self._map_scores(class_probabilities, X)
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
-        """The logarithm of `predict_proba`."""
-        check_is_fitted(self)
-        if len(self.classes_) > 2 or is_dask(X):
-            return np.log(self.predict_proba(X))
-        scores = self.decision_function(X)
-        return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
+        """Compute the logarithms of `predict_proba`; available with the loss softplus.
 
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
+            The rows.
 
-def _scores(X: Any, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-    scores = np.asarray(X @ coef.T) + intercept
-    return scores if len(coef) > 1 else scores.ravel()
-
-
-def _probabilities(scores: np.ndarray) -> np.ndarray:
-    """Of each class, from the scores of all, or of the second of two."""
-    if scores.ndim == 1:
-        return np.column_stack([expit(-scores), expit(scores)])
-    each = expit(scores)
-    sums = each.sum(axis=1, keepdims=True)
-    return np.where(sums > 0, each / np.where(sums > 0, sums, 1.0), 1.0 / each.shape[1])
-
-
-# --------------------------------------------------------------------------- parts of fit
-
-
-def _remember_names(model: HalfspaceClassifier, X: Any) -> None:
-    """The column names of a Dask data frame, as scikit-learn keeps those of others."""
-    if hasattr(X, "columns"):
-        model.feature_names_in_ = np.asarray(X.columns, dtype=object)
-    elif hasattr(model, "feature_names_in_"):
-        del model.feature_names_in_
-
-
-def _check_names(model: HalfspaceClassifier, X: Any) -> None:
-    if X.shape[1] != model.n_features_in_:
-        must = f"have the {model.n_features_in_} columns that fit saw"
-        raise ValueError(complaint(_WHO, "X", must, X.shape[1]))
-    names = getattr(model, "feature_names_in_", None)
-    if names is not None and hasattr(X, "columns") and list(X.columns) != list(names):
-        must = "have the columns that fit saw, in their order"
-        raise ValueError(complaint(_WHO, "X", must, ", ".join(map(str, X.columns))))
-
-
-def _printer(k: int) -> Callable[[Progress], None]:
-    def show(row: Progress) -> None:
-        print(
-            f"[HalfspaceClassifier] class {k}, iteration {row.iteration}: "
-            f"f = {row.fun:.12g}, gradient {row.grad_norm:.2e}, passes {row.passes}, "
-            f"{row.seconds:.2f} s"
-        )
-
-    return show
+        Returns
+        -------
+        ndarray or dask array, shape (n, n_classes)
+            The logarithms, which do not underflow for two classes.
+        """
+        return self._map_scores(log_probabilities, X)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from ..validation import complaint, plus_minus_one, vector
+from ..validation import complaint, first_true, plus_minus_one, vector
 
 
 def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,14 +63,39 @@ def check_sample_weight(value: Any, n: int, who: str) -> np.ndarray:
     if isinstance(value, Real):
         value = np.full(n, value)
     weights = vector(value, who, "sample_weight", length=n)
-    if (weights < 0).any():
-        at = int(np.flatnonzero(weights < 0)[0])
+    at = first_true(weights < 0)
+    if at is not None:
         got = f"{weights[at]:g} at position {at}"
         raise ValueError(complaint(who, "sample_weight", "hold numbers >= 0 only", got))
     if not weights.any():
         must = "give some row a positive weight"
         raise ValueError(complaint(who, "sample_weight", must, "zeros only"))
     return weights
+
+
+def row_weights(
+    codes: np.ndarray, classes: np.ndarray, sample_weight: Any, class_weight: Any, who: str
+) -> np.ndarray | None:
+    """Return the product of sample weights and class weights, or None if all weights are 1.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n,)
+        The index of each row's class.
+    classes : ndarray, shape (K,)
+    sample_weight : array-like, shape (n,), number or None
+    class_weight : dict, "balanced" or None
+    who : str
+        The name in whose name an error message speaks.
+    """
+    weight = None
+    if sample_weight is not None:
+        weight = check_sample_weight(sample_weight, len(codes), who)
+    if class_weight is not None:
+        totals = np.bincount(codes, weight, minlength=len(classes))
+        factors = class_factors(class_weight, classes, totals, who)[codes]
+        weight = factors if weight is None else weight * factors
+    return weight
 
 
 def require_two_classes(n_present: int, who: str) -> None:

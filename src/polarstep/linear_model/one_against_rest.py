@@ -1,0 +1,133 @@
+"""One binary problem for each class, with the data and the preparations shared between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..design import Design
+from ..losses import MarginLoss
+from ..methods.objectives import Halfspace
+from ..minimization import minimize
+from ..result import Progress, Result, Status
+from ..validation import plus_minus_one
+from .solver import whitened
+from .solver.problem import NotFinite, Problem
+
+Callback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class ClassRun:
+    """The settings of the run for one class.
+
+    Attributes
+    ----------
+    start : ndarray, shape (d,) or (d + 1,), or None
+        The weights, and the intercept if there is one, for features minus their centre.
+    callback : callable or None
+        A function that is called with a `Progress` at every iterate.
+    """
+
+    start: np.ndarray | None
+    callback: Callback | None
+
+
+def solve_whitened(
+    samples: Any,
+    alpha: float,
+    runs: Sequence[ClassRun],
+    *,
+    intercept: bool,
+    tol: float,
+    max_iter: int,
+    n_restarts: int,
+    rng: np.random.Generator,
+    who: str,
+) -> list[Result]:
+    """Solve one problem for each run by the solver; all use the same subsamples and moments.
+
+    Parameters
+    ----------
+    samples : Samples or DaskSamples
+        Labels -1 and +1 if there is one run, and 0, 1, ..., K - 1 if there are K runs.
+    alpha : float
+        The l2 penalty; the weights of the samples sum to 1.
+    runs : sequence of ClassRun
+    intercept : bool
+    tol, max_iter, n_restarts, rng
+        As for `whitened.run`.
+    who : str
+        The name in whose name an error message speaks.
+
+    Returns
+    -------
+    list of Result
+        The results up to the last run, or up to one that was interrupted.
+    """
+    penalty = np.full(samples.d, alpha)
+    problem = Problem(samples, penalty, intercept, samples.loss.is_convex)
+    stages = whitened.stages_of(problem, rng)
+    results: list[Result] = []
+    for k, run in enumerate(runs):
+        each = stages if len(runs) == 1 else [stage.one_against_rest(k) for stage in stages]
+        try:
+            result = whitened.run(each, run.start, tol, max_iter, rng, run.callback)
+            if n_restarts and not problem.convex:
+                result = whitened.restart(
+                    each, result, n_restarts, tol, max_iter, rng, run.callback
+                )
+        except NotFinite:
+            samples.refuse_what_is_not_finite(who)
+            raise
+        results.append(result)
+        if result.status is Status.interrupted:
+            break
+    return results
+
+
+def solve_by_method(
+    design: Design,
+    codes: np.ndarray,
+    loss: MarginLoss,
+    alpha: float,
+    runs: Sequence[ClassRun],
+    *,
+    method: str,
+    tol: float,
+    max_iter: int,
+) -> list[Result]:
+    """Solve one problem for each run by a method of the paper; all share the design.
+
+    Parameters
+    ----------
+    design : Design
+        The data, with an intercept.
+    codes : ndarray of int, shape (n,)
+        The index of each row's class.
+    loss : MarginLoss
+    alpha : float
+        The l2 penalty; the weights of the samples sum to 1.
+    runs : sequence of ClassRun
+        One run for two classes, whose second class is the positive one; or one for each class.
+    method : str
+    tol, max_iter
+        As for `minimize`.
+    """
+    positive = [1] if len(runs) == 1 else range(len(runs))
+    results = []
+    for k, run in zip(positive, runs, strict=True):
+        labels = plus_minus_one(codes == k)
+        objective = Halfspace(design, labels, loss, l2_penalty=alpha, intercept=True)
+        results.append(
+            minimize(
+                objective, method, run.start,
+                max_iter=max_iter, tol=tol, callback=run.callback,
+            )
+        )  # fmt: skip
+        if results[-1].status is Status.interrupted:
+            break
+    return results

@@ -1,0 +1,103 @@
+"""Predictions of linear classifiers: scores, classes and probabilities, in memory and on Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .on_dask.collections import is_dask
+from .on_dask.feature_names import check_names
+from .on_dask.predicting import map_rows
+
+
+class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Base class of classifiers whose fit sets ``classes_``, ``coef_`` and ``intercept_``."""
+
+    classes_: np.ndarray
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    n_features_in_: int
+
+    def decision_function(self, X: Any) -> Any:
+        """Compute the scores x^T w + b of rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray or dask array, shape (n,) or (n, n_classes)
+            The score of the second class if there are two classes; otherwise the score of each
+            class against the rest.
+        """
+        check_is_fitted(self)
+        if is_dask(X):
+            check_names(self, X)
+            columns = 1 if len(self.classes_) == 2 else len(self.classes_)
+            return map_rows(linear_scores, X, self.coef_, self.intercept_, columns=columns)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        return linear_scores(X, self.coef_, self.intercept_)
+
+    def predict(self, X: Any) -> Any:
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray or dask array, shape (n,)
+            The class of the highest score, or for two classes that of the score's sign.
+        """
+        scores = self.decision_function(X)
+        if is_dask(scores):
+            dtype, drop = self.classes_.dtype, [1] if scores.ndim == 2 else None
+            return scores.map_blocks(chosen_classes, self.classes_, dtype=dtype, drop_axis=drop)
+        return chosen_classes(scores, self.classes_)
+
+    def _map_scores(self, function: Callable[[np.ndarray], np.ndarray], X: Any) -> Any:
+        """Apply a function to the scores of each row and return one column for each class."""
+        scores = self.decision_function(X)
+        if is_dask(scores):
+            return map_rows(function, scores, columns=len(self.classes_))
+        return function(scores)
+
+
+def linear_scores(X: Any, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    """Return x^T w + b for each row and class: (n, K), or (n,) if ``coef`` has one row."""
+    scores = np.asarray(X @ coef.T) + intercept
+    return scores if len(coef) > 1 else scores.ravel()
+
+
+def chosen_classes(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the class of the highest score, or for two classes that of the score's sign."""
+    return classes[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
+
+
+def class_probabilities(scores: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the classes, shape (n, K), from scores of the logistic model.
+
+    Of K > 2 classes each has the probability 1/(1 + exp(-score)) against the rest; these are then
+    divided by their sum. A row for which all of them vanish gets 1/K for each class.
+    """
+    if scores.ndim == 1:
+        return np.column_stack([expit(-scores), expit(scores)])
+    each = expit(scores)
+    sums = each.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, each / np.where(sums > 0, sums, 1.0), 1.0 / each.shape[1])
+
+
+def log_probabilities(scores: np.ndarray) -> np.ndarray:
+    """Return the logarithms of `class_probabilities`, without underflow for two classes."""
+    if scores.ndim == 1:
+        return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
+    return np.log(class_probabilities(scores))

@@ -1,0 +1,52 @@
+"""What a fit tells its user: lines of progress, and warnings about runs that did not converge."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ..result import Progress, Result
+
+
+def progress_printer(who: str) -> Callable[[Progress], None]:
+    """Return a callback that prints one line for each iteration."""
+
+    def show(row: Progress) -> None:
+        passes = "pass" if row.passes == 1 else "passes"
+        print(
+            f"[{who}] iteration {row.iteration}: f = {row.fun:.12g}, "
+            f"gradient norm {row.grad_norm:.2e}, {row.passes} {passes} over X, {row.seconds:.2f} s"
+        )
+
+    return show
+
+
+def warn_unless_converged(
+    results: Sequence[Result], labels: Sequence[Any], who: str, *, stacklevel: int
+) -> None:
+    """Issue one ConvergenceWarning that names the classes whose runs did not converge.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        One result for two classes, or one for each class.
+    labels : sequence
+        The classes to which the results belong; not used if there is one result.
+    who : str
+        The name of the estimator.
+    stacklevel : int
+        How many frames above this function the warning points to.
+    """
+    failed = [k for k, result in enumerate(results) if not result.success]
+    if not failed:
+        return
+    which = "" if len(results) == 1 else f" (classes {[labels[k] for k in failed]})"
+    advice = " ".join(dict.fromkeys(results[k].status.value for k in failed))
+    gap = max(results[k].gap for k in failed)
+    known = "" if np.isnan(gap) else f" The relative suboptimality is about {gap:.1e}."
+    text = f"{who}{which}: {advice}{known}"
+    warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel + 1)

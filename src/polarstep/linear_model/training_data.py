@@ -1,0 +1,86 @@
+"""Training data in memory: checked, and in the form that the solver needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from ..design import canonical_matrix
+from ..losses import MarginLoss
+from .centring import approximate_centre, shift_far_columns
+from .labels import encode_labels, require_two_classes, row_weights, solver_labels
+from .solver.samples import Samples
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows of positive weight.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix, shape (n, d)
+    codes : ndarray of int, shape (n,)
+        The index of each row's class.
+    weight : ndarray, shape (n,), or None
+        The product of sample and class weights; None if all of them are 1.
+    classes : ndarray, shape (K,)
+        The class labels in order.
+    """
+
+    X: Any
+    codes: np.ndarray
+    weight: np.ndarray | None
+    classes: np.ndarray
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights."""
+        return float(len(self.codes) if self.weight is None else self.weight.sum())
+
+    def samples(
+        self, loss: MarginLoss, *, intercept: bool, n_threads: int
+    ) -> tuple[Samples, np.ndarray]:
+        """Return samples whose weights sum to 1, and the centre of the columns, shape (d,).
+
+        Without an intercept the centre is zero.
+        """
+        X, total = self.X, self.total_weight
+        share = self.weight / total if self.weight is not None else np.full(X.shape[0], 1.0 / total)
+        labels = solver_labels(self.codes, len(self.classes))
+        centre = remaining = np.zeros(X.shape[1])
+        if intercept:
+            centre = approximate_centre(X)
+            X, remaining = shift_far_columns(X, centre)
+        return Samples(X, labels, share, remaining, loss, n_threads), centre
+
+
+def read_training_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, check_finite: bool
+) -> TrainingData:
+    """Check X, y and the weights for an estimator with a parameter ``class_weight``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For types, shapes, labels or weights that do not fit. NaN and infinity in X are searched for
+        if ``check_finite`` is true; otherwise the solver's first pass finds them.
+    """
+    who = type(estimator).__name__
+    X, y = validate_data(
+        estimator, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
+        ensure_all_finite=check_finite,
+    )  # fmt: skip
+    X = canonical_matrix(X)
+    classes, codes = encode_labels(y)
+    weight = row_weights(codes, classes, sample_weight, estimator.class_weight, who)
+    if weight is None:
+        require_two_classes(len(classes), who)
+        return TrainingData(X, codes, None, classes)
+    if not weight.all():
+        kept = np.flatnonzero(weight)
+        X, codes, weight = X[kept], codes[kept], weight[kept]
+    require_two_classes(len(np.unique(codes)), who)
+    return TrainingData(X, codes, weight, classes)
