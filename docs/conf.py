@@ -26,6 +26,7 @@ extensions = [
     "mathml",
     "plain_docstrings",
     "short_references",
+    "trimmed_examples",
 ]
 exclude_patterns = ["extensions", "templates", "_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
 templates_path = ["templates"]
