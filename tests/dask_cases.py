@@ -8,9 +8,11 @@ pytest.importorskip("dask", reason="Dask is not installed: pip install 'polarste
 da = pytest.importorskip("dask.array", reason="Dask has no arrays: pip install 'polarstep[dask]'")
 
 from polarstep.linear_model.on_dask import reading  # noqa: E402
-from polarstep.linear_model.solver import problem as linear  # noqa: E402
 from polarstep.linear_model.solver import whitened  # noqa: E402
+from polarstep.linear_model.solver.penalty import DiagonalPenalty  # noqa: E402
+from polarstep.linear_model.solver.problem import Problem  # noqa: E402
 from polarstep.linear_model.solver.samples import Samples  # noqa: E402
+from polarstep.linear_model.solver.stages import make_stages  # noqa: E402
 from polarstep.losses import LOSSES, MarginLoss  # noqa: E402
 
 SOFTPLUS = LOSSES["softplus"]
@@ -59,7 +61,7 @@ FORMS = {
 
 def in_memory(X, y, weight, centre, loss=SOFTPLUS):
     kept = np.flatnonzero(weight)
-    return Samples(X[kept], y[kept], weight[kept] / weight.sum(), centre, loss)
+    return Samples.from_arrays(X[kept], y[kept], weight[kept] / weight.sum(), centre, loss)
 
 
 def both(form="dense", *, loss=SOFTPLUS, weight=WEIGHTS, intercept=True):
@@ -82,12 +84,12 @@ def values(handle):
 
 
 def problem(samples, alpha=1e-3):
-    return linear.Problem(samples, np.full(samples.d, alpha), True)
+    return Problem(samples, DiagonalPenalty(np.full(samples.d, alpha)), True)
 
 
 def solution(samples, tol=1e-15, **options):
     rng = np.random.default_rng(0)
-    stages = whitened.stages_of(problem(samples), rng)
+    stages = make_stages(problem(samples), rng)
     point, ended = whitened.solve(stages, None, tol, 60, rng, **options)
     assert ended != "max_iter"
     return point.theta

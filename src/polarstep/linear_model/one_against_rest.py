@@ -15,7 +15,9 @@ from ..minimization import minimize
 from ..result import Progress, Result, Status
 from ..validation import plus_minus_one
 from .solver import whitened
+from .solver.penalty import DiagonalPenalty
 from .solver.problem import NotFinite, Problem
+from .solver.stages import make_stages
 
 Callback = Callable[[Progress], None]
 
@@ -68,20 +70,15 @@ def solve_whitened(
     list of Result
         The results up to the last run, or up to one that was interrupted.
     """
-    penalty = np.full(samples.d, alpha)
-    problem = Problem(samples, penalty, intercept, samples.loss.is_convex)
-    stages = whitened.stages_of(problem, rng)
+    penalty = DiagonalPenalty(np.full(samples.d, alpha))
+    stages = make_stages(Problem(samples, penalty, intercept), rng)
     results: list[Result] = []
     for k, run in enumerate(runs):
         each = stages if len(runs) == 1 else [stage.one_against_rest(k) for stage in stages]
         try:
-            result = whitened.run(each, run.start, tol, max_iter, rng, run.callback)
-            if n_restarts and not problem.convex:
-                result = whitened.restart(
-                    each, result, n_restarts, tol, max_iter, rng, run.callback
-                )
+            result = whitened.run(each, run.start, tol, max_iter, rng, run.callback, n_restarts)
         except NotFinite:
-            samples.refuse_what_is_not_finite(who)
+            samples.raise_not_finite(who)
             raise
         results.append(result)
         if result.status is Status.interrupted:

@@ -54,7 +54,7 @@ class TrainingData:
         if intercept:
             centre = approximate_centre(X)
             X, remaining = shift_far_columns(X, centre)
-        return Samples(X, labels, share, remaining, loss, n_threads), centre
+        return Samples.from_arrays(X, labels, share, remaining, loss, n_threads), centre
 
 
 def read_training_data(

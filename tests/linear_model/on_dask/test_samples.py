@@ -97,14 +97,14 @@ def test_categories():
     )
     _, there, _ = reading.read_samples(stacked, y, loss=SOFTPLUS, intercept=True)
     here = in_memory(X, np.where(y == 1, 1.0, -1.0), np.ones(400), there.centre)
-    assert there.categories().tolist() == here.categories().tolist() == [0, 5, 8]
+    assert there.category_starts().tolist() == here.category_starts().tolist() == [0, 5, 8]
     place = np.array([0] * 5 + [1] * 3 + [2] * 8, np.int32)
     np.testing.assert_allclose(
         there.gram(there.weight, place, 3), here.gram(here.weight, place, 3), atol=1e-12
     )
     uneven = da.concatenate([stacked, da.from_array(np.ones((50, 16))).map_blocks(sp.csr_array)])
     _, there, _ = reading.read_samples(uneven, np.append(y, y[:50]), loss=SOFTPLUS, intercept=True)
-    assert there.categories().tolist() == [0]
+    assert there.category_starts().tolist() == [0]
 
 
 def test_blocks_without_curvature_add_nothing():
@@ -145,7 +145,7 @@ def test_one_against_the_rest():
         mine, theirs = there.one_against_rest(float(k)), here.one_against_rest(float(k))
         w = np.full(D, 0.02)
         np.testing.assert_allclose(mine.evaluate(w, 0.1)[0].by_w, theirs.evaluate(w, 0.1)[0].by_w)
-        sample = mine.sample(100, np.random.default_rng(0))
+        sample = mine.subsample(100, np.random.default_rng(0))
         expected = theirs.weight[theirs.y > 0].sum()
         assert sample.weight[sample.y > 0].sum() == pytest.approx(expected)
 
@@ -172,7 +172,7 @@ def largest_result(n, monkeypatch):
         # No subsample: the whole fit is on the workers.
         whitened.solve([problem(samples)], None, 1e-10, 30, rng)
         samples.effective_rows()
-        samples.sample(50, rng)
+        samples.subsample(50, rng)
     return max(sizes)
 
 

@@ -15,7 +15,7 @@ def test_the_sample_of_each_class_stands_for_it(classes):
     _, there, _ = reading.read_samples(
         da.from_array(X, chunks=(700, D)), y, weight, loss=SOFTPLUS, intercept=True
     )
-    few = there.sample(400, np.random.default_rng(0))
+    few = there.subsample(400, np.random.default_rng(0))
     assert isinstance(few, Samples)
     assert few.n == pytest.approx(400, abs=2)
     labels = [-1.0, 1.0] if classes == 2 else range(classes)
@@ -25,21 +25,21 @@ def test_the_sample_of_each_class_stands_for_it(classes):
     rows = {tuple(row) for row in X[weight > 0]}
     assert all(tuple(row) in rows for row in few.X)
     assert len({tuple(row) for row in few.X}) == few.n
-    same = there.sample(400, np.random.default_rng(0))
+    same = there.subsample(400, np.random.default_rng(0))
     np.testing.assert_array_equal(same.X, few.X)
-    everything = there.sample(there.n, np.random.default_rng(0))
+    everything = there.subsample(there.n, np.random.default_rng(0))
     assert everything.n == there.n
 
 
 def test_a_large_sample_stays_on_the_workers(monkeypatch):
     there, _ = both("csr")
-    here = there.sample(200, np.random.default_rng(0))
+    here = there.subsample(200, np.random.default_rng(0))
     monkeypatch.setattr(cluster, "_CLIENT_VALUES", 100)
-    lazy = there.sample(200, np.random.default_rng(0))
+    lazy = there.subsample(200, np.random.default_rng(0))
     assert isinstance(lazy, cluster.DaskSamples)
     assert (lazy.n, lazy.size) == (here.n, here.size)
     np.testing.assert_allclose(values(lazy.weight), here.weight)
     w = np.full(D, 0.02)
     np.testing.assert_allclose(lazy.evaluate(w, 0.1)[0].by_w, here.evaluate(w, 0.1)[0].by_w)
-    smaller = lazy.sample(50, np.random.default_rng(0))
+    smaller = lazy.subsample(50, np.random.default_rng(0))
     assert smaller.total(smaller.weight) == pytest.approx(1)

@@ -1,13 +1,15 @@
-"""Rare columns of sparse data: their weights are looked at one by one before all rows are used."""
+"""Rare columns of sparse data: their weights are fitted one by one before all rows are used."""
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from polarstep import HalfspaceClassifier
-from polarstep.linear_model.solver.problem import Problem
+from polarstep.linear_model.solver import sparse_matrix
 from polarstep.linear_model.solver.samples import Samples
 from polarstep.losses import LOSSES
+from problems import ARCTAN
+from weighted_samples import centred, gaussian, problem_of
 
 
 def rare_columns(n=400):
@@ -24,42 +26,52 @@ def rare_columns(n=400):
 
 
 @pytest.mark.parametrize("loss", ["softplus", "smooth_hinge", "squared"])
-def test_settling_minimises_by_each_rare_weight(loss):
+def test_each_rare_weight_is_optimal_by_itself(loss, monkeypatch):
     X, y = rare_columns()
-    n, d = X.shape
-    samples = Samples(sp.csr_array(X), y, np.full(n, 1.0 / n), X.mean(axis=0), LOSSES[loss], 1)
-    problem = Problem(samples, np.full(d, 1e-4), True)
+    n = len(y)
+    samples = Samples.from_arrays(
+        sp.csr_array(X), y, np.full(n, 1.0 / n), X.mean(axis=0), LOSSES[loss]
+    )
+    problem = problem_of(samples, 1e-4)
+    alpha = problem.penalty.diagonal
     w, b = np.array([0.5, -0.2, 0.1, 0.0, 3.0, -1.0]), 0.3
-    share = 24.5 / samples.X.nnz  # the four of them
-    new, moved_b, margins = samples.settle(w, b, problem.l2_penalty, share)
+    monkeypatch.setattr(sparse_matrix, "_RARE_SHARE", 24.5 / samples.X.nnz)  # the four of them
+    new, moved_b, margins = samples.fit_rare_columns(w, b, alpha)
     np.testing.assert_array_equal(new[:2], w[:2])
     assert (new[2:] != w[2:]).all()
     np.testing.assert_allclose(margins, problem.evaluate(np.append(new, moved_b)).margins)
-    # The intercept of features that are not centred stays: other rows don't notice.
+    # In terms of features that are not centred the intercept stays: other rows do not change.
     untouched = (X[:, 2:] == 0).all(axis=1)
     before = problem.evaluate(np.append(w, b)).margins
     np.testing.assert_allclose(margins[untouched], before[untouched], rtol=1e-12)
     sums, _ = samples.evaluate(new, moved_b)
-    slopes = sums.by_w + X.mean(axis=0) * sums.by_b + problem.l2_penalty * new  # b goes along
+    slopes = sums.by_w + X.mean(axis=0) * sums.by_b + alpha * new  # b moves, too
     start = samples.evaluate(w, b)[0]
-    slopes_before = start.by_w + X.mean(axis=0) * start.by_b + problem.l2_penalty * w
+    slopes_before = start.by_w + X.mean(axis=0) * start.by_b + alpha * w
     disjoint = [j for j in range(2, 6) if (X[X[:, j] != 0][:, 2:].sum(axis=1) == 1).all()]
     assert len(disjoint) >= 2
-    for j in disjoint:  # a later column of the same rows would move it again
+    for j in disjoint:  # a later column with a row in common would change the slope again
         assert abs(slopes[j]) <= 0.02 * abs(slopes_before[j]) + 1e-12
 
 
-def test_settling_all_columns_again_and_again_ends_at_the_optimum():
+def test_fitting_all_columns_again_and_again_ends_at_the_optimum(monkeypatch):
     X, y = rare_columns()
-    n, d = X.shape
-    samples = Samples(sp.csr_array(X), y, np.full(n, 1.0 / n), np.zeros(d), LOSSES["softplus"], 1)
-    alpha = np.full(d, 1e-3)
-    w = np.zeros(d)
+    monkeypatch.setattr(sparse_matrix, "_RARE_SHARE", 1.0)
+    samples = centred(sp.csr_array(X), y)
+    alpha = np.full(samples.d, 1e-3)
+    w = np.zeros(samples.d)
     for _ in range(100):
-        w, b, _ = samples.settle(w, 0.0, alpha, 1.0)
+        w, b, _ = samples.fit_rare_columns(w, 0.0, alpha)
         assert b == 0.0
     sums, _ = samples.evaluate(w, 0.0)
     np.testing.assert_allclose(sums.by_w + alpha * w, 0.0, atol=1e-10)
+
+
+def test_dense_data_and_losses_that_are_not_compiled_are_left_alone():
+    X, y = gaussian(50, 3)
+    w, alpha = np.ones(3), np.ones(3)
+    assert centred(X, y).fit_rare_columns(w, 0.0, alpha) is None
+    assert centred(sp.csr_array(X), y, ARCTAN).fit_rare_columns(w, 0.0, alpha) is None
 
 
 def test_labels_all_alike_in_rare_columns_cost_no_steps():

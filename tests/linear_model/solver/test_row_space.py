@@ -1,4 +1,4 @@
-"""Far more columns than rows: n weights in a basis of the rows stand for d."""
+"""Far more columns than rows: the problem is solved in a basis of the rows, with n unknowns."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,10 @@ import scipy.sparse as sp
 
 import polarstep as ps
 from newton import Reference
-from polarstep.linear_model.solver import problem as linear
-from polarstep.linear_model.solver.samples import Samples
+from polarstep.linear_model.solver import stages
+from polarstep.linear_model.solver.row_space import ColumnCoordinates, RowSpace
+from polarstep.linear_model.solver.stages import in_row_space
+from weighted_samples import centred, problem_of
 
 
 def wide(n=30, d=200, seed=0, units=True):
@@ -25,7 +27,7 @@ def test_the_optimum_is_the_same(convert, fit_intercept, C, monkeypatch):
     model = ps.HalfspaceClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12)
     inside = model.fit(convert(X), y)
     coef, intercept = inside.coef_.copy(), inside.intercept_.copy()
-    monkeypatch.setattr(linear, "_ROW_SPACE", 0)
+    monkeypatch.setattr(stages, "_MOST_ROWS_OF_BASIS", 0)
     outside = ps.HalfspaceClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12, max_iter=5000)
     outside.fit(convert(X), y)
     scale = np.abs(X @ coef.T).max()
@@ -37,17 +39,32 @@ def test_the_optimum_is_the_same(convert, fit_intercept, C, monkeypatch):
 def test_the_basis_is_orthonormal_and_holds_the_rows():
     X, y = wide()
     rng = np.random.default_rng(0)
-    samples = Samples(
-        X, np.where(y, 1.0, -1.0), np.full(len(y), 1 / len(y)), X.mean(axis=0),
-        ps.losses.LOSSES["softplus"],
-    )  # fmt: skip
-    outer = linear.Problem(samples, np.full(X.shape[1], 1e-3), True)
-    inner = outer.in_row_space()
+    outer = problem_of(centred(X, np.where(y, 1.0, -1.0)), 1e-3)
+    inner = in_row_space(outer)
     z = rng.standard_normal(len(y) + 1)
-    theta = inner.leave(z)
+    theta = inner.coordinates.leave(z)
     assert np.linalg.norm(theta[:-1]) == pytest.approx(np.linalg.norm(z[:-1]))
-    np.testing.assert_allclose(inner.enter(theta), z, atol=1e-12)
+    np.testing.assert_allclose(inner.coordinates.enter(theta), z, atol=1e-12)
     assert outer.evaluate(theta).fun == pytest.approx(inner.evaluate(z).fun, rel=1e-12)
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_entries_after_the_weights_stay(extra):
+    X = np.random.default_rng(0).standard_normal((3, 8))
+    basis = RowSpace(X)
+    np.testing.assert_allclose(basis.rows @ basis.rows.T, X @ X.T)
+    z = np.arange(3.0 + extra)
+    theta = basis.leave(z)
+    assert len(theta) == 8 + extra
+    np.testing.assert_allclose(X @ theta[:8], basis.rows @ z[:3], atol=1e-12)
+    assert (theta[8:] == z[3:]).all()
+    assert (basis.enter(theta)[3:] == z[3:]).all()
+
+
+def test_the_coordinates_of_the_columns_change_nothing():
+    theta = np.arange(3.0)
+    assert ColumnCoordinates().enter(theta) is theta
+    assert ColumnCoordinates().leave(theta) is theta
 
 
 def test_a_warm_start_and_callbacks_speak_of_the_columns_of_X():

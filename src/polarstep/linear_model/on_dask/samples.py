@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,10 @@ import scipy.sparse as sp
 
 from ...losses import MarginLoss
 from ...validation import complaint, plus_minus_one
-from ..solver import kernels
-from ..solver.samples import (
-    Samples,
-    Sums,
-    category_ranges,
-    category_starts,
-    csr_gram_cost,
-    dense_gram_cost,
-)
+from ..solver.dense_matrix import dense_gram_cost, even_moments
+from ..solver.matrix import Sums
+from ..solver.samples import Samples
+from ..solver.sparse_matrix import category_starts, csr_gram_cost
 from .census import Census, count_labels, take_census
 from .graphs import BlockValues, OnePerBlock, combine_blocks, compute_combined, map_blocks
 from .subsamples import draw_rows, restoring_factors, scale_weights
@@ -95,7 +91,7 @@ class DaskSamples:
         census = replace(self.census, labels=np.array([-1.0, 1.0]), counts=counts, weights=weights)
         return DaskSamples(self._X, rows, census, self.centre, self.loss, self.n_threads)
 
-    def refuse_what_is_not_finite(self, who: str) -> None:
+    def raise_not_finite(self, who: str) -> None:
         """Report that products with X overflow; NaN and infinity were reported when X was read.
 
         Raises
@@ -110,22 +106,26 @@ class DaskSamples:
 
     def means(self) -> np.ndarray:
         """Return the weighted means of the columns, shape (d,), in one read of X."""
-        return self._sum(_column_sums) / self.census.weights.sum()
+        return self._sum(Samples.column_sums) / self.census.weights.sum()
 
     def effective_rows(self) -> np.ndarray:
         """Return the number of rows on which the variance of each column rests, shape (d,)."""
+        return self._effective_rows
+
+    @cached_property
+    def _effective_rows(self) -> np.ndarray:
         if self.is_sparse:
             return self._sum(Samples.effective_rows)
         step = max(1, self.n // 1_000)
         starts = np.cumsum(self.census.counts.sum(axis=1))
         first = OnePerBlock([0, *(int(-start % step) for start in starts[:-1])])
-        rows, second, fourth = self._sum(_sums_of_powers, first, step)
+        rows, second, fourth = self._sum(_even_moments, first, step)
         few = np.divide(second**2, fourth, out=np.zeros(self.d), where=fourth > 0)
         return few * (self.n / rows[0])
 
-    def categories(self) -> np.ndarray:
+    def category_starts(self) -> np.ndarray:
         """Return the first column of each category of a sparse X; [0] if X is not categorical."""
-        return category_starts(compute_combined(self._map(_category_ranges), _join_ranges))
+        return category_starts(compute_combined(self._map(Samples.category_ranges), _join_ranges))
 
     def gram_cost(self, k: int) -> float:
         """Estimate the time that `gram` takes, in passes over X."""
@@ -133,8 +133,8 @@ class DaskSamples:
             return csr_gram_cost(k, self.d, self.census.nnz, self.census.nnz_squares)
         return dense_gram_cost(k)
 
-    def sample(self, m: int, rng: np.random.Generator) -> Samples | DaskSamples:
-        """Draw about m of the rows, in the proportions of `Samples.sample`.
+    def subsample(self, m: int, rng: np.random.Generator) -> Samples | DaskSamples:
+        """Draw about m of the rows, in the proportions of `Samples.subsample`.
 
         A subsample that is too large for the client stays on the workers.
         """
@@ -148,7 +148,7 @@ class DaskSamples:
         factors = restoring_factors(total, count_labels(y, weight, labels)[1])
         weight *= factors[np.searchsorted(labels, y)]
         joined = sp.vstack(X, format="csr") if self.is_sparse else np.concatenate(X)
-        return Samples(joined, y, weight, self.centre, self.loss, self.n_threads)
+        return Samples.from_arrays(joined, y, weight, self.centre, self.loss, self.n_threads)
 
     def _sample_on_workers(self, drawn: BlockValues, total: np.ndarray) -> DaskSamples:
         X = map_blocks("block", operator.itemgetter(0), drawn).persist()
@@ -160,7 +160,13 @@ class DaskSamples:
         census = replace(before, weights=before.weights * factors)
         return DaskSamples(X, rows, census, self.centre, self.loss, self.n_threads)
 
+    def centred_rows(self) -> None:
+        """Return None, because the rows are never brought to the client as a whole."""
+
     # ------------------------------------------------------------------ passes over the rows
+
+    def fit_rare_columns(self, w: np.ndarray, b: float, alpha: np.ndarray) -> None:
+        """Return None, because the weights of rare columns are not fitted one by one on workers."""
 
     def evaluate(self, w: np.ndarray, b: float) -> tuple[Sums, BlockValues]:
         """Return the sums at (w, b) and the margins, in one read of X."""
@@ -191,7 +197,7 @@ class DaskSamples:
 
     def root_mean_square(self, values: BlockValues) -> float:
         """Return the weighted root mean square of n values."""
-        total = self._sum(_weighted_sum_of_squares, values)
+        total = self._sum(Samples.weighted_square, values)
         return float(np.sqrt(total / self.census.weights.sum()))
 
     def curvatures(self, margins: BlockValues) -> BlockValues:
@@ -232,27 +238,14 @@ def _work_on_block(
     loss: MarginLoss,
     *arguments: Any,
 ) -> Any:
-    samples = Samples(X, *rows, centre, loss)
+    samples = Samples.from_arrays(X, *rows, centre, loss)
     # Values by row may come as the last entry of a tuple: see `BlockValues`.
     return work(samples, *(a[-1] if isinstance(a, tuple) else a for a in arguments))
 
 
-def _column_sums(samples: Samples) -> np.ndarray:
-    """Return the sums of s x by column; the centre is not subtracted."""
-    sums, zero = np.zeros(samples.d), np.zeros(samples.d)
-    for at, X in samples._blocks:
-        kernels.combine(X, zero, samples.weight[at], sums, samples._tile)
-    return sums
-
-
-def _sums_of_powers(samples: Samples, first: int, step: int) -> np.ndarray:
+def _even_moments(samples: Samples, first: int, step: int) -> np.ndarray:
     """Return the number of every step-th row and the sums of z^2 and z^4, for z = x - centre."""
-    Z = np.square(samples.X[first::step] - samples.centre)
-    return np.array([np.full(samples.d, len(Z)), Z.sum(axis=0), np.square(Z).sum(axis=0)])
-
-
-def _category_ranges(samples: Samples) -> np.ndarray | None:
-    return category_ranges(samples.X)
+    return even_moments(samples.X[first::step] - samples.centre)
 
 
 def _join_ranges(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -262,10 +255,6 @@ def _join_ranges(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
         return None
     first, last = np.array(known).transpose(1, 0, 2)
     return np.array([first.min(axis=0), last.max(axis=0)])
-
-
-def _weighted_sum_of_squares(samples: Samples, values: np.ndarray) -> float:
-    return float(samples.weight @ np.square(values))
 
 
 def _gram(samples: Samples, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..solver.samples import shares
+from ..solver.sampling import class_shares
 from .census import Census
 from .graphs import BlockValues, OnePerBlock, map_blocks
 
@@ -20,7 +20,7 @@ def draw_rows(
     seed of its own. Returns the tuples (X, y, weight) of the blocks that contribute rows, and the
     number of rows.
     """
-    sizes = shares(m, census.counts.sum(axis=0).tolist())
+    sizes = class_shares(m, census.counts.sum(axis=0).tolist())
     wanted = np.column_stack(
         [_split(size, of_label, rng) for size, of_label in zip(sizes, census.counts.T, strict=True)]
     )

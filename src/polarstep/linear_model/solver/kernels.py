@@ -1,11 +1,14 @@
-"""Compiled kernels: one read of X gives the loss, its gradient, and what else is asked for.
+"""Compiled kernels: the loss, its gradient and more, from a single read of X.
 
 X is a C- or F-ordered array of float32 or float64, or a CSR matrix as the tuple (data, indices,
-indptr) with unsigned indices (signed ones cost a check for negative values at every access). Rows
-are taken a tile at a time: their margins, the loss on the margins, and the gradient while the tile
-is still in the cache. Rows are read in order, one by one, as the hardware's prefetcher expects.
+indptr) with unsigned indices (signed indices cost a check for negative values at every access). The
+kernels process a tile of rows at a time: they compute the margins, the loss on the margins, and the
+gradient while the tile is still in the cache. They read the rows in order, which suits the
+prefetcher of the processor.
 
-A kernel never centres a sparse X; `samples` does so outside, in O(d).
+The kernels do not centre a sparse X; `SparseMatrix` accounts for the centre afterwards, in O(d).
+
+All kernels stay in this one file, because Numba's cache does not notice changes in other files.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-# The order of the sums is free, NaN and infinity keep their meaning: they are how bad input shows.
+# Sums may be reordered. NaN and infinity must keep their meaning, because they reveal bad input.
 _FREE_ORDER = {"reassoc", "contract", "arcp", "nsz"}
 _TILE = 64
 
@@ -39,9 +42,10 @@ _LN2 = 0.6931471805599453
 
 @numba.njit(fastmath={"contract", "nsz"}, nogil=True, error_model="numpy", cache=True)
 def _exp_of_negative(x: np.ndarray, bits: np.ndarray, k: int) -> None:
-    """x <- exp(x) for k values x <= 0, to three units in the last place; below -708 as at -708.
+    """Set x to exp(x) for k values x <= 0, with an error of three units in the last place.
 
-    exp(x) = 2^m exp(r), |r| <= ln(2)/2, by Taylor's polynomial; loops of this form are vectorised.
+    exp(x) = 2^m exp(r) with |r| <= ln(2)/2, by a Taylor polynomial. The compiler vectorises loops
+    of this form. Values below -708 are treated as -708.
     """
     for i in range(k):
         v = max(x[i], -708.0)
@@ -67,7 +71,7 @@ def _exp_of_negative(x: np.ndarray, bits: np.ndarray, k: int) -> None:
 
 @_compiled
 def _log1p(e: float) -> float:
-    """log(1 + e) for 0 <= e <= 1, with full relative precision, by 2 atanh(e/(2 + e))."""
+    """Return log(1 + e) = 2 atanh(e/(2 + e)) for 0 <= e <= 1, with full relative precision."""
     large = e > 0.41421356
     t = (e - 1.0) * 0.5 if large else e
     s = t / (2.0 + t)
@@ -99,7 +103,7 @@ def _loss(
     bits: np.ndarray,
     k: int,
 ) -> float:
-    """Sum of s phi(a); a <- s phi'(a) and second <- s phi''(a), for k margins."""
+    """Return the sum of s phi(a) over k margins; set a to s phi'(a) and second to s phi''(a)."""
     total = 0.0
     if code == SOFTPLUS:
         for i in range(k):
@@ -155,15 +159,15 @@ def _loss(
 
 
 def _project(X: Any, centre: np.ndarray, start: int, k: int, w: np.ndarray, a: np.ndarray) -> None:
-    """a <- (X - 1 centre^T) w on k rows (sparse: X w)."""
+    """Set a to (X - 1 centre^T) w on k rows; a sparse X is not centred."""
 
 
 def _combine(X: Any, centre: np.ndarray, start: int, k: int, r: np.ndarray, g: np.ndarray) -> None:
-    """g += (X - 1 centre^T)^T r on k rows (sparse: X^T r)."""
+    """Add (X - 1 centre^T)^T r on k rows to g; a sparse X is not centred."""
 
 
 def _square(X: Any, centre: np.ndarray, start: int, k: int, r: np.ndarray, q: np.ndarray) -> None:
-    """q += (X - 1 centre^T)^2T r on k rows, squares by element (sparse: X^2T r)."""
+    """Add the sums of r (x - centre)^2 over k rows to q; a sparse X is not centred."""
 
 
 @overload(_project, jit_options={"fastmath": _FREE_ORDER, "nogil": True, "error_model": "numpy"})
@@ -180,7 +184,9 @@ def _project_by_layout(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) 
         stop = start + k
         for i in range(k):
             a[i] = 0.0
-        for j in range(0, d - 3, 4):  # four at a time: a is read and written a quarter as often
+        for j in range(
+            0, d - 3, 4
+        ):  # four columns at a time save three quarters of the traffic of a
             w0, w1, w2, w3 = w[j], w[j + 1], w[j + 2], w[j + 3]
             c0, c1, c2, c3 = centre[j], centre[j + 1], centre[j + 2], centre[j + 3]
             x0, x1 = X[start:stop, j], X[start:stop, j + 1]
@@ -268,10 +274,15 @@ def evaluate(
     g: np.ndarray,
     tile: int,
 ) -> tuple[float, float, float, float]:
-    """The loss and its derivatives at the margins a = -y (p + b), p = (x - centre)^T w.
+    """Evaluate the loss and its gradient at the margins a = -y (p + b), p = (x - centre)^T w.
 
-    Returns the sums of s phi(a), of its derivative by b, of s p and of s p^2. margins <- a, unless
-    they are known; g += the gradient by w. Rows are taken `tile` at a time.
+    The margins are read if they are known, and written otherwise. The gradient with respect to w is
+    added to g. The kernel processes `tile` rows at a time.
+
+    Returns
+    -------
+    value, by_b, mean, square : float
+        The sums of s phi(a), of its derivative with respect to b, of s p and of s p^2.
     """
     n = len(y)
     total = slope = mean = square = 0.0
@@ -299,7 +310,7 @@ def evaluate(
 
 @_compiled
 def project(X: Any, centre: np.ndarray, w: np.ndarray, out: np.ndarray, tile: int) -> None:
-    """out <- (X - 1 centre^T) w (sparse: X w)."""
+    """Set out to (X - 1 centre^T) w; a sparse X is not centred."""
     for start in range(0, len(out), tile):
         k = min(tile, len(out) - start)
         _project(X, centre, start, k, w, out[start : start + k])
@@ -307,7 +318,7 @@ def project(X: Any, centre: np.ndarray, w: np.ndarray, out: np.ndarray, tile: in
 
 @_compiled
 def combine(X: Any, centre: np.ndarray, r: np.ndarray, g: np.ndarray, tile: int) -> None:
-    """g += (X - 1 centre^T)^T r (sparse: X^T r)."""
+    """Add (X - 1 centre^T)^T r to g; a sparse X is not centred."""
     for start in range(0, len(r), tile):
         k = min(tile, len(r) - start)
         _combine(X, centre, start, k, r[start : start + k], g)
@@ -315,7 +326,7 @@ def combine(X: Any, centre: np.ndarray, r: np.ndarray, g: np.ndarray, tile: int)
 
 @_compiled
 def combine_squares(X: Any, centre: np.ndarray, r: np.ndarray, q: np.ndarray, tile: int) -> None:
-    """q += (X - 1 centre^T)^2T r, squares by element (sparse: X^2T r)."""
+    """Add the sums of r (x - centre)^2 to q; a sparse X is not centred."""
     for start in range(0, len(r), tile):
         k = min(tile, len(r) - start)
         _square(X, centre, start, k, r[start : start + k], q)
@@ -332,9 +343,10 @@ def plane(
     code: int,
     width: float,
 ) -> tuple[float, float, float, float, float, float]:
-    """The loss on the plane (t, h) -> sum of s phi(a + t p - h y), with its derivatives.
+    """Evaluate sum s phi(a + t p - h y) and its derivatives with respect to t, h, tt, th and hh.
 
-    (value, by t, by h, by tt, by th, by hh): a length and an intercept on cached margins.
+    Here t is a length along a direction and h an intercept. The margins a and their change p along
+    the direction take the place of X.
     """
     n = len(y)
     v = vt = vh = vtt = vth = vhh = 0.0
@@ -359,7 +371,7 @@ def plane(
 def curvatures(
     a: np.ndarray, s: np.ndarray, floor: float, code: int, width: float, out: np.ndarray
 ) -> tuple[float, float]:
-    """out <- s max(|phi''(a)|, floor |phi'(a)|). Returns the sums of s |phi''| and of s |phi'|."""
+    """Set out to s max(|phi''(a)|, floor |phi'(a)|); return the sums of s |phi''| and s |phi'|."""
     n = len(a)
     total, slope = 0.0, 0.0
     m, second, e = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
@@ -377,8 +389,8 @@ def curvatures(
 
 
 @_compiled
-def counts(indices: np.ndarray, out: np.ndarray) -> None:
-    """Add to out how often each index occurs."""
+def count_indices(indices: np.ndarray, out: np.ndarray) -> None:
+    """Add the number of occurrences of each index to out."""
     for at in range(len(indices)):
         out[indices[at]] += 1
 
@@ -387,7 +399,7 @@ def counts(indices: np.ndarray, out: np.ndarray) -> None:
 def csr_gram(
     data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, h: np.ndarray, G: np.ndarray
 ) -> None:
-    """Add Z^T diag(h) Z to G, Z = (X, 1). One triangle only: the sum is G + G^T - diag(G)."""
+    """Add one triangle of Z^T diag(h) Z to G, Z = (X, 1); the matrix is G + G^T - diag(G)."""
     k = len(G) - 1
     for i in range(len(h)):
         G[k, k] += h[i]
@@ -408,7 +420,10 @@ def csr_gram_of_sums(
     place: np.ndarray,
     G: np.ndarray,
 ) -> None:
-    """The same for Z = (X A, 1): columns j added up into columns place[j], < 0: left out."""
+    """Add one triangle of Z^T diag(h) Z to G, Z = (X A, 1); the matrix is G + G^T - diag(G).
+
+    A adds column j of X to column place[j]; place[j] < 0 leaves column j out.
+    """
     k = len(G) - 1
     values, places = np.empty(k + 1), np.empty(k + 1, np.uint32)
     slot, row_of = np.empty(k, np.int64), np.full(k, -1, np.int64)
@@ -433,7 +448,7 @@ def csr_gram_of_sums(
 
 
 @_compiled
-def columns_of_rows(
+def gather_columns(
     data: np.ndarray,
     indices: np.ndarray,
     indptr: np.ndarray,
@@ -444,7 +459,7 @@ def columns_of_rows(
 ) -> None:
     """Write the entries of some columns one column after the other, column j from starts[slot[j]].
 
-    slot < 0 leaves a column out; starts is moved on.
+    slot[j] < 0 leaves column j out. At the end starts[slot[j]] is the end of column j.
     """
     for i in range(len(indptr) - 1):
         for at in range(indptr[i], indptr[i + 1]):
@@ -455,7 +470,7 @@ def columns_of_rows(
 
 
 @_compiled
-def settle(
+def fit_columns(
     rows: np.ndarray,
     values: np.ndarray,
     starts: np.ndarray,
@@ -467,16 +482,16 @@ def settle(
     width: float,
     margins: np.ndarray,
 ) -> None:
-    """Minimise the loss by one weight after the other, all others fixed; margins go along.
+    """Minimise the loss over one weight after the other, in a single sweep; update the margins.
 
     Column j has the entries starts[j] to starts[j + 1] of rows and values, and the penalty
-    alpha[j] w[j]^2/2. Newton's method, no margin moving by more than 2 a step.
+    alpha[j] w[j]^2/2. Newton's method is used, and no margin changes by more than 2 in a step.
     """
-    most = 1
+    longest = 1
     for j in range(len(w)):
-        most = max(most, starts[j + 1] - starts[j])
-    z, weight, a, second, e = np.empty((5, most))
-    bits = np.empty(most, np.int64)
+        longest = max(longest, starts[j + 1] - starts[j])
+    z, weight, a, second, e = np.empty((5, longest))
+    bits = np.empty(longest, np.int64)
     for j in range(len(w)):
         first, k = starts[j], starts[j + 1] - starts[j]
         largest, moved = 0.0, 0.0

@@ -1,6 +1,9 @@
-"""L-BFGS from a given metric, with a stopping rule in units of f.
+"""L-BFGS from a given metric, stopped by an estimate of the relative suboptimality.
 
-Source: Liu and Nocedal, "On the limited memory BFGS method", Mathematical Programming 1989.
+References
+----------
+Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+Programming 1989.
 """
 
 from __future__ import annotations
@@ -8,77 +11,93 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from .metric import Metric
 from .problem import Plane, Point, Problem
 
-_FIRST_GUESS = 0.25  # of the contraction
-_CAUTION = 1.5
-_SHORTEST = 0.1  # scale of the steps
-_MEMORY = 30  # pairs
+_FIRST_CONTRACTION = 0.25  # assumed before steps have been seen
+_SAFETY = 1.5  # factor on the estimated suboptimality
+_SMALLEST_SCALE = 0.1  # of the steps
+_PAIRS = 30  # that are remembered
 
 
-@dataclass
-class Rate:
-    """How fast the decrement falls, and what that says about the suboptimality.
+class Convergence:
+    """How fast the decrement falls, and the suboptimality that follows from it.
 
     Attributes
     ----------
+    decrements : list of float
+        g^T H^-1 g/2 at every iterate, in the metric of the method.
     contraction : float
-        The factor of the last steps, by geometric mean over up to three; at first a guess.
+        The factor by which the decrement changes in a step: the geometric mean of up to three.
+    excess : float
+        The last decrease of f relative to the decrement that predicted it, between 1 and 10. It is
+        larger than 1 where f is not yet quadratic.
     gap : float
-        An estimate from above of f - f*.
+        An estimate of f - f*, designed to overestimate; not a guaranteed bound.
 
     Notes
     -----
-    The decrement is g^T H^-1 g / 2 in the metric of the method. Conjugate gradients contract by
-    ((sqrt(kappa)-1)/(sqrt(kappa)+1))^2, kappa the condition number of the true Hessian in that
-    metric; read backwards, a contraction r says sqrt(kappa) = (1 + sqrt r)/(1 - sqrt r). Where f is
-    not quadratic yet, steps bring more than the decrement promised: that is `surprise`.
+    Conjugate gradients contract by ((sqrt(kappa)-1)/(sqrt(kappa)+1))^2, where kappa is the
+    condition number of the true Hessian in the metric of the method. Conversely, a contraction r
+    suggests sqrt(kappa) = (1 + sqrt(r))/(1 - sqrt(r)), which is the factor between the decrement
+    and the suboptimality.
     """
 
-    decrements: list[float] = field(default_factory=list)
-    surprise: float = 1.0
-    contraction: float = _FIRST_GUESS
-    gap: float = np.inf
+    def __init__(self) -> None:
+        self.decrements: list[float] = []
+        self.contraction, self.excess, self.gap = _FIRST_CONTRACTION, 1.0, np.inf
 
     def add(self, decrement: float) -> None:
-        """Take the next decrement into account."""
+        """Update the estimates with the decrement of a new iterate."""
         self.decrements.append(decrement)
         recent = self.decrements[-4:]
         if len(recent) > 1 and recent[0] > 0:
             factor = (max(decrement, 1e-300) / recent[0]) ** (1.0 / (len(recent) - 1))
             self.contraction = min(max(factor, 1e-4), 0.95)
-        few = len(recent) < 4  # to go by
-        root = math.sqrt(max(self.contraction, _FIRST_GUESS) if few else self.contraction)
-        self.gap = _CAUTION * decrement * self.surprise * (1.0 + root) / (1.0 - root)
+        too_few_steps = len(recent) < 4
+        r = max(self.contraction, _FIRST_CONTRACTION) if too_few_steps else self.contraction
+        root = math.sqrt(r)
+        self.gap = _SAFETY * decrement * self.excess * (1.0 + root) / (1.0 - root)
+
+    def compare(self, decrease: float, decrement: float) -> None:
+        """Update the estimates with the decrease of f in a step."""
+        self.excess = min(max(decrease / decrement, 1.0), 10.0)
 
 
-class Memory:
-    """The pairs (step, change of the gradient) of L-BFGS, and the metric H0/scale to start from."""
+class InverseHessian:
+    """The L-BFGS approximation of the inverse Hessian, started from scale * H0^-1.
+
+    Parameters
+    ----------
+    metric : Metric
+        H0.
+    """
 
     def __init__(self, metric: Metric) -> None:
-        self.metric, self.scale, self.failed = metric, 1.0, 0
-        self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MEMORY)
+        self.metric, self.scale, self.rejected_unit_steps = metric, 1.0, 0
+        self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_PAIRS)
 
-    def add(self, step: np.ndarray, change: np.ndarray, unit: bool) -> None:
-        """Remember a pair, if f curves upwards along it; shorten steps if two unit steps failed."""
+    def add(self, step: np.ndarray, change: np.ndarray, is_unit_step: bool) -> None:
+        """Remember a step and the change of the gradient, if f is convex along the step.
+
+        The scale is reduced after two rejected unit steps in a row, and raised by accepted ones.
+        """
         curvature = float(step @ change)
         if curvature <= 0:
             return
         self.pairs.append((step, change, curvature))
-        self.failed = 0 if unit else self.failed + 1
-        if unit:
+        self.rejected_unit_steps = 0 if is_unit_step else self.rejected_unit_steps + 1
+        if is_unit_step:
             self.scale = min(1.0, 2.0 * self.scale)
-        elif self.failed > 1:
+        elif self.rejected_unit_steps > 1:
             wanted = curvature / float(change @ self.metric.solve(change))
-            self.scale = float(np.clip(wanted, _SHORTEST, 1.0))
+            self.scale = float(np.clip(wanted, _SMALLEST_SCALE, 1.0))
 
-    def solve(self, g: np.ndarray) -> np.ndarray:
-        """H^-1 g by the two-loop recursion, from H0."""
+    def times(self, g: np.ndarray) -> np.ndarray:
+        """H^-1 g, by the two-loop recursion."""
         q, coefficients = g.copy(), []
         for step, change, curvature in reversed(self.pairs):
             a = float(step @ q) / curvature
@@ -97,69 +116,98 @@ def descend(
     tol: float,
     max_iter: int,
     *,
-    observe: Callable[[Point, Rate], None] | None = None,
-    better: Callable[[Point, Rate], Metric | None] | None = None,
+    observe: Callable[[Point, Convergence], None] | None = None,
+    renew_metric: Callable[[Point, Convergence], Metric | None] | None = None,
 ) -> tuple[Point, str]:
-    """L-BFGS from a point, until f - f* is estimated to be at most tol |f|.
+    """Minimise f by L-BFGS until f - f* is estimated to be at most tol |f|.
 
-    Returns the last point and how it ended: "converged", "max_iter", "rounding" or "stalled".
+    Parameters
+    ----------
+    problem : Problem
+    point : Point
+        The start.
+    metric : Metric
+        The first approximation of the Hessian.
+    tol : float
+    max_iter : int
+    observe : callable, optional
+        Called with every iterate.
+    renew_metric : callable, optional
+        Called with every iterate that is not the last; may return a new metric.
+
+    Returns
+    -------
+    point : Point
+        The last iterate.
+    ended : str
+        "converged", "max_iter", "rounding" or "stalled", the name of a `Status`.
     """
-    memory, rate, n_iter = Memory(metric), Rate(), 0
+    inverse, convergence, n_iter = InverseHessian(metric), Convergence(), 0
     while True:
-        p = -memory.solve(point.gradient)
+        p = -inverse.times(point.gradient)
         decrement = -0.5 * float(point.gradient @ p)
-        rate.add(decrement / memory.scale)  # as if all curvature were that of the scaled metric
+        # The scale shortens steps; the suboptimality is estimated as if it were 1.
+        convergence.add(decrement / inverse.scale)
         if observe is not None:
-            observe(point, rate)
-        if rate.gap <= tol * (abs(point.fun) + problem.smallest):
+            observe(point, convergence)
+        if convergence.gap <= tol * (abs(point.fun) + problem.negligible):
             return point, "converged"
         if n_iter == max_iter:
             return point, "max_iter"
-        new = better(point, rate) if better is not None else None
+        new = None if renew_metric is None else renew_metric(point, convergence)
         if new is not None:
-            memory = Memory(new)
-            p = -memory.solve(point.gradient)
+            inverse = InverseHessian(new)
+            p = -inverse.times(point.gradient)
             decrement = -0.5 * float(point.gradient @ p)
-            rate.decrements[-1] = decrement
-        arrived, length = advance(problem, point, p)
+            convergence.decrements[-1] = decrement
+        arrived, length = take_step(problem, point, p)
         if arrived is None:
             return point, "rounding" if decrement <= 1e-11 * abs(point.fun) else "stalled"
-        memory.add(length * p, arrived.gradient - point.gradient, length == 1.0)
+        inverse.add(length * p, arrived.gradient - point.gradient, length == 1.0)
         if decrement > 1e-9 * abs(point.fun):
-            rate.surprise = min(max((point.fun - arrived.fun) / decrement, 1.0), 10.0)
+            convergence.compare(point.fun - arrived.fun, decrement)
         point = arrived
         n_iter += 1
 
 
-def advance(problem: Problem, point: Point, p: np.ndarray) -> tuple[Point | None, float]:
-    """The unit step if it will do, else one of searched length, with that; None for no step."""
+def take_step(problem: Problem, point: Point, p: np.ndarray) -> tuple[Point | None, float]:
+    """Take the unit step along p if it satisfies the Wolfe conditions, else search for a length.
+
+    Returns
+    -------
+    arrived : Point or None
+        The new iterate; None if no step lowers f.
+    length : float
+    """
     slope = float(point.gradient @ p)
     trial = problem.evaluate(point.theta + p)
-    flat = -slope <= 1e-11 * abs(point.fun)  # differences of f are rounding errors here
-    lower = trial.fun <= point.fun + 1e-4 * slope or (flat and trial.fun <= point.fun * (1 + 1e-12))
-    if lower and abs(float(trial.gradient @ p)) <= 0.9 * abs(slope):
+    is_flat = -slope <= 1e-11 * abs(point.fun)  # differences of f are rounding errors here
+    is_lower = trial.fun <= point.fun + 1e-4 * slope
+    is_lower = is_lower or (is_flat and trial.fun <= point.fun * (1 + 1e-12))
+    if is_lower and abs(float(trial.gradient @ p)) <= 0.9 * abs(slope):
         return trial, 1.0
     if -slope <= 1e-15 * abs(point.fun):
         return None, 0.0
-    t = search(problem, point, p, slope)
+    t = search_length(problem, point, p, slope)
     if t == 0.0:
         return None, 0.0
     return (trial if t == 1.0 else problem.evaluate(point.theta + t * p)), t
 
 
-def search(problem: Problem, point: Point, p: np.ndarray, slope: float) -> float:
-    """A length t at which f is lower and its slope at most a tenth; 0 if there is none.
+def search_length(problem: Problem, point: Point, p: np.ndarray, slope: float) -> float:
+    """Find a length t at which f is lower than at 0 and its slope is at most a tenth of that at 0.
 
-    Newton's method on the slope within a bracket. Reads X once, whatever it takes.
+    Newton's method on the slope, within a bracket. One read of X in all. Returns 0 if there is no
+    such length.
     """
     f = Plane(problem, point, p)
     low, high, t = 0.0, np.inf, 1.0
     for _ in range(60):
         value, slope_t, _, curvature, _, _ = f(t)
-        fine = bool(np.isfinite(value)) and value <= point.fun
-        if fine and abs(slope_t) <= 0.1 * abs(slope):
+        is_lower = bool(np.isfinite(value)) and value <= point.fun
+        if is_lower and abs(slope_t) <= 0.1 * abs(slope):
             return t
-        if fine and slope_t < 0:
+        if is_lower and slope_t < 0:
             low = t
         else:
             high = t

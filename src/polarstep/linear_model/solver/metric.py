@@ -1,180 +1,132 @@
-"""The metric that "whitened" steps in: the Hessian as far as it is cheap.
+"""The metric of the solver: an approximation of the Hessian that is cheap to factorize.
 
-Up to a few thousand columns it is a weighted Gram matrix of a subsample, brought to the diagonal of
-all rows, so that a column that is rare in the subsample is not taken for a flat one. Beyond, it has
-two levels, as preconditioners of partial differential equations do (additive Schwarz: Nicolaides
-1987): the diagonal, and a Gram matrix of frequent columns and of *sums* of the others. The sums
-matter where columns are indicators: those of one category add up to 1, so that f is almost flat
-along them, which a diagonal cannot see.
+With up to a few thousand columns the metric is a weighted Gram matrix of a subsample, rescaled to
+the diagonal of all rows, so that the curvature of a column that is rare in the subsample is not
+underestimated. With more columns it has two levels, like the preconditioners of additive Schwarz
+type for partial differential equations (Nicolaides 1987): the diagonal, and a Gram matrix of the
+frequent columns and of *sums* of the others. The sums matter where columns are indicators: the
+indicators of one category add up to 1, so that f is almost flat along their sum, which a diagonal
+metric cannot represent.
 """
 
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import scipy.linalg as la
 
+from .columns import GramColumns
+from .penalty import Penalty
 from .samples import Samples
 
-ENOUGH_ROWS = 100  # for a column of a subsample to be judged by them
-_DENSE_COLUMNS = 3_000  # with a Gram matrix of their own
-_SPARSE_COLUMNS = 1_000
-_FREQUENT = 0.01  # the share of rows in which a column must not be zero to be among them
+ENOUGH_ROWS = 100  # effective rows of a column from which its moments are trusted
 
 
-@dataclass(frozen=True)
-class Coarse:
-    """Which columns the Gram matrix has: column j of X counts to column place[j], < 0 to none."""
+class SecondMoments:
+    """The weighted second moments of a sample, computed when they are first asked for.
 
-    place: np.ndarray  # int32, shape (d,)
-    size: int
-    n_own: int  # the first n_own are single columns of X
-
-    @property
-    def is_all(self) -> bool:
-        """Whether every column of X has its own."""
-        return self.n_own == len(self.place)
-
-    def own(self, v: np.ndarray) -> np.ndarray:
-        """The entries of v that belong to single columns."""
-        return v if self.is_all else v[self._own]
-
-    def restrict(self, v: np.ndarray) -> np.ndarray:
-        """The sums of v over the columns that count together."""
-        if self.is_all:
-            return v
-        return np.bincount(self._together, np.where(self.place < 0, 0.0, v), self.size)
-
-    def extend(self, x: np.ndarray) -> np.ndarray:
-        """The transpose of `restrict`."""
-        if self.is_all:
-            return x
-        return np.where(self.place < 0, 0.0, x[self._together])
-
-    @cached_property
-    def _own(self) -> np.ndarray:
-        single = np.flatnonzero((self.place >= 0) & (self.place < self.n_own))
-        return single[np.argsort(self.place[single])]
-
-    @cached_property
-    def _together(self) -> np.ndarray:
-        return np.maximum(self.place, 0)
-
-
-def choose_columns(samples: Samples) -> Coarse:
-    """All columns where they are few; else frequent ones, and sums of the rest by category.
-
-    Not more of them than make a factorization cost a few reads of X.
+    One object serves all problems that differ only in their labels or their loss.
     """
-    d, affordable = samples.d, int((200.0 * samples.size) ** (1 / 3))
-    if d <= (_SPARSE_COLUMNS if samples.is_sparse else _DENSE_COLUMNS):
-        return Coarse(np.arange(d, dtype=np.int32), d, d)
-    place = np.full(d, -1, np.int32)
-    if not samples.is_sparse:
-        count = min(affordable, _DENSE_COLUMNS)
-        own = np.sort(np.argsort(-samples.squares(samples.weight))[:count])
-        place[own] = np.arange(len(own), dtype=np.int32)
-        return Coarse(place, len(own), len(own))
-    counts = samples.effective_rows()
-    own = np.argsort(-counts, kind="stable")[: min(affordable, _SPARSE_COLUMNS)]
-    own = np.sort(own[counts[own] >= _FREQUENT * samples.n])
-    place[own] = np.arange(len(own), dtype=np.int32)
-    starts = samples.categories()
-    category = np.searchsorted(starts, np.arange(d), side="right") - 1
-    rest = place < 0
-    place[rest] = len(own) + category[rest]
-    return Coarse(place, len(own) + len(starts), len(own))
+
+    def __init__(self, samples: Samples, columns: GramColumns) -> None:
+        self._samples, self._columns, self.is_known = samples, columns, False
+
+    @cached_property
+    def values(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The Gram matrix of the columns and of 1; and the diagonal, if it has sums of columns."""
+        self.is_known = True
+        samples, columns = self._samples, self._columns
+        G = samples.gram(samples.weight, columns.place, columns.size)
+        return G, None if columns.is_every_column else samples.squares(samples.weight)
 
 
 class Metric:
-    """A positive definite H0 by its solves.
+    """A positive definite matrix H0, given by its solves.
 
     Parameters
     ----------
     G : ndarray, shape (k+1, k+1)
-        Second moments of the coarse columns and of 1 (the intercept), as `Samples.gram` gives them.
-    coarse : Coarse
-    penalty : ndarray, shape (d,)
-        The diagonal of the penalty.
+        Weighted second moments of the Gram columns and of 1 (the intercept), as `Samples.gram`
+        returns them.
+    columns : GramColumns
+    penalty : Penalty
     intercept : bool
         Whether theta ends with an intercept.
     diagonal : ndarray, shape (d,), optional
-        The diagonal that H0 has on the columns of X, without the penalty; that of G by default.
-    seen : ndarray, shape (d,), optional
-        On how many rows each column's part in G rests; all that there are by default. Correlations
-        of columns that rest on few are taken with caution.
-    dense_penalty : ndarray, shape (d, d), optional
-        The rest of the penalty.
+        The diagonal of H0 on the columns of X, without the penalty. By default that of G.
+    effective_rows : ndarray, shape (d,), optional
+        The number of rows that each column's moments in G rest on; by default enough. The
+        correlations of columns that rest on few rows are shrunk.
     """
 
     def __init__(
         self,
         G: np.ndarray,
-        coarse: Coarse,
-        penalty: np.ndarray,
+        columns: GramColumns,
+        penalty: Penalty,
         intercept: bool,
         diagonal: np.ndarray | None = None,
-        seen: np.ndarray | None = None,
-        dense_penalty: np.ndarray | None = None,
+        effective_rows: np.ndarray | None = None,
     ) -> None:
-        self.coarse, self.intercept = coarse, intercept
-        k, own = coarse.size, coarse.n_own
-        H = G if diagonal is None and seen is None else _mended(G, coarse, diagonal, seen)
-        H = H[:k, :k].copy() if not intercept else H.copy()
-        at = np.arange(k)
-        H[at, at] += coarse.restrict(penalty)
-        if dense_penalty is not None:
-            H[:k, :k] += dense_penalty
+        self.columns, self.intercept = columns, intercept
+        if diagonal is not None or effective_rows is not None:
+            G = _rescaled(G, columns, diagonal, effective_rows)
+        H = G.copy() if intercept else G[: columns.size, : columns.size].copy()
+        penalty.add_to_gram(H, columns)
         scale = np.sqrt(H.diagonal())
         if not scale.all():
             scale[scale == 0] = 1.0
         H /= scale
         H /= scale[:, None]
         self.scale, self.factor = scale, _cholesky(H)
-        self.fine = None
-        if diagonal is not None and not coarse.is_all:
-            rest = (coarse.place < 0) | (coarse.place >= own)
-            fine = diagonal + penalty
-            self.fine = np.divide(1.0, fine, out=np.zeros_like(fine), where=rest & (fine > 0))
+        self.inverse_of_rest: np.ndarray | None = None
+        if diagonal is not None and not columns.is_every_column:
+            rest = (columns.place < 0) | (columns.place >= columns.n_single)
+            fine = diagonal + penalty.diagonal
+            inverse = np.divide(1.0, fine, out=np.zeros_like(fine), where=rest & (fine > 0))
+            self.inverse_of_rest = inverse
 
     def times(self, factor: float) -> Metric:
-        """The same metric, multiplied."""
+        """The metric factor H0."""
         other = copy(self)
         other.scale = self.scale * np.sqrt(factor)
-        other.fine = None if self.fine is None else self.fine / factor
+        if self.inverse_of_rest is not None:
+            other.inverse_of_rest = self.inverse_of_rest / factor
         return other
 
     def solve(self, g: np.ndarray) -> np.ndarray:
         """H0^-1 g."""
-        if self.coarse.is_all:
-            x, _ = la.lapack.dpotrs(self.factor, g / self.scale, lower=1)
-            x /= self.scale
-            return x
+        if self.columns.is_every_column:
+            return self._solve_gram(g)
         w = g[:-1] if self.intercept else g
-        right = self.coarse.restrict(w)
-        if self.intercept:
-            right = np.append(right, g[-1])
-        x, _ = la.lapack.dpotrs(self.factor, right / self.scale, lower=1)
-        x /= self.scale
-        step = self.coarse.extend(x[: self.coarse.size]) + self.fine * w
+        right = self.columns.restrict(w)
+        x = self._solve_gram(np.append(right, g[-1]) if self.intercept else right)
+        step = self.columns.extend(x[: self.columns.size]) + self.inverse_of_rest * w
         return np.append(step, x[-1]) if self.intercept else step
 
+    def _solve_gram(self, right: np.ndarray) -> np.ndarray:
+        x, _ = la.lapack.dpotrs(self.factor, right / self.scale, lower=1)
+        x /= self.scale
+        return x
 
-def _mended(
-    G: np.ndarray, coarse: Coarse, diagonal: np.ndarray | None, seen: np.ndarray | None
+
+def _rescaled(
+    G: np.ndarray,
+    columns: GramColumns,
+    diagonal: np.ndarray | None,
+    effective_rows: np.ndarray | None,
 ) -> np.ndarray:
-    """G brought to the diagonal of all rows; correlations that rest on few rows made smaller."""
-    k, own = coarse.size, coarse.n_own
+    """G rescaled to a diagonal, with smaller correlations where they rest on few rows."""
+    k, single = columns.size, columns.n_single
     moments = G.diagonal()
     target = moments.copy()
     if diagonal is not None:
-        target[:own] = coarse.own(diagonal)
+        target[:single] = columns.of_single(diagonal)
     trust = np.ones(k + 1)
-    if seen is not None:
-        trust[:own] = np.minimum(1.0, coarse.own(seen) / ENOUGH_ROWS)
+    if effective_rows is not None:
+        trust[:single] = np.minimum(1.0, columns.of_single(effective_rows) / ENOUGH_ROWS)
     factor = np.sqrt(np.divide(trust * target, moments, out=np.zeros(k + 1), where=moments > 0))
     H = G * np.outer(factor, factor)
     np.fill_diagonal(H, target)
@@ -182,9 +134,9 @@ def _mended(
 
 
 def _cholesky(A: np.ndarray) -> np.ndarray:
-    """The lower factor of a matrix with diagonal 1 (or 0), made definite by as little as it takes.
+    """The lower Cholesky factor of a matrix with diagonal 1 or 0, plus the smallest ridge needed.
 
-    A direction without curvature has no gradient either; what is added there is of no consequence.
+    The ridge does no harm: along a direction without curvature there is no gradient either.
     """
     index = np.arange(len(A))
     ridge = 1e-14 * len(A)

@@ -1,29 +1,27 @@
-"""The penalised linear problem on a sample, f(w, b): its value, its planes, its metric."""
+"""The penalised linear problem f(w, b) on a sample: its value, its subsamples and its metric."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg as la
 
 from ...losses import MarginLoss
-from .metric import ENOUGH_ROWS, Coarse, Metric, choose_columns
-from .samples import Samples, Sums
-
-_ROW_SPACE = 3_000  # rows, at most, for a basis of their own
-_SETTLED = 0.02  # of the entries of a sparse X, in its rarest columns
-_WIDENED = 20_000_000  # values of a sparse X, at most, for the same
+from .columns import GramColumns, choose_gram_columns
+from .matrix import Sums
+from .metric import ENOUGH_ROWS, Metric, SecondMoments
+from .penalty import Penalty
+from .row_space import ColumnCoordinates, Coordinates
+from .samples import Samples
 
 
 class NotFinite(ValueError):
-    """f is not a number at the start: X has NaN or infinity in it, or overflows."""
+    """f is not finite at the start: X contains NaN or infinity, or its products overflow."""
 
 
 class Point(NamedTuple):
-    """Where a descent stands."""
+    """A point theta with the value and the gradient of f, as far as the solver needs them."""
 
     theta: np.ndarray
     fun: float
@@ -32,86 +30,80 @@ class Point(NamedTuple):
     length: float  # the root mean square of (x - centre)^T w
 
 
-def finite(point: Point) -> Point:
-    """The point, if f and its gradient are numbers there."""
+def check_finite(point: Point) -> Point:
+    """Return the point if f and its gradient are finite there; otherwise raise NotFinite."""
     if not (np.isfinite(point.fun) and np.isfinite(point.gradient).all()):
         raise NotFinite
     return point
 
 
-@dataclass(frozen=True)
-class RowSpace:
-    """An orthonormal basis of what the rows of a centred X span: X^T = Q R, by Householder's QR.
-
-    Attributes
-    ----------
-    reflectors, factors : ndarray
-        Q as LAPACK keeps it.
-    """
-
-    reflectors: np.ndarray
-    factors: np.ndarray
-
-    def leave(self, z: np.ndarray) -> np.ndarray:
-        """w = Q z, shape (d,)."""
-        padded = np.zeros(len(self.reflectors))
-        padded[: len(z)] = z
-        return self._product("N", padded)
-
-    def enter(self, w: np.ndarray) -> np.ndarray:
-        """z = Q^T w, shape (n,)."""
-        return self._product("T", w)[: len(self.factors)]
-
-    def _product(self, which: str, v: np.ndarray) -> np.ndarray:
-        column = np.asfortranarray(v[:, None])
-        work = max(1, 64 * len(v))
-        out, _, _ = la.lapack.dormqr("L", which, self.reflectors, self.factors, column, work)
-        return out[:, 0]
-
-
-@dataclass
 class Problem:
-    """f(w, b) = sum s phi(-y ((x - centre)^T w + b)) + penalty(w), a function of theta = (w, b).
+    """f(w, b) = sum s phi(-y ((x - centre)^T w + b)) + penalty(w), as a function of theta = (w, b).
+
+    Parameters
+    ----------
+    samples : Samples or DaskSamples
+        Their weights sum to 1.
+    penalty : Penalty
+    intercept : bool
+        Without an intercept theta = w, and b = 0.
+    columns : GramColumns, optional
+        The columns of the metric's Gram matrix; chosen to suit the samples by default.
+    coordinates : Coordinates, optional
+        The coordinates of w; by default the weights of the columns of X.
+    moments : SecondMoments, optional
+        The second moments of the samples, shared with problems that differ in labels or loss.
 
     Attributes
     ----------
-    samples : Samples
-        Weights that sum to 1.
-    l2_penalty : ndarray, shape (d,)
-        alpha in sum alpha w^2/2.
-    intercept : bool
-        Without it theta = w, and b = 0.
     convex : bool
-    dense_penalty : ndarray, shape (d, d), optional
-        Q in (1/2) w^T Q w.
-    coarse : Coarse
-        The columns of the metric; chosen if left out.
-    basis : RowSpace, optional
-        What w is written in, where not in the columns of X.
-    seen : ndarray, shape (d,)
-        Of a subsample: how many rows each column rests on.
+        Whether the loss is convex.
     passes : float
-        Reads of all of X so far.
+        The number of reads of all of X so far.
     """
 
-    samples: Samples
-    l2_penalty: np.ndarray
-    intercept: bool
-    convex: bool = True
-    dense_penalty: np.ndarray | None = None
-    coarse: Coarse = None  # type: ignore[assignment]
-    basis: RowSpace | None = None
-    seen: np.ndarray = None  # type: ignore[assignment]
-    passes: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.coarse is None:
-            self.coarse = choose_columns(self.samples)
+    def __init__(
+        self,
+        samples: Any,
+        penalty: Penalty,
+        intercept: bool,
+        *,
+        columns: GramColumns | None = None,
+        coordinates: Coordinates | None = None,
+        moments: SecondMoments | None = None,
+    ) -> None:
+        self.samples, self.penalty, self.intercept = samples, penalty, intercept
+        self.columns = choose_gram_columns(samples) if columns is None else columns
+        self.coordinates = ColumnCoordinates() if coordinates is None else coordinates
+        self.moments = SecondMoments(samples, self.columns) if moments is None else moments
+        self.convex: bool = samples.loss.is_convex
+        self.passes = 0.0
 
     @cached_property
-    def smallest(self) -> float:
-        """What is next to nothing beside f at 0."""
+    def negligible(self) -> float:
+        """A value that is negligible beside f at 0."""
         return 1e-14 * float(self.samples.loss.phi(np.zeros(1))[0])
+
+    def with_loss(self, loss: MarginLoss) -> Problem:
+        """The same problem with another loss."""
+        return self._with_samples(self.samples.with_loss(loss))
+
+    def one_against_rest(self, label: float) -> Problem:
+        """The same problem with +1 for one of the labels and -1 for the others."""
+        return self._with_samples(self.samples.one_against_rest(label))
+
+    def _with_samples(self, samples: Any) -> Problem:
+        """The same problem for the same matrix with other labels or another loss."""
+        return Problem(
+            samples,
+            self.penalty,
+            self.intercept,
+            columns=self.columns,
+            coordinates=self.coordinates,
+            moments=self.moments,
+        )
+
+    # ------------------------------------------------------------------ f at a point
 
     def split(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """(w, b)."""
@@ -121,11 +113,6 @@ class Problem:
         """The theta of (w, b)."""
         return np.append(w, b) if self.intercept else w
 
-    def penalty(self, w: np.ndarray) -> np.ndarray:
-        """The gradient of the penalty; its value is half of w^T times that."""
-        gradient = self.l2_penalty * w
-        return gradient if self.dense_penalty is None else gradient + self.dense_penalty @ w
-
     def evaluate(self, theta: np.ndarray) -> Point:
         """f and its gradient. One read of X."""
         w, b = self.split(theta)
@@ -133,150 +120,107 @@ class Problem:
         self.passes += 1
         return self._point(theta, sums, margins)
 
+    def evaluate_with_rare_columns_fitted(self, theta: np.ndarray) -> Point:
+        """f and its gradient after the weights of rare columns have been fitted, if there are any.
+
+        Two reads of X; one if there is nothing to fit.
+        """
+        if not (self.convex and self.penalty.is_separable):
+            return self.evaluate(theta)
+        fitted = self.samples.fit_rare_columns(*self.split(theta), self.penalty.diagonal)
+        if fitted is None:
+            return self.evaluate(theta)
+        w, b, margins = fitted
+        sums, _ = self.samples.evaluate(w, b, margins)
+        self.passes += 2
+        return self._point(self.join(w, b), sums, margins)
+
     def _point(self, theta: np.ndarray, sums: Sums, margins: Any) -> Point:
         w, _ = self.split(theta)
-        penalty = self.penalty(w)
+        penalty = self.penalty.gradient(w)
         fun = sums.value + 0.5 * float(w @ penalty)
         gradient = self.join(sums.by_w + penalty, sums.by_b)
         return Point(theta, fun, gradient, margins, float(np.sqrt(max(sums.square, 0.0))))
 
-    def settle(self, theta: np.ndarray) -> Point:
-        """f and its gradient after the weights of rare columns of a sparse X have been looked at.
-
-        Few rows say little about the weight of a rare column, and where its labels are all alike it
-        is far from 0, where Newton's method goes no faster than a step of 1. By itself each such
-        weight is found in no time. Two reads of X.
-        """
-        samples = self.samples
-        fits = isinstance(samples, Samples) and samples.is_sparse and samples.is_compiled
-        if not (fits and self.convex and self.dense_penalty is None):
-            return self.evaluate(theta)
-        w, b, margins = samples.settle(*self.split(theta), self.l2_penalty, _SETTLED)
-        sums, _ = samples.evaluate(w, b, margins)
-        self.passes += 2
-        return self._point(self.join(w, b), sums, margins)
-
-    def in_row_space(self) -> Problem:
-        """The same problem with n weights instead of d, where X is dense and has far more columns.
-
-        The optimum lies in the space that the rows span (the penalty has no use for the rest), and
-        ||w|| is the same in an orthonormal basis of it: X = R^T Q^T, w = Q z.
-        """
-        samples, alpha = self.samples, self.l2_penalty
-        fits = isinstance(samples, Samples) and samples.n <= min(samples.d // 2, _ROW_SPACE)
-        if fits and samples.is_sparse:
-            fits = samples.n * samples.d <= _WIDENED
-        if not fits or self.dense_penalty is not None or np.ptp(alpha) > 0 or not alpha[0] > 0:
-            return self
-        X = samples.X.toarray() if samples.is_sparse else samples.X
-        (reflectors, factors), R = la.qr((X - samples.centre).T, mode="raw", check_finite=False)
-        rows = np.ascontiguousarray(R[: samples.n].T, np.float64)
-        inside = Samples(
-            rows, samples.y, samples.weight, np.zeros(len(rows)), samples.loss, samples.n_threads
-        )
-        basis = RowSpace(np.asfortranarray(reflectors, np.float64), factors)
-        return Problem(inside, alpha[: len(rows)], self.intercept, self.convex, basis=basis)
-
-    def enter(self, theta: np.ndarray) -> np.ndarray:
-        """Weights of the columns of X (and b) as this problem's theta."""
-        if self.basis is None:
-            return theta
-        w, b = self.split(theta)
-        return self.join(self.basis.enter(w), b)
-
-    def leave(self, theta: np.ndarray) -> np.ndarray:
-        """This problem's theta as weights of the columns of X (and b)."""
-        if self.basis is None:
-            return theta
-        z, b = self.split(theta)
-        return self.join(self.basis.leave(z), b)
-
-    def with_loss(self, loss: MarginLoss) -> Problem:
-        """The same problem with another loss."""
-        samples = self.samples.with_loss(loss)
-        return replace(self, samples=samples, convex=loss.is_convex, passes=0.0)
-
-    def one_against_rest(self, label: float) -> Problem:
-        """The same problem with +1 for one of the labels and -1 for the others; shares moments."""
-        other = replace(self, samples=self.samples.one_against_rest(label), passes=0.0)
-        other.__dict__["moments"] = self.moments
-        return other
-
-    @cached_property
-    def moments(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The second moments S of the metric's columns and of 1, and the diagonal of all."""
-        samples, coarse = self.samples, self.coarse
-        G = samples.gram(samples.weight, coarse.place, coarse.size)
-        self.passes += 1
-        return G, None if coarse.is_all else samples.squares(samples.weight)
+    # ------------------------------------------------------------------ subsamples and metrics
 
     def subsample(self, m: int, rng: np.random.Generator) -> Problem:
         """The same problem on m of the rows.
 
-        A column that hardly occurs in them gets a penalty as if it occurred a few times more, so
-        that no large weight rests on one row.
+        A column that hardly occurs in them gets an additional penalty, as if it occurred a few
+        times more, so that no large weight rests on one row.
         """
-        samples = self.samples.sample(m, rng)
-        seen = samples.effective_rows()
-        doubt = np.maximum(1.0 - seen / ENOUGH_ROWS, 0.0)
+        samples = self.samples.subsample(m, rng)
+        rows = samples.effective_rows()
+        doubt = np.maximum(1.0 - rows / ENOUGH_ROWS, 0.0)
         caution = np.zeros(samples.d)
         if doubt.any():
             squares = samples.squares(samples.weight)
-            np.divide(doubt * squares, seen, out=caution, where=seen > 0)
+            np.divide(doubt * squares, rows, out=caution, where=rows > 0)
         extra = 5.0 * self.samples.loss.sup_curvature * caution
-        return replace(
-            self, samples=samples, l2_penalty=self.l2_penalty + extra, seen=seen, passes=0.0
+        return Problem(
+            samples,
+            self.penalty.plus(extra),
+            self.intercept,
+            columns=self.columns,
+            coordinates=self.coordinates,
         )
 
-    def metric(self, point: Point, rows: Problem | None = None) -> Metric:
-        """Second moments weighted by |phi''| at a point, from some rows; the diagonal of all."""
-        place, k = self.coarse.place, self.coarse.size
-        source, seen = self.samples, None
-        h = self.samples.curvatures(point.margins)
-        diagonal = None
-        if rows is not None:
-            source, seen = rows.samples, rows.seen
-            if seen.min() < ENOUGH_ROWS:
-                diagonal = self.samples.squares(h)
-                self.passes += 1
-            h = source.curvatures(rows.margins(point.theta))
-        elif not self.coarse.is_all:
+    def second_moments(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The second moments S of the Gram columns and of 1; and the diagonal of all columns.
+
+        The diagonal is None if every column is a Gram column. One read of X at the first call.
+        """
+        if not self.moments.is_known:
+            self.passes += 1
+        return self.moments.values
+
+    def metric(self, point: Point) -> Metric:
+        """Second moments of all rows, weighted by |phi''| at the point."""
+        h, diagonal = self.samples.curvatures(point.margins), None
+        if not self.columns.is_every_column:
             diagonal = self.samples.squares(h)
             self.passes += 1
-        G = source.gram(h, place, k)
-        self.passes += source.n / self.samples.n
-        return Metric(
-            G, self.coarse, self.l2_penalty, self.intercept, diagonal, seen, self.dense_penalty
-        )
-
-    def margins(self, theta: np.ndarray) -> np.ndarray:
-        """-y (x^T w + b) of every row. One read of X."""
+        G = self.samples.gram(h, self.columns.place, self.columns.size)
         self.passes += 1
-        return self.samples.project(*self.split(theta))
+        return Metric(G, self.columns, self.penalty, self.intercept, diagonal)
+
+    def metric_of(self, some: Samples, point: Point) -> Metric:
+        """Second moments of some of the rows, weighted by |phi''| at the point.
+
+        If a column has few effective rows among them, the diagonal is taken from all rows.
+        """
+        rows, diagonal = some.effective_rows(), None
+        if rows.min() < ENOUGH_ROWS:
+            diagonal = self.samples.squares(self.samples.curvatures(point.margins))
+            self.passes += 1
+        h = some.curvatures(some.project(*self.split(point.theta)))
+        G = some.gram(h, self.columns.place, self.columns.size)
+        self.passes += some.n / self.samples.n
+        return Metric(G, self.columns, self.penalty, self.intercept, diagonal, rows)
 
     def gram_cost(self, m: int) -> float:
-        """About how long the metric of m rows takes, in passes over all of X."""
-        samples, k = self.samples, self.coarse.size
+        """The time of a metric of m rows, with its factorization, in passes over all of X."""
+        samples, k = self.samples, self.columns.size
         factorization = k**3 / (50.0 * max(samples.size, 1))
         return m / samples.n * samples.gram_cost(k) + factorization
 
 
 class Plane:
-    """f at point + t p, with h added to the intercept, on cached margins. One read of X."""
+    """f at point + t p with h added to the intercept, from the margins. One read of X to set up."""
 
     def __init__(self, problem: Problem, point: Point, p: np.ndarray) -> None:
         w, _ = problem.split(point.theta)
         v, change = problem.split(p)
-        self.samples, self.start = problem.samples, point.margins
+        self.samples, self.margins = problem.samples, point.margins
         self.change = problem.samples.project(v, change)
         problem.passes += 1
-        at_w, at_v = problem.penalty(w), problem.penalty(v)
-        self.penalty = 0.5 * float(w @ at_w), float(v @ at_w), float(v @ at_v)
+        self.penalty = problem.penalty.along_line(w, v)
 
     def __call__(self, t: float, h: float = 0.0) -> np.ndarray:
-        """The value, and its derivatives by t, h, tt, th, hh; shape (6,)."""
+        """The value, and its derivatives by t, h, tt, th, hh; shape (6,). Reads no X."""
         value, slope, curvature = self.penalty
-        out = self.samples.plane(self.start, self.change, t, h)
+        out = self.samples.plane(self.margins, self.change, t, h)
         out[0] += value + t * slope + 0.5 * t * t * curvature
         out[1] += slope + t * curvature
         out[3] += curvature

@@ -1,21 +1,39 @@
-"""The method "whitened": L-BFGS in the metric of the data, from a start that is nearly right.
+"""The method "whitened": a subsampled, preconditioned quasi-Newton method started on a line.
 
-For Gaussian data every critical point lies on the line S^-1 u, and one number, the length, is left
-to be found (sections 1 and 2 of the method; Erdogdu, Bayati and Dicker 2016 call it scaled least
-squares). Other data are close enough to that for a start:
+The method minimises f(w, b) = sum s phi(-y ((x - centre)^T w + b)) + penalty(w) for a smooth margin
+loss phi. It needs no scaling of the features and no step size, and it reads the data a handful of
+times. It has three stages:
 
-1. On a few thousand rows: the direction S^-1 u, then length and intercept by Newton's method on
-   cached margins.
-2. On ever more rows, up to a twentieth or so of them (of sparse ones at once on a sixth): L-BFGS in
-   the metric of a weighted Gram matrix, to the accuracy that so many rows can have.
-3. On all rows: the weights of rare columns, one by one; then the same as before, in the metric of
-   the last subsample, one read of X a step. Where that is slow, a Gram matrix of more rows replaces
-   the metric, if it pays.
+1. *The line.* If the features of each class are Gaussian, every critical point of f lies on the
+   line S^-1 u, where u = -E[y x] and S = E[x x^T], and only a length remains to be found. Other
+   data are close enough to this for a start: a few thousand rows give the direction, and Newton's
+   method the length and the intercept, from margins that are computed once.
+2. *Subsamples.* L-BFGS minimises f on subsamples of growing size, up to about a twentieth of the
+   rows (on sparse data a sixth at once), to the accuracy that so many rows can have. Its metric,
+   the first approximation of the Hessian, is the Hessian of the subsample: a weighted Gram
+   matrix.
+3. *All rows.* The weights of rare columns are fitted one by one. Then L-BFGS goes on in the metric
+   of the last subsample, with one read of X in each step. If that is slow, a metric of more rows
+   replaces it, where this is expected to save time.
 
-Most of the speed comes from 2 and 3: the subsample's Hessian differs from the true one by about
-sqrt(d/m) for m rows, whatever the condition number, so that each read of X gains a factor of about
-m/d. Subsampled Newton methods: Erdogdu and Montanari 2015; Roosta-Khorasani and Mahoney 2019.
-L-BFGS: Liu and Nocedal 1989.
+The Hessian of m rows differs from that of all rows by about sqrt(d/m), whatever the condition
+number of the data, so that each read of X reduces the error by a factor of about m/d. This is where
+most of the speed comes from.
+
+The method stops when (f - f*)/|f| is estimated to be at most tol. The estimate is designed to
+overestimate; it is not a guaranteed bound.
+
+References
+----------
+- Kohler et al., "Exponential convergence rates for batch normalization: The power of
+  length-direction decoupling in non-convex optimization", AISTATS 2019. The line S^-1 u.
+- Erdogdu, Bayati and Dicker, "Scaled least squares estimator for GLMs in large-scale problems",
+  NeurIPS 2016. The same line as an estimator.
+- Erdogdu and Montanari, "Convergence rates of sub-sampled Newton methods", NeurIPS 2015;
+  Roosta-Khorasani and Mahoney, "Sub-sampled Newton methods", Mathematical Programming 2019. The
+  Hessian of a subsample.
+- Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
+  Programming 1989.
 """
 
 from __future__ import annotations
@@ -32,46 +50,13 @@ from ...methods.objectives import Halfspace
 from ...result import Progress, Result, Status
 from ...validation import complaint, vector, whole_number
 from ..centring import shift_far_columns
-from .lbfgs import Rate, descend
-from .metric import ENOUGH_ROWS, Metric
-from .problem import Plane, Point, Problem, finite
+from .lbfgs import Convergence, descend
+from .metric import ENOUGH_ROWS
+from .penalty import DensePenalty, DiagonalPenalty, Penalty
+from .problem import Point, Problem, check_finite
 from .samples import Samples
-
-_FEWEST_ROWS = 2_000  # of a subsample
-_SMALL = 300_000  # values of X, of which a pass takes no time to speak of
-_AFFORDABLE = 8.0  # passes, for a metric of all rows
-
-
-def subsample_sizes(problem: Problem) -> list[int]:
-    """How many rows the stages before the last have.
-
-    The metric of m rows contracts by about k/m a pass (the edges of the spectrum of a sample
-    covariance, (1 +- sqrt(k/m))^2, put into the rate of conjugate gradients): the best m balances
-    the passes that it saves against its Gram matrix.
-    """
-    n, k = problem.samples.n, problem.coarse.size
-    if not problem.coarse.is_all:
-        return []
-    fewest = max(_FEWEST_ROWS, 4 * k)
-    if problem.samples.is_sparse and problem.gram_cost(n) <= _AFFORDABLE:
-        m = max(n // 6, fewest)  # for a start only: a metric of all rows comes after
-        return [m] if m <= n // 2 else []
-    sizes = [m for m in (n // 2**i for i in range(1, 12)) if m >= fewest]
-    if not sizes:
-        return []
-    cost = {m: 1.5 * problem.gram_cost(m) + 18.0 / np.log(m / k) + 3.0 * m / n for m in sizes}
-    large = min(sizes, key=lambda m: cost[m])
-    small = max(large // 8, fewest)
-    return [small, large] if small <= large // 2 else [large]
-
-
-def stages_of(problem: Problem, rng: np.random.Generator) -> list[Problem]:
-    """The problem on subsamples, nested and growing, and on all rows."""
-    problem = problem.in_row_space()
-    stages = [problem]
-    for m in reversed(subsample_sizes(problem)):
-        stages.insert(0, stages[0].subsample(m, rng))
-    return stages
+from .stages import Renewal, can_afford_metric_of_all_rows, make_stages
+from .start import start_on_line
 
 
 def solve(
@@ -80,136 +65,63 @@ def solve(
     tol: float,
     max_iter: int,
     rng: np.random.Generator,
-    observe: Callable[[Point, Rate], None] | None = None,
+    observe: Callable[[Point, Convergence], None] | None = None,
 ) -> tuple[Point, str]:
-    """Minimise f from theta, or from the line S^-1 u, stage by stage."""
-    *few, problem = stages
-    n, metric = problem.samples.n, None
+    """Minimise f stage by stage.
+
+    Parameters
+    ----------
+    stages : list of Problem
+        The problem on subsamples and, last, on all rows, as `make_stages` returns them.
+    theta : ndarray or None
+        The start on all rows. By default the solver starts on the line S^-1 u and goes through
+        the subsamples.
+    tol : float
+        The relative suboptimality that is asked for.
+    max_iter : int
+        The largest number of iterations on all rows.
+    rng : numpy.random.Generator
+    observe : callable, optional
+        Called with every iterate on all rows.
+
+    Returns
+    -------
+    point : Point
+        The last iterate.
+    ended : str
+        The name of a `Status`.
+    """
+    *subsamples, problem = stages
+    metric = None
     if theta is None:
-        theta, metric = start(stages[0])
-        for now in few:
-            accuracy = 0.05 * now.coarse.size / now.samples.n  # of so many rows
-            renew = renewal(now, now.samples.n, rng, accuracy)
-            point, _ = descend(now, now.evaluate(theta), metric, accuracy, 30, better=renew)
+        theta, metric = start_on_line(stages[0])
+        for now in subsamples:
+            accuracy = 0.05 * now.columns.size / now.samples.n  # of an optimum on so many rows
+            renewal = Renewal(now, now.samples.n, accuracy, rng)
+            start = now.evaluate(theta)
+            point, _ = descend(now, start, metric, accuracy, 30, renew_metric=renewal)
             theta = point.theta
-    point = finite(problem.settle(theta) if few else problem.evaluate(theta))
-    rows = few[-1] if few else None
-    if rows is not None and rows.seen.min() < ENOUGH_ROWS and problem.gram_cost(n) <= _AFFORDABLE:
-        rows = None  # rare columns: their correlations need all rows
-    if few or metric is None or problem.coarse.is_all:  # else it is all but a diagonal: S will do
-        metric = problem.metric(point, rows)
-    renew = renewal(problem, n if rows is None else rows.samples.n, rng, tol)
-    return descend(problem, point, metric, tol, max_iter, observe=observe, better=renew)
-
-
-def start(problem: Problem) -> tuple[np.ndarray, Metric]:
-    """The best point on the line S^-1 u, for Gaussian data the optimum, and the metric S there."""
-    samples, (G, diagonal) = problem.samples, problem.moments
-    zero = finite(problem.evaluate(np.zeros(samples.d + problem.intercept)))
-    # Where z is Gaussian the Hessian is E phi'' S. At first the largest phi'' must do.
-    largest = samples.loss.sup_curvature
-    scaled = None if diagonal is None else largest * diagonal
-    penalty, dense = problem.l2_penalty, problem.dense_penalty
-    S = Metric(largest * G, problem.coarse, penalty, problem.intercept, scaled, None, dense)
-    theta, margins = fit_length(problem, zero, -S.solve(zero.gradient))
-    return theta, S.times(samples.total(samples.curvatures(margins)) / largest)
-
-
-def fit_length(problem: Problem, point: Point, p: np.ndarray) -> tuple[np.ndarray, Any]:
-    """The best length along p, and intercept, from theta = 0, and the margins there.
-
-    Newton's method on cached margins. A bounded loss has several local optima in the length, so
-    for one the search starts at the best of a few.
-    """
-    f = Plane(problem, point, p)
-    t, h = 1.0, 0.0
-    if not problem.convex:
-        unit = f.samples.root_mean_square(f.change)
-        t = min(2.0 ** np.arange(-2, 6) / (unit if unit > 0 else 1.0), key=lambda t: f(t)[0])
-    now = f(t, h)
-    for _ in range(50):
-        dt, dh = newton_step(now, problem.intercept)
-        decrement = -0.5 * (now[1] * dt + now[2] * dh)
-        if not decrement > 1e-4 * abs(now[0]):
-            break
-        size = 1.0
-        new = f(t + dt, h + dh)
-        while not new[0] <= now[0] - 1e-4 * size * decrement and size > 1e-9:
-            size *= 0.3
-            new = f(t + size * dt, h + size * dh)
-        if not new[0] < now[0]:
-            break
-        t, h, now = t + size * dt, h + size * dh, new
-    theta = t * p
-    if problem.intercept:
-        theta[-1] += h
-    return theta, f.samples.move(point.margins, f.change, t, h)
-
-
-def newton_step(f: np.ndarray, both: bool) -> tuple[float, float]:
-    """-H^-1 g of a `Plane`, by t and h or by t alone; negative curvature is turned round."""
-    _, ft, fh, ftt, fth, fhh = (float(value) for value in f)
-    if not both:
-        return -ft / max(abs(ftt), 1e-300), 0.0
-    determinant = ftt * fhh - fth * fth
-    if ftt > 0 and determinant > 1e-12 * ftt * fhh:
-        return (fth * fh - fhh * ft) / determinant, (fth * ft - ftt * fh) / determinant
-    values, vectors = np.linalg.eigh([[ftt, fth], [fth, fhh]])
-    values = np.maximum(np.abs(values), 1e-14 * np.abs(values).max() + 1e-300)
-    dt, dh = -vectors @ (vectors.T @ [ft, fh] / values)
-    return float(dt), float(dh)
-
-
-def renewal(
-    problem: Problem, m: int, rng: np.random.Generator, tol: float = 1e-4
-) -> Callable[[Point, Rate], Metric | None]:
-    """When to replace the metric of m rows, and by that of how many.
-
-    All rows at every step where that is cheap (Newton's method, for small data); else where the
-    passes that it can be expected to save are more than it costs.
-    """
-    n = problem.samples.n
-    age = 0
-    exact = problem.convex and problem.coarse.is_all  # of all rows, it is Newton's method
-    cheap = exact and problem.samples.size <= _SMALL and problem.gram_cost(n) <= 30.0
-
-    def better(point: Point, rate: Rate) -> Metric | None:
-        nonlocal m, age
-        age += 1
-        if age < (1 if cheap else 3) or rate.contraction < 0.05:
-            return None
-        if cheap:
-            m, age = n, 0
-            return problem.metric(point)
-        digits = np.log(max(rate.gap / (tol * (abs(point.fun) + problem.smallest)), 2.0))
-
-        def passes(contraction: float) -> float:
-            return digits / -np.log(contraction)
-
-        def contraction(rows: int) -> float:
-            best = 1e-3 if exact else 0.1
-            return max(best, min(rate.contraction, 0.5) * m / rows / (2 if rows > m else 1))
-
-        sizes = [rows for rows in (4 * m, n) if m < rows <= n] or [n]
-        if sizes == [n] and m == n:
-            cost = {n: problem.gram_cost(n) + passes(1e-3 if exact else rate.contraction)}
+    if not subsamples:
+        point, n_rows = check_finite(problem.evaluate(theta)), problem.samples.n
+        # With many columns the Hessian is approximated by little more than its diagonal, which S
+        # gives as well.
+        if metric is None or problem.columns.is_every_column:
+            metric = problem.metric(point)
+    else:
+        point = check_finite(problem.evaluate_with_rare_columns_fitted(theta))
+        some = subsamples[-1].samples
+        has_rare_columns = some.effective_rows().min() < ENOUGH_ROWS
+        if has_rare_columns and can_afford_metric_of_all_rows(problem):
+            metric, n_rows = problem.metric(point), problem.samples.n
         else:
-            cost = {rows: problem.gram_cost(rows) + passes(contraction(rows)) for rows in sizes}
-        rows = min(cost, key=lambda rows: cost[rows])
-        if cost[rows] + 1 >= passes(rate.contraction):
-            return None
-        m, age = rows, 0
-        return problem.metric(point, None if rows == n else problem.subsample(rows, rng))
-
-    return better
-
-
-# --------------------------------------------------------------------------- runs
+            metric, n_rows = problem.metric_of(some, point), some.n
+    renewal = Renewal(problem, n_rows, tol, rng)
+    return descend(problem, point, metric, tol, max_iter, observe=observe, renew_metric=renewal)
 
 
 @dataclass
 class Log:
-    """What is written down of a run: a row of the trace at every iterate, then the result."""
+    """The record of a run: a row of the trace for every iterate, and finally the result."""
 
     problem: Problem
     callback: Callable[[Progress], Any] | None = None
@@ -217,13 +129,14 @@ class Log:
     gap: float = np.nan
     clock: float = field(default_factory=time.perf_counter)
 
-    def __call__(self, point: Point, rate: Rate) -> None:
-        self.gap = rate.gap / abs(point.fun) if point.fun else 0.0
+    def __call__(self, point: Point, convergence: Convergence) -> None:
+        """Record an iterate and pass it to the callback."""
+        self.gap = convergence.gap / abs(point.fun) if point.fun else 0.0
         row = Progress(
             iteration=len(self.rows),
-            x=self.problem.leave(point.theta),
+            x=self.problem.coordinates.leave(point.theta),
             fun=point.fun,
-            grad_norm=float(np.sqrt(2.0 * max(rate.decrements[-1], 0.0))),
+            grad_norm=float(np.sqrt(2.0 * max(convergence.decrements[-1], 0.0))),
             length=point.length,
             direction_gap=np.nan,
             passes=round(self.problem.passes),
@@ -245,10 +158,74 @@ def run(
     max_iter: int,
     rng: np.random.Generator,
     callback: Callable[[Progress], Any] | None = None,
+    n_restarts: int = 0,
 ) -> Result:
-    """`solve`, written down; interrupted it gives the last iterate, if it came to one."""
+    """Minimise f, with a trace and with restarts if the loss is not convex.
+
+    Parameters
+    ----------
+    stages : list of Problem
+        The problem on subsamples and, last, on all rows, as `make_stages` returns them.
+    theta : ndarray or None
+        The start on all rows, as weights of the columns of X and an intercept. By default the
+        solver starts on the line S^-1 u.
+    tol : float
+        The relative suboptimality that is asked for.
+    max_iter : int
+        The largest number of iterations on all rows in each run.
+    rng : numpy.random.Generator
+        The source of subsamples and of random starts.
+    callback : callable, optional
+        Called with a `Progress` for every iterate on all rows.
+    n_restarts : int, default=0
+        The number of further runs of a loss that is not convex. The first one starts at the
+        optimum of softplus. The others have random directions, and lengths between 1 and 10 in
+        units of the root mean square of the margins.
+
+    Returns
+    -------
+    Result
+        The lowest result of all runs. If a run is interrupted, no more runs follow, and the last
+        iterate of the interrupted run counts as its result.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a run is interrupted before its first iterate on all rows.
+    """
+    problem = stages[-1]
+    best = _run_once(stages, theta, tol, max_iter, rng, callback)
+    if problem.convex or not n_restarts:
+        return best
+    samples = problem.samples
+    moments = samples.squares(samples.weight)
+    unit = np.divide(1.0, np.sqrt(moments), out=np.zeros(samples.d), where=moments > 0)
+    for k in range(n_restarts):
+        if best.status is Status.interrupted:
+            break
+        if k == 0:
+            convex = [stage.with_loss(margin_loss("softplus")) for stage in stages]
+            start = solve(convex, None, 1e-3, max_iter, rng)[0].theta
+        else:
+            start = _random_start(problem, unit, rng)
+        result = _run_once(stages, problem.coordinates.leave(start), tol, max_iter, rng, callback)
+        best = result if result.fun < best.fun else best
+        if result.status is Status.interrupted:
+            best = replace(best, status=result.status)
+    return best
+
+
+def _run_once(
+    stages: list[Problem],
+    theta: np.ndarray | None,
+    tol: float,
+    max_iter: int,
+    rng: np.random.Generator,
+    callback: Callable[[Progress], Any] | None,
+) -> Result:
+    """Run `solve` with a trace; if it is interrupted, return the last iterate."""
     log = Log(stages[-1], callback)
-    theta = None if theta is None else stages[-1].enter(theta)
+    theta = None if theta is None else stages[-1].coordinates.enter(theta)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             _, ended = solve(stages, theta, tol, max_iter, rng, log)
@@ -257,6 +234,14 @@ def run(
             raise KeyboardInterrupt from None
         ended = "interrupted"
     return log.result(ended)
+
+
+def _random_start(problem: Problem, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random direction in units of the weights, with a random length of the margins."""
+    w = unit * rng.standard_normal(len(unit))
+    length = problem.evaluate(problem.join(w, 0.0)).length
+    w *= 10.0 ** rng.random() / max(length, 1e-300)
+    return problem.join(w, 0.0)
 
 
 def minimize_halfspace(
@@ -270,7 +255,7 @@ def minimize_halfspace(
     seed: int = 0,
     n_threads: int = 1,
 ) -> Result:
-    """`minimize` on data: what the objective holds, put to `run`."""
+    """Minimise a `Halfspace` by the method "whitened"."""
     who, design = "minimize (whitened)", objective.design
     n_restarts = whole_number(n_restarts, who, "n_restarts")
     n_threads = whole_number(n_threads, who, "n_threads", at_least=1)
@@ -282,54 +267,13 @@ def minimize_halfspace(
     n, d = design.shape[0], design.n_features
     weight = np.ones(n) if design.weights is None else design.weights
     X, centre = shift_far_columns(design.X, design.mean)
-    samples = Samples(X, objective.labels, weight / n, centre, objective.loss, n_threads)
-    dense = None
-    if objective.length_penalty:
-        dense = objective.length_penalty * objective.moments.S[:d, :d]
-    problem = Problem(
-        samples,
-        np.full(d, objective.l2_penalty),
-        objective.intercept,
-        objective.loss.is_convex,
-        dense,
+    samples = Samples.from_arrays(
+        X, objective.labels, weight / n, centre, objective.loss, n_threads
     )
+    penalty: Penalty = DiagonalPenalty(np.full(d, objective.l2_penalty))
+    if objective.length_penalty:
+        S = objective.moments.S[:d, :d]
+        penalty = DensePenalty(objective.length_penalty * S + objective.l2_penalty * np.identity(d))
+    problem = Problem(samples, penalty, objective.intercept)
     theta = None if w0 is None else vector(w0, who, "w0", length=d + objective.intercept)
-    stages = stages_of(problem, rng)
-    result = run(stages, theta, tol, max_iter, rng, callback)
-    if n_restarts and not problem.convex:
-        result = restart(stages, result, n_restarts, tol, max_iter, rng, callback)
-    return result
-
-
-def restart(
-    stages: list[Problem],
-    best: Result,
-    n_restarts: int,
-    tol: float,
-    max_iter: int,
-    rng: np.random.Generator,
-    callback: Callable[[Progress], Any] | None = None,
-) -> Result:
-    """Further runs of a loss that is not convex; the lowest end of all.
-
-    The first starts at the optimum of softplus, the others in random directions, at lengths between
-    1 and 10 times the root mean square of the margins.
-    """
-    samples = stages[-1].samples
-    moments = samples.squares(samples.weight)
-    unit = np.divide(1.0, np.sqrt(moments), out=np.zeros(samples.d), where=moments > 0)
-    for k in range(n_restarts):
-        if k == 0:
-            convex = [now.with_loss(margin_loss("softplus")) for now in stages]
-            theta = solve(convex, None, 1e-3, max_iter, rng)[0].theta
-        else:
-            w = unit * rng.standard_normal(samples.d)
-            length = stages[-1].evaluate(stages[-1].join(w, 0.0)).length
-            w *= 10.0 ** rng.random() / max(length, 1e-300)
-            theta = stages[-1].join(w, 0.0)
-        result = run(stages, stages[-1].leave(theta), tol, max_iter, rng, callback)
-        better = result if result.fun < best.fun else best
-        if result.status is Status.interrupted:
-            return replace(better, status=result.status)
-        best = better
-    return best
+    return run(make_stages(problem, rng), theta, tol, max_iter, rng, callback, n_restarts)

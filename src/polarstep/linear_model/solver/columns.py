@@ -1,0 +1,116 @@
+"""The columns of the metric's Gram matrix: single columns of X, and sums of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from .samples import Samples
+
+_MOST_DENSE = 3_000  # columns of a dense X that have a column of the Gram matrix each
+_MOST_SPARSE = 1_000
+_FREQUENT = 0.01  # smallest share of rows in which a frequent column of a sparse X has an entry
+
+
+@dataclass(frozen=True)
+class GramColumns:
+    """A map from the d columns of X to the k columns of a Gram matrix.
+
+    Several columns of X can be added up into one of the Gram matrix. It is the coarse space of a
+    two-level preconditioner.
+
+    Attributes
+    ----------
+    place : ndarray of int32, shape (d,)
+        Column j of X belongs to column place[j] of the Gram matrix, or to none if place[j] < 0.
+    size : int
+        k, the number of columns of the Gram matrix.
+    n_single : int
+        The first n_single columns of the Gram matrix are single columns of X.
+    """
+
+    place: np.ndarray
+    size: int
+    n_single: int
+
+    @classmethod
+    def every(cls, d: int) -> GramColumns:
+        """Each of the d columns by itself."""
+        return cls(np.arange(d, dtype=np.int32), d, d)
+
+    @cached_property
+    def is_every_column(self) -> bool:
+        """Whether each column of X has a column of the Gram matrix to itself."""
+        return self.n_single == len(self.place)
+
+    def of_single(self, v: np.ndarray) -> np.ndarray:
+        """The entries of v, shape (d,), at the single columns, in the order of the Gram matrix."""
+        return v if self.is_every_column else v[self._single]
+
+    def restrict(self, v: np.ndarray) -> np.ndarray:
+        """A^T v, shape (k,): the sums of v over the columns that are added up."""
+        if self.is_every_column:
+            return v
+        return np.bincount(self._clipped, np.where(self.place < 0, 0.0, v), self.size)
+
+    def extend(self, x: np.ndarray) -> np.ndarray:
+        """A x, shape (d,), the transpose of `restrict`."""
+        if self.is_every_column:
+            return x
+        return np.where(self.place < 0, 0.0, x[self._clipped])
+
+    def restrict_matrix(self, Q: np.ndarray) -> np.ndarray:
+        """A^T Q A, shape (k, k)."""
+        if self.is_every_column:
+            return Q
+        inside = np.flatnonzero(self.place >= 0)
+        entries = np.ones(len(inside)), (self.place[inside], inside)
+        transposed = sp.csr_array(entries, shape=(self.size, len(self.place)))
+        return transposed @ (transposed @ Q.T).T
+
+    @cached_property
+    def _single(self) -> np.ndarray:
+        single = np.flatnonzero((self.place >= 0) & (self.place < self.n_single))
+        return single[np.argsort(self.place[single])]
+
+    @cached_property
+    def _clipped(self) -> np.ndarray:
+        return np.maximum(self.place, 0)
+
+
+def choose_gram_columns(samples: Samples) -> GramColumns:
+    """Every column by itself if there are few; otherwise the most important ones.
+
+    Their number is limited so that a factorization costs no more than a few reads of X.
+    """
+    most = _MOST_SPARSE if samples.is_sparse else _MOST_DENSE
+    if samples.d <= most:
+        return GramColumns.every(samples.d)
+    affordable = min(int((200.0 * samples.size) ** (1 / 3)), most)
+    if samples.is_sparse:
+        return _frequent_columns(samples, affordable)
+    return _columns_of_largest_variance(samples, affordable)
+
+
+def _columns_of_largest_variance(samples: Samples, count: int) -> GramColumns:
+    place = np.full(samples.d, -1, np.int32)
+    single = np.sort(np.argsort(-samples.squares(samples.weight))[:count])
+    place[single] = np.arange(len(single), dtype=np.int32)
+    return GramColumns(place, len(single), len(single))
+
+
+def _frequent_columns(samples: Samples, count: int) -> GramColumns:
+    """The most frequent columns by themselves, and the rest of each category added up."""
+    counts = samples.effective_rows()
+    single = np.argsort(-counts, kind="stable")[:count]
+    single = np.sort(single[counts[single] >= _FREQUENT * samples.n])
+    place = np.full(samples.d, -1, np.int32)
+    place[single] = np.arange(len(single), dtype=np.int32)
+    starts = samples.category_starts()
+    category = np.searchsorted(starts, np.arange(samples.d), side="right") - 1
+    rest = place < 0
+    place[rest] = len(single) + category[rest]
+    return GramColumns(place, len(single) + len(starts), len(single))

@@ -1,0 +1,134 @@
+"""The stages of the solver (subsamples, then all rows), and when the metric is renewed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .lbfgs import Convergence
+from .metric import Metric
+from .penalty import DiagonalPenalty
+from .problem import Point, Problem
+from .row_space import RowSpace
+
+_FEWEST_ROWS = 2_000  # of a subsample
+_SMALL = 300_000  # values of X; below this size a pass over X is negligible
+_AFFORDABLE = 8.0  # passes that a metric of all rows may cost
+_MOST_ROWS_OF_BASIS = 3_000
+
+
+def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
+    """The problem on nested subsamples of growing size, and last on all rows."""
+    problem = in_row_space(problem)
+    stages = [problem]
+    for m in reversed(subsample_sizes(problem)):
+        stages.insert(0, stages[0].subsample(m, rng))
+    return stages
+
+
+def in_row_space(problem: Problem) -> Problem:
+    """The same problem with n unknowns if X has at least twice as many columns as rows.
+
+    A problem stays as it is if its rows are too many or not in memory, or if its penalty depends on
+    the coordinates.
+    """
+    samples = problem.samples
+    if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS):
+        return problem
+    ridge = problem.penalty.ridge
+    X = samples.centred_rows() if ridge > 0 else None
+    if X is None:
+        return problem
+    basis = RowSpace(X)
+    penalty = DiagonalPenalty(np.full(samples.n, ridge))
+    inside = samples.with_rows(basis.rows)
+    return Problem(inside, penalty, problem.intercept, coordinates=basis)
+
+
+def subsample_sizes(problem: Problem) -> list[int]:
+    """The numbers of rows of the stages before the last, in ascending order.
+
+    The metric of m rows contracts the error by about k/m in each pass: the edges of the spectrum of
+    a sample covariance are (1 +- sqrt(k/m))^2, which the rate of conjugate gradients turns into
+    k/m. The best m balances the passes that it saves against the cost of its Gram matrix.
+    """
+    n, k = problem.samples.n, problem.columns.size
+    if not problem.columns.is_every_column:
+        return []
+    fewest = max(_FEWEST_ROWS, 4 * k)
+    if problem.samples.is_sparse and problem.gram_cost(n) <= _AFFORDABLE:
+        m = max(n // 6, fewest)  # serves for a start only, because a metric of all rows follows
+        return [m] if m <= n // 2 else []
+    sizes = [m for m in (n // 2**i for i in range(1, 12)) if m >= fewest]
+    if not sizes:
+        return []
+    cost = {m: 1.5 * problem.gram_cost(m) + 18.0 / np.log(m / k) + 3.0 * m / n for m in sizes}
+    large = min(sizes, key=lambda m: cost[m])
+    small = max(large // 8, fewest)
+    return [small, large] if small <= large // 2 else [large]
+
+
+def can_afford_metric_of_all_rows(problem: Problem) -> bool:
+    """Whether a metric of all rows costs only a few passes."""
+    return problem.gram_cost(problem.samples.n) <= _AFFORDABLE
+
+
+class Renewal:
+    """Decides at every iterate whether to renew the metric, and from how many rows.
+
+    If a metric is cheap, all rows give a new one at every step (Newton's method, for small data).
+    Otherwise the metric is renewed if it can be expected to save more passes than it costs.
+
+    Parameters
+    ----------
+    problem : Problem
+    n_rows : int
+        The number of rows that the present metric was computed from.
+    tol : float
+        The relative suboptimality that is asked for.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, problem: Problem, n_rows: int, tol: float, rng: np.random.Generator) -> None:
+        self.problem, self.n_rows, self.tol, self.rng = problem, n_rows, tol, rng
+        n = problem.samples.n
+        self.age = 0
+        # From all rows and all columns the metric of a convex problem is its Hessian.
+        self.is_newton = problem.convex and problem.columns.is_every_column
+        self.is_cheap = (
+            self.is_newton and problem.samples.size <= _SMALL and problem.gram_cost(n) <= 30.0
+        )
+
+    def __call__(self, point: Point, convergence: Convergence) -> Metric | None:
+        """The new metric at the point, or None to keep the present one."""
+        self.age += 1
+        if self.age < (1 if self.is_cheap else 3) or convergence.contraction < 0.05:
+            return None
+        n, problem = self.problem.samples.n, self.problem
+        rows = n if self.is_cheap else self._best_rows(point, convergence)
+        if rows is None:
+            return None
+        self.n_rows, self.age = rows, 0
+        if rows == n:
+            return problem.metric(point)
+        return problem.metric_of(problem.subsample(rows, self.rng).samples, point)
+
+    def _best_rows(self, point: Point, convergence: Convergence) -> int | None:
+        """The number of rows whose metric reaches tol soonest; None for the present metric."""
+        n, m, now = self.problem.samples.n, self.n_rows, convergence.contraction
+        target = self.tol * (abs(point.fun) + self.problem.negligible)
+        digits = np.log(max(convergence.gap / target, 2.0))
+        best = 1e-3 if self.is_newton else 0.1
+
+        def passes(contraction: float) -> float:
+            return digits / -np.log(contraction)
+
+        def contraction(rows: int) -> float:
+            return max(best, min(now, 0.5) * m / rows / (2 if rows > m else 1))
+
+        sizes = [rows for rows in (4 * m, n) if m < rows <= n] or [n]
+        expected = {rows: passes(contraction(rows)) for rows in sizes}
+        if sizes == [n] and m == n:
+            expected = {n: passes(best if self.is_newton else now)}
+        cost = {rows: self.problem.gram_cost(rows) + expected[rows] for rows in sizes}
+        rows = min(cost, key=lambda rows: cost[rows])
+        return None if cost[rows] + 1 >= passes(now) else rows
