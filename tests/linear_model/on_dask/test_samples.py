@@ -23,6 +23,7 @@ from dask_cases import (
 from polarstep.linear_model.on_dask import graphs, reading
 from polarstep.linear_model.on_dask import samples as cluster
 from polarstep.linear_model.solver import whitened
+from polarstep.linear_model.solver.stages import subsample_sizes
 from polarstep.losses import LOSSES
 
 
@@ -127,7 +128,7 @@ def test_the_same_fit_by_way_of_subsamples(limit, monkeypatch):
     _, there, _ = reading.read_samples(
         da.from_array(X, chunks=(7_000, D)), y, loss=SOFTPLUS, intercept=True
     )
-    assert whitened.subsample_sizes(problem(there))
+    assert subsample_sizes(problem(there))
     here = in_memory(X, np.where(y == 1, 1.0, -1.0), np.ones(len(y)), X.mean(axis=0))
     np.testing.assert_allclose(solution(there), solution(here), rtol=1e-6, atol=1e-8)
 
