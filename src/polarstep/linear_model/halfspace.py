@@ -57,7 +57,7 @@ class HalfspaceClassifier(LinearClassifier):
         "whitened" is the method for practical use. "gdnp", "gd", "agd", "wn" and "bn" are those of
         the paper, for study; they need an intercept and data in memory.
     tol : float, default=1e-6
-        fit stops when the relative suboptimality (F - F*)/F* is estimated to be at most `tol`. With
+        Relative suboptimality (F - F*)/F* at which fit stops, as far as it can be estimated. With
         the paper's methods `tol` bounds the norm of the gradient instead.
     max_iter : int, default=100
         Maximum number of iterations on all rows. An iteration reads the data once, or up to three
@@ -231,10 +231,7 @@ class HalfspaceClassifier(LinearClassifier):
         return self
 
     def _check_parameters(self) -> tuple[MarginLoss, np.random.Generator]:
-        """Check all parameters before any work, and return the loss and the source of subsamples.
-
-        The source starts from the same seed in every fit unless random_state is given.
-        """
+        """Check all parameters, and return the loss and the random generator of this fit."""
         number(self.C, _WHO, "C", above=0, finite=False)
         number(self.tol, _WHO, "tol", above=0)
         whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
@@ -247,7 +244,7 @@ class HalfspaceClassifier(LinearClassifier):
             got = f"False with method={self.method!r}, which works on centred data"
             advice = "Use method='whitened', or fit the intercept."
             raise ValueError(complaint(_WHO, "fit_intercept", "be True", got, advice))
-        seed = 0
+        seed = 0  # by default all fits use the same subsamples
         if self.random_state is not None:
             seed = check_random_state(self.random_state).randint(2**31)
         return margin_loss(self.loss, _WHO), np.random.default_rng(seed)
