@@ -78,6 +78,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "polarstep"
 html_static_path = ["_static"]
 html_css_files = ["polarstep.css"]
+html_sidebars = {"index": [], "benchmarks/index": []}  # pages without a section around them
 html_copy_source = False
 html_show_sourcelink = False
 html_math_renderer = "mathml"
