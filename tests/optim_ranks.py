@@ -10,6 +10,7 @@ import itertools
 import sys
 import traceback
 import warnings
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,18 +18,19 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from polarstep.optim import Diagnostics, LengthDirection
+from polarstep.optim import SGD, Covariance, Diagnostics, Gains, LengthDirection, Polar
 
 RANKS = 2
 STEPS = 6
 PATIENCE = timedelta(seconds=60)
 
-# Refreshed at the first, third and fifth step, from all inputs.
-COMMON = {"lr": 0.05, "refresh_every": 2, "covariance_rows": 0}
+# Covariances are refreshed at the first, third and fifth step, from all inputs.
+COVARIANCE = Covariance(refresh_every=2, rows=0)
 
 
 def options(metric, direction, **more):
-    return {**COMMON, "metric": metric, "direction": direction, **more}
+    metric = COVARIANCE if metric == "covariance" else metric
+    return {"lr": 0.05, "metric": metric, "direction": direction, **more}
 
 
 def dense(seed=0):
@@ -138,14 +140,14 @@ METRICS = ("covariance", "euclidean", "frobenius")
 DIRECTIONS = ("polar", "adam", "sgd")
 OPTIONS = {
     **{f"{m} {d}": options(m, d) for m, d in itertools.product(METRICS, DIRECTIONS)},
-    "length by sgd": options("covariance", "polar", length="sgd", length_momentum=0.5),
+    "length by sgd": options("covariance", "polar", length=SGD(lr=0.01, momentum=0.5)),
     "fixed length": options("covariance", "adam", length="fixed"),
     "without retraction": options("euclidean", "sgd", retraction="none", angle="off"),
-    "batch normalization's own step": options("covariance", "adam", precondition=False),
+    "batch normalization's own step": options(replace(COVARIANCE, precondition=False), "adam"),
     "rms without polar": options("euclidean", "sgd", angle="rms"),
-    "both gains": options("euclidean", "polar", gains="both", positive=True),
+    "both gains": options("euclidean", "polar", gains=Gains("both", positive=True)),
     "start length": options("covariance", "polar", start_length=1.0),
-    "exact polar": options("euclidean", "polar", polar="exact"),
+    "exact polar": options("euclidean", Polar(iteration="exact")),
 }
 # (wrapper, network, options): two processes, each with half of the batch, against one with all.
 TRAININGS = [

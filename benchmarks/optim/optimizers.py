@@ -14,7 +14,8 @@ from tasks import Task
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Muon, Optimizer
 
-from polarstep.optim import LengthDirection, presets
+import polarstep.optim
+from polarstep.optim import Angle, LengthDirection, presets
 
 Make = Callable[[nn.Module, Task, float], Optimizer | list[Optimizer]]
 BETAS = (0.9, 0.95)
@@ -62,11 +63,11 @@ def parts(name: str, tensor: Tensor) -> tuple[Tensor, ...]:
 def ours(
     model: nn.Module, task: Task, lr: float, make: Callable = LengthDirection, **options: Any
 ) -> Optimizer:
-    return make(model, lr, rest_lr=REST_LR, rest_betas=BETAS, **options)
+    return make(model, lr, others=polarstep.optim.AdamW(lr=REST_LR, betas=BETAS), **options)
 
 
 START = {"start_length": 1.0}
-GROWING = {"retraction": "none", "largest_angle": 0.05, **START}
+GROWING = {"retraction": "none", "angle": Angle(largest=0.05), **START}
 ROWS = {"direction": "sgd", "angle": "each", **START}
 COVARIANCE = "covariance, polar"
 OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate

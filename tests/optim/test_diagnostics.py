@@ -10,7 +10,7 @@ torch = pytest.importorskip(
 
 from torch import nn  # noqa: E402
 
-from polarstep.optim import Diagnostics, LengthDirection  # noqa: E402
+from polarstep.optim import Covariance, Diagnostics, LengthDirection  # noqa: E402
 
 
 def network():
@@ -59,7 +59,7 @@ def test_drift_is_that_of_the_weights():
 def test_lengths_are_the_root_mean_squares_of_pre_activations():
     model = network()
     optimizer = LengthDirection(
-        model, 0.0, damping=0.0, refresh_every=1, covariance_rows=0, length="fixed"
+        model, 0.0, metric=Covariance(damping=0.0, refresh_every=1, rows=0), length="fixed"
     )
     watch = Diagnostics(optimizer)
     x = torch.randn(50, 4)
@@ -72,7 +72,7 @@ def test_lengths_are_the_root_mean_squares_of_pre_activations():
 
 def test_the_condition_is_that_of_the_damped_covariance():
     model = network()
-    optimizer = LengthDirection(model, 0.02, damping=0.3, covariance_rows=0)
+    optimizer = LengthDirection(model, 0.02, metric=Covariance(damping=0.3, rows=0))
     watch = Diagnostics(optimizer)
     x = torch.randn(50, 4) * torch.tensor([1.0, 2.0, 3.0, 10.0])
     step(model, optimizer, x)

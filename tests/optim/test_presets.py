@@ -13,6 +13,8 @@ from torch.nn.functional import softplus  # noqa: E402
 from torch.nn.utils import parametrizations  # noqa: E402
 
 from polarstep.optim import (  # noqa: E402
+    Adam,
+    Covariance,
     LengthDirection,
     angular_muown,
     hyperball,
@@ -79,7 +81,7 @@ POLAR_EXPRESS = [
 ]
 
 
-class Adam:
+class PublishedAdam:
     """Kingma and Ba, algorithm 1."""
 
     def __init__(self, betas=(0.9, 0.95), eps=1e-8):
@@ -136,7 +138,12 @@ def test_weight_normalization_is_torchs_with_torchs_sgd():
 @pytest.mark.parametrize("base", ["adam", "polar"])
 def test_hyperball(shape, base):
     def rule(start, lr):
-        W, R, adam, M = start, torch.linalg.matrix_norm(start), Adam(), torch.zeros_like(start)
+        W, R, adam, M = (
+            start,
+            torch.linalg.matrix_norm(start),
+            PublishedAdam(),
+            torch.zeros_like(start),
+        )
         G = yield W
         while True:
             if base == "adam":
@@ -162,7 +169,7 @@ def test_angular_muown(shape):
             rows(start),
             start.norm(dim=1, keepdim=True),
             torch.zeros_like(start),
-            Adam(),
+            PublishedAdam(),
         )
         t = 0
         G = yield g * U
@@ -190,8 +197,13 @@ def test_magnitude_direction_decoupling(shape, base, positive):
     m, n = shape
 
     def rule(start, lr):
-        R, D, M, adam = torch.linalg.matrix_norm(start), start, torch.zeros_like(start), Adam()
-        adams, lr_gains = (Adam(), Adam()), 0.02
+        R, D, M, adam = (
+            torch.linalg.matrix_norm(start),
+            start,
+            torch.zeros_like(start),
+            PublishedAdam(),
+        )
+        adams, lr_gains = (PublishedAdam(), PublishedAdam()), 0.02
         one = math.log(math.e - 1) if positive else 1.0  # softplus(one) = 1
         raw = [torch.full((m, 1), one, dtype=D.dtype), torch.full((1, n), one, dtype=D.dtype)]
 
@@ -216,7 +228,7 @@ def test_magnitude_direction_decoupling(shape, base, positive):
             G = yield g * D * h
 
     def make(layer, lr):
-        return magnitude_direction(layer, lr, base=base, positive=positive, length_lr=0.02)
+        return magnitude_direction(layer, lr, base=base, positive=positive, length=Adam(lr=0.02))
 
     assert run(make, rule, shape, 0.05) < 1e-12
 
@@ -228,10 +240,12 @@ def test_the_metric_of_the_inputs(shape):
     m, n = shape
     layer = nn.Linear(n, m, bias=False, dtype=torch.float64)
     target = torch.randn(m, n, dtype=torch.float64)
-    optimizer = LengthDirection(layer, 0.05, refresh_every=3, covariance_rows=0, length_lr=0.02)
+    optimizer = LengthDirection(
+        layer, 0.05, metric=Covariance(refresh_every=3, rows=0), length=Adam(lr=0.02)
+    )
     W = layer.weight.detach().clone()
     U = g = S = average = None
-    M, adam = torch.zeros_like(W), Adam()
+    M, adam = torch.zeros_like(W), PublishedAdam()
 
     def spheres(A):
         return ((A @ S) * A).sum(1, keepdim=True).sqrt()

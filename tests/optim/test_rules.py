@@ -1,4 +1,4 @@
-"""The arithmetic of a step: polar factors, units, scales."""
+"""The rules for directions and lengths: momentum, Adam, learning rates of lengths."""
 
 import math
 
@@ -10,101 +10,74 @@ torch = pytest.importorskip(
 
 from torch import nn  # noqa: E402
 
-from polarstep.optim import LengthDirection, rules  # noqa: E402
-
-SHAPES = [(2, 5, 3), (3, 3, 5), (1, 4, 4)]
-# How far from one the singular values of a factor may be, for those of M down to 1/100 of the
-# largest: Muon's iteration is not meant to converge.
-CLOSE = {"muon": 0.35, "polar express": 0.15, "exact": 1e-12}
+from polarstep.optim import SGD, Adam, Fixed, LengthDirection, Polar  # noqa: E402
+from polarstep.optim.rules import DIRECTIONS, LENGTHS  # noqa: E402
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("iteration", CLOSE)
-@pytest.mark.parametrize("scale", [1e-160, 1.0, 1e150])
-def test_polar_factors_have_the_same_singular_vectors_and_values_near_one(shape, iteration, scale):
-    generator = torch.Generator().manual_seed(0)
-    M = torch.randn(shape, generator=generator, dtype=torch.float64)
-    P, _, Qt = torch.linalg.svd(M, full_matrices=False)
-    s = torch.logspace(0, -2, P.shape[-1], dtype=torch.float64)
-    Q = rules.polar_factor(scale * (P * s) @ Qt, iteration=iteration)
-    values = P.mT @ Q @ Qt.mT
-    diagonal = values.diagonal(dim1=-2, dim2=-1)
-    assert (values - torch.diag_embed(diagonal)).abs().max() < 1e-9
-    assert (diagonal - 1).abs().max() < CLOSE[iteration]
-
-
-@pytest.mark.parametrize("iteration", CLOSE)
-def test_the_polar_factor_of_nothing_is_nothing(iteration):
-    M = torch.zeros(2, 4, 3)
-    M[1, :, 0] = 2.0
-    Q = rules.polar_factor(M, iteration=iteration)
-    assert (Q[0] == 0).all()
-    assert (Q[1, :, 1:] == 0).all()
-    assert Q[1, 0, 0] == pytest.approx(0.5, rel=CLOSE[iteration] + 1e-6)
-
-
-def test_polar_factors_in_bfloat16():
-    M = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
-    exact = rules.polar_factor(M, iteration="polar express")
-    rough = rules.polar_factor(M, iteration="polar express", dtype=torch.bfloat16)
-    assert rough.dtype == torch.float32
-    assert 0 < (rough - exact).abs().max() < 0.05
-    layer = nn.Linear(6, 4, bias=False)
-    optimizer = LengthDirection(layer, metric="euclidean", polar_dtype=torch.bfloat16)
-    layer(torch.randn(5, 6)).square().sum().backward()
-    optimizer.step()
-    assert layer.weight.isfinite().all()
-
-
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_angles_are_measured_as_said(whole, shape):
-    generator = torch.Generator().manual_seed(0)
-    update = torch.randn(shape, generator=generator, dtype=torch.float64)
-    _, m, n = shape
-
-    def sizes(A):
-        return rules.norm(A, whole=whole)
-
-    each = rules.scaled(update, "each", 2.0, polar=None, whole=whole)
-    torch.testing.assert_close(sizes(each), torch.full_like(sizes(each), 2.0))
-    exact = rules.polar_factor(update, iteration="exact")
-    for rms in (
-        rules.scaled(update, "rms", 2.0 if whole else 1.0, polar=None, whole=whole),
-        rules.scaled(exact, "rms", 2.0 if whole else 1.0, polar=(m, n), whole=whole),
-    ):
-        mean = sizes(rms).square().mean(-2).sqrt()
-        torch.testing.assert_close(mean, torch.full_like(mean, 2.0 if whole else 1.0))
-    assert rules.scaled(update, "off", 2.0, polar=None, whole=whole) is update
-
-
-def test_units_do_not_underflow():
-    A = torch.tensor([[[3e-30, 4e-30], [0.0, 0.0], [3e30, 4e30]]])
-    wanted = torch.tensor([[[0.6, 0.8], [0.0, 0.0], [0.6, 0.8]]])
-    torch.testing.assert_close(rules.unit(A, whole=False), wanted)
-    assert rules.norm(rules.unit(A, whole=True), whole=True).item() == pytest.approx(1)
-
-
-def test_the_decay_of_lengths_is_decoupled():
-    """Without gradients lengths shrink by lr times the decay, and directions stay."""
-    layer = nn.Linear(3, 2, bias=False, dtype=torch.float64)
-    before = layer.weight.detach().clone()
-    optimizer = LengthDirection(
-        layer, 0.1, metric="euclidean", length_lr=0.2, length_decay=0.5, direction="sgd"
-    )
-    for _ in range(3):
-        layer.weight.grad = torch.zeros_like(layer.weight)
-        optimizer.step()
-    torch.testing.assert_close(layer.weight.detach(), before * (1 - 0.2 * 0.5) ** 3)
-
-
-def test_momentum_is_that_of_torchs_sgd():
+def compare(rule, peer):
+    """Compare the sum of the rule's updates with the parameter of a torch optimizer of rate 1."""
     p = nn.Parameter(torch.zeros(1, 2, 2, dtype=torch.float64))
-    sgd = torch.optim.SGD([p], 1.0, momentum=0.9, nesterov=True)
-    M, ours = torch.zeros_like(p), torch.zeros_like(p)
+    optimizer = peer([p])
+    moments = [torch.zeros_like(p) for _ in rule.moments]
+    ours = torch.zeros_like(p)
     for k in range(4):
         p.grad = torch.full_like(p, math.cos(k))
-        sgd.step()
-        update, M = rules.with_momentum(p.grad, M, 0.9, nesterov=True)
+        optimizer.step()
+        update, moments = rule.update(p.grad, moments, k + 1)
+        assert len(moments) == len(rule.moments)
         ours = ours - update
     torch.testing.assert_close(ours.detach(), p.detach())
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.9, True), (0.9, False), (0.0, False)])
+def test_momentum_is_that_of_torchs_sgd(momentum, nesterov):
+    options = {"momentum": momentum, "nesterov": nesterov}
+    compare(SGD(**options), lambda p: torch.optim.SGD(p, 1.0, **options))
+    compare(Polar(**options), lambda p: torch.optim.SGD(p, 1.0, **options))
+
+
+def test_adam_is_torchs():
+    options = {"betas": (0.8, 0.95), "eps": 1e-3}
+    compare(Adam(**options), lambda p: torch.optim.Adam(p, 1.0, **options))
+
+
+def test_the_rate_of_lengths_follows_that_of_the_directions():
+    assert Adam(lr=0.01).rate(0.04, 0.04) == 0.01
+    assert Adam(lr=0.01).rate(0.02, 0.04) == pytest.approx(0.005)
+    assert SGD(lr=0.01).rate(0.0, 0.0) == 0.01
+    assert SGD().rate(0.03, 0.04) == 0.03
+
+
+def test_fixed_lengths_stay():
+    layer = nn.Linear(3, 2, bias=False)
+    before = layer.weight.detach().norm(dim=1)
+    optimizer = LengthDirection(layer, 0.1, metric="euclidean", length=Fixed())
+    layer(torch.randn(5, 3)).square().sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(layer.weight.detach().norm(dim=1), before)
+
+
+def test_names_stand_for_the_rules_that_the_documentation_says():
+    assert DIRECTIONS["sgd"] == SGD(momentum=0.9, nesterov=True)
+    assert DIRECTIONS["adam"] == Adam()
+    assert LENGTHS["sgd"] == SGD(lr=0.01)
+    assert LENGTHS["adam"] == Adam(lr=0.01)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Polar(momentum=1.0), "Polar: `momentum` must be a number < 1"),
+        (lambda: Polar(steps=0), "`steps` must be a whole number >= 1"),
+        (lambda: Polar(iteration="newton"), "'exact', 'muon', 'polar express'"),
+        (lambda: Polar(dtype=torch.int32), r"`dtype` must be a floating-point torch.dtype"),
+        (lambda: SGD(nesterov=None), "SGD: `nesterov` must be True or False"),
+        (lambda: SGD(lr=-1.0), "SGD: `lr` must be a finite number >= 0"),
+        (lambda: Adam(eps=0.0), "Adam: `eps` must be a finite number > 0"),
+        (lambda: Adam(betas=(0.9, 1.5)), "Adam: `betas` must"),
+        (lambda: Adam(betas=0.9), "`betas` must be two numbers"),
+    ],
+)
+def test_bad_values_are_refused(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()

@@ -1,5 +1,7 @@
 """A one-unit linear model under LengthDirection walks as `polarstep.minimize` does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -12,23 +14,16 @@ from torch import nn  # noqa: E402
 from torch.nn.functional import softplus  # noqa: E402
 
 import polarstep as ps  # noqa: E402
-from polarstep.optim import LengthDirection  # noqa: E402
+from polarstep.optim import SGD, Covariance, LengthDirection  # noqa: E402
 
 STEPS = 40
 GRADIENT_STEPS = {  # plain gradient steps on v and g, W = g v/||v||
-    "direction": "sgd",
-    "length": "sgd",
-    "momentum": 0.0,
+    "direction": SGD(),
     "angle": "off",
     "retraction": "none",
 }
-BATCH_NORM = {  # the metric S itself, of the whole batch at every step
-    "metric": "covariance",
-    "precondition": False,
-    "damping": 0.0,
-    "refresh_every": 1,
-    "covariance_rows": 0,
-}
+# The metric S itself, of the whole batch at every step.
+BATCH_NORM = Covariance(damping=0.0, refresh_every=1, rows=0, precondition=False)
 
 
 def least_squares(X, y):
@@ -95,7 +90,7 @@ def test_the_covariance_metric_with_gradient_steps_is_batch_normalization(proble
     objective, loss, w0 = problem
     expected = iterates(objective, "bn", w0, step_size=0.2, length_step_size=0.1)
     model = linear(w0)
-    optimizer = LengthDirection(model, 0.2, length_lr=0.1, **GRADIENT_STEPS, **BATCH_NORM)
+    optimizer = LengthDirection(model, 0.2, metric=BATCH_NORM, length=SGD(lr=0.1), **GRADIENT_STEPS)
     found = walk(model, loss, optimizer)
     assert np.abs(found[-1] - found[0]).max() > 0.1
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
@@ -107,7 +102,9 @@ def test_the_euclidean_metric_with_gradient_steps_is_weight_normalization(proble
     length = float(np.linalg.norm(start))
     expected = iterates(objective, "wn", start, step_size=0.05, length_step_size=0.1, length=length)
     model = linear(start)
-    optimizer = LengthDirection(model, 0.05, length_lr=0.1, metric="euclidean", **GRADIENT_STEPS)
+    optimizer = LengthDirection(
+        model, 0.05, metric="euclidean", length=SGD(lr=0.1), **GRADIENT_STEPS
+    )
     found = walk(model, loss, optimizer)
     assert np.abs(found[-1] - found[0]).max() > 0.1
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
@@ -120,7 +117,7 @@ def test_the_theorems_step_and_a_length_search_are_gdnp(problem):
     expected = iterates(objective, "gdnp", w0)
     model = linear(w0)
     options = GRADIENT_STEPS | {"retraction": "normalize", "length": "fixed"}
-    optimizer = LengthDirection(model, 1.0, **options, **BATCH_NORM)
+    optimizer = LengthDirection(model, 1.0, metric=BATCH_NORM, **options)
 
     def slope(g, direction):
         weight = torch.from_numpy(g * direction)[None].requires_grad_()
@@ -159,9 +156,9 @@ def test_whitened_steps_solve_least_squares_in_one():
     model = linear(np.linalg.lstsq(X, y + rng.standard_normal(50), rcond=None)[0])
     loss = least_squares(X, y)
     options = GRADIENT_STEPS | {"retraction": "normalize"}
-    options |= BATCH_NORM | {"precondition": True}
+    metric = replace(BATCH_NORM, precondition=True)
     g = np.sqrt(np.mean((X @ model.weight.detach().numpy()[0]) ** 2))
-    optimizer = LengthDirection(model, 0.5 / g**2, length_lr=0.5, **options)
+    optimizer = LengthDirection(model, 0.5 / g**2, metric=metric, length=SGD(lr=0.5), **options)
     error = [np.abs(W - solution).max() for W in walk(model, loss, optimizer)]
     assert error[0] > 0.1
     assert error[STEPS] < 1e-10

@@ -1,15 +1,19 @@
 """Optimizers for PyTorch that step in the lengths and the directions of weights.
 
-Needs the extra ``polarstep[torch]``.
+They need the extra ``polarstep[torch]``.
 """
 
 from ..extras import require_torch
 
 require_torch("polarstep.optim")
 
-from .assignment import Assigned, Assignment, assignment  # noqa: E402
+from .adamw import AdamW  # noqa: E402
+from .assignment import assignment  # noqa: E402
 from .diagnostics import Diagnostics  # noqa: E402
+from .entries import Assigned, Assignment  # noqa: E402
 from .length_direction import LengthDirection  # noqa: E402
+from .metrics import Covariance, Euclidean, Frobenius  # noqa: E402
+from .options import Angle, Gains  # noqa: E402
 from .presets import (  # noqa: E402
     InverseDecay,
     angular_muown,
@@ -17,13 +21,24 @@ from .presets import (  # noqa: E402
     magnitude_direction,
     weight_normalization,
 )
+from .rules import SGD, Adam, Fixed, Polar  # noqa: E402
 
 __all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Angle",
     "Assigned",
     "Assignment",
+    "Covariance",
     "Diagnostics",
+    "Euclidean",
+    "Fixed",
+    "Frobenius",
+    "Gains",
     "InverseDecay",
     "LengthDirection",
+    "Polar",
     "angular_muown",
     "assignment",
     "hyperball",

@@ -1,15 +1,15 @@
 """Lengths and directions of a weight: from W and back, and from one covariance to the next.
 
-The state of a parameter has, with matrices stacked as in `sharding.Matrices`,
+The state of a parameter holds, with matrices stacked as in `sharding.Matrices`,
 
     direction   V, (matrices, rows, columns): rows of norm one, or matrices of norm ``radius``; with
-                retraction "none" of any norm. Where there is a root, V is in whitened coordinates
+                retraction "none" of any norm. With a root, V is in whitened coordinates
     length      g, (matrices, rows, 1), or (matrices, 1, 1) for one gain of the whole matrix
-    columns     h, (matrices, 1, columns), where columns have gains
+    columns     h, (matrices, 1, columns), if columns have gains
     radius      (matrices, 1, 1), in the Frobenius metric
     root        R with S^-1 = R R^T, (columns, columns), or one for each group of a convolution
 
-so that W = diag(g) V R^T diag(h), V scaled to its sphere.
+so that W = diag(g) V R^T diag(h), with V scaled to its sphere.
 """
 
 from __future__ import annotations
@@ -19,87 +19,64 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import rules
 from .sharding import Matrices
+from .spheres import ROWS, nonzero
 
 State = dict[str, Any]
 Group = dict[str, Any]
 
 
 def times(A: Tensor, B: Tensor | None) -> Tensor:
-    """A B, where None is the identity."""
+    """Return A B, where None stands for the identity."""
     return A if B is None else A @ B
 
 
-def nonzero(size: Tensor) -> Tensor:
-    """Norms to divide by: what has none stays zero."""
-    return size.where(size > 0, 1)
-
-
-def any_zero(V: Tensor, group: Group) -> bool:
-    """Whether some direction is not defined yet."""
-    return bool((rules.norm(V, whole=group["metric"] == "frobenius") == 0).any())
-
-
 def start(matrices: Matrices, state: State, group: Group) -> None:
-    """Lengths and directions of W as it is, and moments of zero."""
+    """Set the lengths and directions to those of W, and the moments to zero."""
     _read(matrices, state, group)
-    if group["retraction"] == "none" and "root" in state and group["precondition"]:
-        state["direction"] = rules.unit(state["direction"], whole=False)  # angles start at lr
+    if group["retraction"] == "none" and "root" in state and group["metric"].precondition:
+        state["direction"] = ROWS.unit(state["direction"])  # so that angles start at lr
     state["unstarted"] = group["start_length"] is not None
     state["step"] = 0
-    adam = group["direction"] == "adam"
-    if adam or group["momentum"]:
-        state["momentum"] = torch.zeros_like(state["direction"])
-    if adam:
-        state["square"] = torch.zeros_like(state["direction"])
-    for key in ("length", "columns"):
-        if key not in state or group["length"] == "fixed":
-            continue
-        if group["length"] == "adam" or group["length_momentum"]:
-            state[f"{key}_momentum"] = torch.zeros_like(state[key])
-        if group["length"] == "adam":
-            state[f"{key}_square"] = torch.zeros_like(state[key])
+    for key in group["direction"].moments:
+        state[key] = torch.zeros_like(state["direction"])
+    for gain in ("length", "columns"):
+        if gain in state:
+            for key in group["length"].moments:
+                state[f"{gain}_{key}"] = torch.zeros_like(state[gain])
 
 
 def start_lengths(state: State, group: Group) -> None:
-    """Give all rows that are not zero the length that they are to start with."""
-    there = state["length"] != 0
-    state["length"] = torch.where(there, group["start_length"], state["length"])
+    """Give every row that is not zero the length that it is to start with."""
+    is_zero = state["length"] == 0
+    state["length"] = torch.where(is_zero, state["length"], group["start_length"])
     state["unstarted"] = False
 
 
 def _read(matrices: Matrices, state: State, group: Group) -> None:
-    whole, root = group["metric"] == "frobenius", state.get("root")
+    metric, gains, root = group["metric"], group["gains"], state.get("root")
     parameter = matrices.entry.parameter.detach()
     dtype = torch.promote_types(parameter.dtype, torch.float32)
     W = matrices.read(parameter).to(dtype).contiguous()
     # V R^T = W
     V = W if root is None else torch.linalg.solve_triangular(root.mT, W, upper=False, left=False)
-    size = rules.norm(V, whole=whole)
-    if whole:
-        state["radius"] = nonzero(size)
-        state["length"] = (size > 0).to(dtype)  # ones, and none for a matrix of zeros
-        if group["gains"] != "matrix":
-            state["length"] = state["length"].expand(-1, V.shape[1], 1).clone()
+    state |= metric.split(V)
+    if group["retraction"] == "none":
         state["direction"] = V.clone()
-    else:
-        state["length"] = size
-        kept = group["retraction"] == "normalize"
-        state["direction"] = rules.unit(V, whole=False) if kept else V.clone()
-    if group["positive"]:  # softplus has no zero
+    if gains.axes != "matrix":
+        state["length"] = state["length"].expand(-1, V.shape[1], 1).clone()
+    if gains.positive:  # softplus is never zero
         state["length"] = state["length"].clamp_min(torch.finfo(dtype).tiny)
-    if group["gains"] == "both":
+    if gains.axes == "both":
         state["columns"] = torch.ones_like(V[:, :1])
-    state["undefined"] = any_zero(V, group)
+    state["undefined"] = metric.any_zero(V)
 
 
 def composed(state: State, group: Group) -> Tensor:
-    """W as a stack of matrices."""
+    """Return W as a stack of matrices."""
     V, root = state["direction"], state.get("root")
     if group["retraction"] == "none":
-        size = rules.norm(V, whole=group["metric"] == "frobenius")
-        V = V * (state.get("radius", 1.0) / nonzero(size))
+        V = V * (state.get("radius", 1.0) / nonzero(group["metric"].norm(V)))
     W = state["length"] * V
     if "columns" in state:
         W = W * state["columns"]
@@ -107,42 +84,44 @@ def composed(state: State, group: Group) -> Tensor:
 
 
 def take_over(matrices: Matrices, state: State, group: Group) -> None:
-    """Read the rows of W that somebody else has changed; the others keep their bits."""
+    """Read the rows of W that were changed from outside; the other rows keep their bits."""
+    metric = group["metric"]
     parameter = matrices.entry.parameter.detach()
     W = matrices.read(parameter).to(state["direction"].dtype)
-    mine = composed(state, group)
-    size = torch.maximum(W.abs(), mine.abs()).amax(-1, keepdim=True)
+    expected = composed(state, group)
+    size = torch.maximum(W.abs(), expected.abs()).amax(-1, keepdim=True)
     slack = 64 * torch.finfo(parameter.dtype).eps
-    changed = ((W - mine).abs() > slack * size).any(-1, keepdim=True)
+    changed = ((W - expected).abs() > slack * size).any(-1, keepdim=True)
     if not changed.any():
         return
     old = dict(state)
     _read(matrices, state, group)
-    if group["metric"] == "frobenius" or "columns" in state:
+    if not metric.rows_are_independent or "columns" in state:
         return
-    found = state["length"] != 0  # a row that was set to zero keeps its direction
-    state["direction"] = torch.where(changed & found, state["direction"], old["direction"])
+    nonzero_now = state["length"] != 0  # a row that was set to zero keeps its direction
+    state["direction"] = torch.where(changed & nonzero_now, state["direction"], old["direction"])
     state["length"] = torch.where(changed, state["length"], old["length"])
-    state["undefined"] = any_zero(state["direction"], group)
+    state["undefined"] = metric.any_zero(state["direction"])
 
 
 def change(state: State, group: Group, L: Tensor, R: Tensor) -> None:
-    """Go over to the coordinates of a new S = L L^T, R = L^-T; W stays where it is."""
+    """Change to the coordinates of a new S = L L^T, R = L^-T; W does not change."""
+    precondition = group["metric"].precondition
     before, state["root"] = state.get("root"), R
-    if not group["precondition"]:
+    if not precondition:
         state["factor"] = L
     if "direction" not in state:
         return
-    kept = group["retraction"] == "normalize" or group["precondition"]  # else angles would go down
+    # Without a retraction the norm of V matters: angles would shrink with it.
+    normalized = group["retraction"] == "normalize" or precondition
     old = state["direction"]
     V = times(old, None if before is None else before.mT) @ L
-    stretch = rules.norm(V, whole=False) / nonzero(rules.norm(old, whole=False))
-    stretch = nonzero(stretch)
-    # W = g V R^T/||V||: what V's rows gain in norm, g gains too.
+    stretch = nonzero(ROWS.norm(V) / nonzero(ROWS.norm(old)))
+    # W = g V R^T/||V||, so that g grows by the same factor as the rows of V.
     state["length"] = state["length"] * stretch
-    state["direction"] = V / stretch if kept else V
-    if "momentum" in state and group["precondition"]:
+    state["direction"] = V / stretch if normalized else V
+    if "momentum" in state and precondition:
         M = state["momentum"]
         if before is not None:  # M is the gradient by U, times R
             M = torch.linalg.solve_triangular(before, M, upper=True, left=False)
-        state["momentum"] = (M @ R) * (stretch if kept else 1.0)
+        state["momentum"] = (M @ R) * (stretch if normalized else 1.0)

@@ -1,4 +1,4 @@
-"""S = E[x x^T] of the inputs of layers: gathered by forward hooks, averaged, damped, factored."""
+"""The covariance S = E[x x^T] of layers' inputs: gathered by hooks, averaged, factored."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ from torch.nn.modules.conv import _ConvNd
 
 
 class Inputs:
-    """What has been seen of a layer's inputs since the last refresh.
+    """The sum of x x^T over the inputs x that a layer has seen since the last refresh.
+
+    Parameters
+    ----------
+    groups : int
+        Number of groups of a convolution, else one.
+    n : int
+        Number of inputs of one unit.
+    like : Tensor
+        A tensor with the type and the device of the weights.
+    wanted : Tensor
+        Whether inputs are gathered now. It is a tensor on the CPU, shared by the layers of a param
+        group, so that a compiled model reads it at every call.
+    limit : int
+        Largest number of inputs that are used from one call, evenly spaced; 0 uses all of them.
 
     Attributes
     ----------
-    total : Tensor
-        The sum of x x^T, shape (1, n, n), or (groups, n, n) for a grouped convolution.
+    total : Tensor of shape (groups, n, n)
+        The sum of x x^T.
     rows : Tensor
-        How many x are in it, an integer.
-    wanted : Tensor
-        Whether inputs are gathered now; on the CPU, shared by the layers of a parameter group. It
-        is a tensor so that a compiled model reads it at every call.
-    limit : int
-        At most so many x of one call are taken, spread out evenly; 0 takes them all.
+        The number of inputs in the sum.
     """
 
     def __init__(self, groups: int, n: int, like: Tensor, wanted: Tensor, limit: int) -> None:
@@ -36,15 +45,20 @@ class Inputs:
         self.wanted, self.limit = wanted, limit
 
     def to(self, device: torch.device) -> None:
-        """Follow the layer to another device."""
+        """Move the sums to the device of the layer."""
         self.total, self.rows = self.total.to(device), self.rows.to(device)
+
+    def clear(self) -> None:
+        """Set the sums to zero."""
+        self.total.zero_()
+        self.rows.zero_()
 
 
 class InputHook:
-    """A forward hook that adds a layer's inputs to `Inputs`, in training and with gradients on.
+    """A forward hook that adds a layer's inputs to `Inputs`.
 
-    It knows nothing but the sums it adds to. A copy or a pickle of the model gets a hook that knows
-    nothing at all, and does nothing.
+    It is active in training mode with gradients enabled. It refers to the sums alone, not to the
+    optimizer. A copy or a pickle of the model gets a hook without sums, which does nothing.
     """
 
     def __init__(self, inputs: Inputs | None = None) -> None:
@@ -54,8 +68,8 @@ class InputHook:
         inputs = self.inputs
         if inputs is None or not (module.training and torch.is_grad_enabled()) or not args:
             return
-        # A tensor decides, inside of what the compiler does not look into: a compiled model asks
-        # at every call, and is compiled once.
+        # The custom operation, which the compiler does not trace, checks `wanted` at every call.
+        # Otherwise the model would be compiled again whenever the flag changes.
         gather: Callable[..., None] = _gather
         if torch.compiler.is_compiling():
             gather = torch.ops.polarstep.gather_inputs
@@ -74,7 +88,7 @@ class InputHook:
 
 
 def _window(module: nn.Module) -> tuple[list[int], list[int], list[int], list[int], str]:
-    """(kernel, stride, dilation, padding as pad takes it, its mode); empty for linear layers."""
+    """Return the kernel, stride, dilation, padding and its mode; empty for linear layers."""
     if not isinstance(module, _ConvNd):
         return [], [], [], [], "constant"
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
@@ -101,26 +115,26 @@ def _gather(
         if kernel:
             x = patches(x, kernel, stride, dilation, padding, padding_mode, limit, groups)
         else:
-            x = _spread_out(x.reshape(1, -1, x.shape[-1]), limit)
+            x = _subsample(x.reshape(1, -1, x.shape[-1]), limit)
         x = x.to(total.dtype)
         product = x.mT @ x
-        # One bad batch, as gradient scalers provoke them, must not spoil the average.
+        # A batch that overflows, as gradient scalers provoke them, must not enter the average.
         finite = product.isfinite().all()
         total.add_(product.where(finite, 0.0))
         rows.add_(finite * x.shape[1])
 
 
-# The same as one operation that compilers take as it is, and that they see change its arguments.
+# Compilers do not trace a custom operation; `mutates_args` tells them that it changes the sums.
 torch.library.custom_op(
     "polarstep::gather_inputs", _gather, mutates_args=("total", "rows")
 ).register_fake(lambda *args: None)
 
 
-def _spread_out(x: Tensor, limit: int) -> Tensor:
-    """At most ``limit`` entries along the second axis.
+def _subsample(x: Tensor, limit: int) -> Tensor:
+    """Return at most ``limit`` entries along the second axis, from all positions alike.
 
-    Multiples of a step without a common divisor with their number, modulo that number: every
-    position of a sequence, or of an image, has its share, whatever its length.
+    The indices are multiples of a step, modulo the number of entries, with which the step has no
+    common divisor. A period of the data, such as the length of a sequence, then has no effect.
     """
     count = x.shape[1]
     if limit == 0 or count <= limit:
@@ -141,22 +155,38 @@ def patches(
     limit: int = 0,
     groups: int = 1,
 ) -> Tensor:
-    """What a convolution multiplies by its flattened weights, shape (groups, patches, n).
+    """Return the patches that a convolution multiplies by its flattened weights.
 
-    ``x`` has shape (samples, channels, *space), or none of samples. Where there are more than
-    ``limit`` patches, samples are left out before patches of the others are.
+    Parameters
+    ----------
+    x : Tensor of shape (samples, channels, *space) or (channels, *space)
+        The input of the convolution.
+    kernel, stride, dilation : sequence of int
+        Those of the convolution.
+    padding : sequence of int
+        In the form of torch.nn.functional.pad.
+    mode : str, default="constant"
+        Mode of the padding.
+    limit : int, default=0
+        Largest number of patches, 0 for all. Samples are dropped before patches of samples are.
+    groups : int, default=1
+        Number of groups of the convolution.
+
+    Returns
+    -------
+    Tensor of shape (groups, patches, n)
     """
     axes = len(kernel)
     if x.ndim == axes + 1:
         x = x.unsqueeze(0)
     if limit:
-        # Positions of the window: enough to tell how many samples fill the limit.
+        # The number of positions of the window tells how many samples fill the limit.
         around = [padding[2 * k] + padding[2 * k + 1] for k in reversed(range(axes))]
         places = 1
         for k in range(axes):
             free = x.shape[2 + k] + around[k] - dilation[k] * (kernel[k] - 1) - 1
             places *= free // stride[k] + 1
-        x = _spread_out(x.unsqueeze(0), max(1, -(-limit // max(places, 1)))).squeeze(0)
+        x = _subsample(x.unsqueeze(0), max(1, -(-limit // max(places, 1)))).squeeze(0)
     x = pad(x, list(padding), mode=mode)
     for k in range(axes):
         x = x.unfold(2 + k, dilation[k] * (kernel[k] - 1) + 1, stride[k])[..., :: dilation[k]]
@@ -164,11 +194,11 @@ def patches(
     x = x.reshape(len(x), groups, -1, *x.shape[2:])
     order = [1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes)]
     x = x.permute(order).flatten(1, 1 + axes).flatten(2)
-    return _spread_out(x, limit)
+    return _subsample(x, limit)
 
 
 def average_over_ranks(all_inputs: Iterable[Inputs], group: Any) -> None:
-    """Add up the sums of all ranks, in one go per kind of number; every rank must come here."""
+    """Add up the sums of all ranks, in one reduction per dtype; every rank must call this."""
     all_inputs = list(all_inputs)
     totals: dict[torch.dtype, list[Tensor]] = {}
     for inputs in all_inputs:
@@ -185,7 +215,7 @@ def average_over_ranks(all_inputs: Iterable[Inputs], group: Any) -> None:
 
 
 def damped(S: Tensor, damping: float) -> Tensor:
-    """S + damping tr(S)/n I; the identity where S is zero."""
+    """Return S + damping tr(S)/n I, or the identity where S is zero."""
     mean = S.diagonal(dim1=-2, dim2=-1).mean(-1)
     ridge = torch.where(mean > 0, damping * mean, 1.0)
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
@@ -193,9 +223,9 @@ def damped(S: Tensor, damping: float) -> Tensor:
 
 
 def factor(S: Tensor, damping: float) -> tuple[Tensor, Tensor]:
-    """(L, R) with L L^T the damped S and R = L^-T, so that x^T R has the identity as covariance.
+    """Return L with L L^T the damped S, and R = L^-T, for which x^T R has covariance I.
 
-    Where rounding leaves S without a Cholesky factor, damping is raised until there is one.
+    If rounding makes the factorization fail, damping is raised until it succeeds.
     """
     for _ in range(20):
         L, failed = torch.linalg.cholesky_ex(damped(S, damping))
@@ -204,5 +234,5 @@ def factor(S: Tensor, damping: float) -> tuple[Tensor, Tensor]:
         damping = max(10 * damping, torch.finfo(S.dtype).eps)
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device).expand_as(S)
     R = torch.linalg.solve_triangular(L.mT, eye, upper=True)
-    # Row by row, as checkpoints hold them: another order would round otherwise.
+    # Checkpoints store tensors row by row; another layout would round differently after loading.
     return L.contiguous(), R.contiguous()

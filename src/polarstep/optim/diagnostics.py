@@ -1,4 +1,4 @@
-"""What LengthDirection does to each matrix: angles, lengths, drift, condition of the inputs."""
+"""Diagnostics of LengthDirection: angles, lengths, drift and conditions of each matrix."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ import torch
 from torch import Tensor
 
 from ..validation import complaint
-from . import rules
 from .covariance import damped
 from .length_direction import LengthDirection
 from .sharding import full
-from .turning import angles
+from .spheres import ROWS
 
 
 class Diagnostics:
-    """Watches the matrices that a `LengthDirection` steps by length and direction.
+    """Report what `LengthDirection` does to each matrix.
 
-    It keeps two copies of them, as they were at the start and at the last call, and has the
-    optimizer keep the angles of its last step. With DTensors all ranks must call it.
+    It keeps two copies of the matrices, from the start and from the last call, and makes the
+    optimizer record the angles of its last step.
 
     Parameters
     ----------
     optimizer : LengthDirection
+        The optimizer to watch.
+
+    Raises
+    ------
+    TypeError
+        If ``optimizer`` is of another class.
+
+    Notes
+    -----
+    With DTensors, all ranks must call the methods.
 
     Examples
     --------
@@ -43,7 +52,7 @@ class Diagnostics:
             must, got = "be a LengthDirection", f"a {type(optimizer).__name__}"
             raise TypeError(complaint("Diagnostics", "optimizer", must, got))
         self._optimizer = optimizer
-        optimizer._angles = {}
+        optimizer._stepper.angles = {}
         self._start = self._weights()
         self._last = self._start
 
@@ -56,21 +65,30 @@ class Diagnostics:
 
     @torch.no_grad()
     def read(self) -> dict[str, dict[str, float]]:
-        """{name of the parameter: {quantity: value}}.
+        """Return the present values of all quantities.
 
+        Returns
+        -------
+        dict
+            Maps the name of each matrix to a dict of the quantities below. Quantities that are not
+            known before the first step are missing.
+
+        Notes
+        -----
         ``angle_mean``, ``angle_max``
-            By how much rows (matrices, in the Frobenius metric) turned in the last step, in radians
-            and in the metric of the step.
+            Angles by which rows (whole matrices in the Frobenius metric) turned in the last step,
+            in radians and in the metric of the step.
         ``length_min``, ``length_mean``, ``length_max``
-            Of |g|; in the metric of the inputs the root mean square of a unit's pre-activation.
+            Absolute lengths |g|; in the covariance metric, a length is the root mean square of a
+            unit's pre-activation.
         ``turned``, ``turned_since``
-            Mean angle between W's rows now and at the start, or at the last call; Euclidean.
+            Mean Euclidean angle between the rows of W now and at the start, or at the last call.
         ``grown``, ``grown_since``
-            Mean logarithm of W's rows' Euclidean norms, over the start's or the last call's.
+            Mean logarithm of the ratio of the rows' Euclidean norms now and at the start, or at the
+            last call.
         ``condition``
-            Of the damped covariance of the inputs, where there is one; the largest of groups.
-
-        What is not known yet, before the first step, is left out.
+            Condition number of the damped covariance of the inputs, in the covariance metric; the
+            largest one for the groups of a convolution.
         """
         now = self._weights()
         result = {}
@@ -81,31 +99,33 @@ class Diagnostics:
                 name = self._optimizer._entries[p].name
                 W = now[name].to(torch.promote_types(p.dtype, torch.float32))
                 state = self._optimizer.state[p]
-                row = _angles_of((self._optimizer._angles or {}).get(name))
+                row = _angles_of((self._optimizer._stepper.angles or {}).get(name))
                 if "length" in state:
                     g = self._optimizer.lengths(name).abs()
                     row |= {"length_min": g.min(), "length_mean": g.mean(), "length_max": g.max()}
                 row |= _drift(self._start.get(name, now[name]).to(W.dtype), W, "")
                 row |= _drift(self._last.get(name, now[name]).to(W.dtype), W, "_since")
                 if state.get("covariance_weight"):
-                    S = damped(state["covariance"], group["damping"])
+                    S = damped(state["covariance"], group["metric"].damping)
                     values = torch.linalg.eigvalsh(S)
                     row["condition"] = (values[..., -1] / values[..., 0]).max()
                 result[name] = {key: float(value) for key, value in row.items()}
-        self._start = {**now, **self._start}  # matrices that were added later start now
+        self._start = {**now, **self._start}  # matrices added later start now
         self._last = now
         return result
 
     def write(self, writer: Any, step: int, tag: str = "length_direction") -> None:
-        """Hand what `read` returns to ``writer.add_scalar``, as TensorBoard's SummaryWriter has it.
+        """Write the values that `read` returns as scalars.
 
         Parameters
         ----------
         writer : object
-            With a method ``add_scalar(tag, value, step)``.
+            An object with the method ``add_scalar(tag, value, step)``, such as TensorBoard's
+            SummaryWriter.
         step : int
-        tag : str
-            Scalars are called ``tag/parameter/quantity``.
+            Number of the step that the scalars belong to.
+        tag : str, default="length_direction"
+            First part of the scalars' names, ``tag/parameter/quantity``.
         """
         for name, row in self.read().items():
             for key, value in row.items():
@@ -117,10 +137,10 @@ def _angles_of(turned: Tensor | None) -> dict[str, Any]:
 
 
 def _drift(before: Tensor, now: Tensor, suffix: str) -> dict[str, Any]:
-    """Of rows that are not zero, now or then."""
-    old, new = rules.norm(before, whole=False), rules.norm(now, whole=False)
+    """Return the mean angle and growth of the rows that were not zero and are not zero now."""
+    old, new = ROWS.norm(before), ROWS.norm(now)
     there = (old > 0) & (new > 0)
     if not there.any():
         return {}
-    turned = angles(before, now, whole=False)[there].mean()
+    turned = ROWS.angles(before, now)[there].mean()
     return {f"turned{suffix}": turned, f"grown{suffix}": (new / old)[there].log().mean()}

@@ -1,87 +1,147 @@
-"""Checks of the options of LengthDirection, before any work."""
+"""What all option objects of LengthDirection share, and those for gains and angles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
-import torch
+from torch import Tensor
 
-from ..validation import complaint, flag, number, unknown, whole_number
-from .assignment import WHO
-from .rules import POLAR
-
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "metric": ("covariance", "euclidean", "frobenius"),
-    "direction": ("adam", "polar", "sgd"),
-    "length": ("adam", "fixed", "sgd"),
-    "gains": ("both", "matrix", "row"),
-    "angle": ("auto", "each", "off", "rms"),
-    "retraction": ("none", "normalize"),
-    "polar": tuple(POLAR),
-}
-_FLAGS = ("nesterov", "tangent", "positive", "precondition")
-_NOT_NEGATIVE = ("lr", "length_decay", "damping", "rest_lr", "rest_eps", "rest_weight_decay")
-_BELOW_ONE = ("momentum", "length_momentum", "covariance_decay")
+from ..validation import complaint, flag, number, unknown
+from .spheres import MATRIX, ROWS, Sphere
 
 
-def refuse(argument: str, must: str, got: object, advice: str = "") -> str:
-    """The text of an error about one argument."""
-    return complaint(WHO, argument, must, got, advice)
+@dataclass(frozen=True)
+class Option:
+    """An immutable object that validates itself and can be written as a plain dict."""
+
+    name: ClassVar[str]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the name and the fields as a dict that ``torch.load(weights_only=True)`` reads."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"name": self.name, **values}
 
 
-def no_such_parameter(name: object, known: Iterable[str]) -> str:
-    """The text of an error about a parameter that does not go by length and direction."""
-    return unknown(name, known, WHO, "name")
+def check_below_one(value: Any, who: str, argument: str) -> None:
+    """Require a number in [0, 1)."""
+    if number(value, who, argument, at_least=0) >= 1:
+        raise ValueError(complaint(who, argument, "be a number < 1", value))
 
 
-def check(options: dict[str, Any]) -> None:
-    """Refuse what does not exist or does not fit."""
-    options = {**options, "gains": gains(options)}
-    for name, choices in _CHOICES.items():
-        if options[name] not in choices:
-            raise ValueError(unknown(options[name], choices, WHO, name))
-    for name in _FLAGS:
-        flag(options[name], WHO, name)
-    for name in _NOT_NEGATIVE:
-        number(options[name], WHO, name, at_least=0)
-    number(options["eps"], WHO, "eps", above=0)
-    if options["length_lr"] is not None:
-        number(options["length_lr"], WHO, "length_lr", at_least=0)
-    for name in _BELOW_ONE:
-        if number(options[name], WHO, name, at_least=0) >= 1:
-            raise ValueError(refuse(name, "be a number < 1", options[name]))
-    for name in ("betas", "rest_betas"):
-        pair = options[name]
-        if len(pair) != 2 or not all(0 <= number(b, WHO, name) < 1 for b in pair):
-            raise ValueError(refuse(name, "be two numbers in [0, 1)", pair))
-    whole_number(options["polar_steps"], WHO, "polar_steps", at_least=1)
-    whole_number(options["refresh_every"], WHO, "refresh_every", at_least=1)
-    whole_number(options["covariance_rows"], WHO, "covariance_rows")
-    whole_number(options["covariance_inputs"], WHO, "covariance_inputs")
-    if options["largest_angle"] is not None:
-        number(options["largest_angle"], WHO, "largest_angle", above=0)
-    if options["start_length"] is not None:
-        number(options["start_length"], WHO, "start_length", above=0)
-        if options["metric"] == "frobenius":
-            got, advice = "'frobenius', in which gains start at one", "Leave start_length out."
-            raise ValueError(refuse("metric", "have lengths of rows to set", got, advice))
-    dtype = options["polar_dtype"]
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise TypeError(refuse("polar_dtype", "be a floating torch.dtype or None", repr(dtype)))
-    _check_gains(options["metric"], options["gains"])
+def check_betas(value: Any, who: str) -> None:
+    """Require the two decay rates of Adam."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(complaint(who, "betas", "be two numbers in [0, 1)", repr(value)))
+    for beta in value:
+        check_below_one(beta, who, "betas")
 
 
-def gains(options: dict[str, Any]) -> str:
-    """The kind of gains: as asked, or what belongs to the metric."""
-    natural = "matrix" if options["metric"] == "frobenius" else "row"
-    return natural if options["gains"] is None else options["gains"]
+@dataclass(frozen=True)
+class Gains(Option):
+    """The lengths of a matrix: which vectors have one, and how they are constrained.
+
+    Parameters
+    ----------
+    axes : {"row", "matrix", "both"}, optional
+        "row": one gain for each row. "matrix": one gain for the whole matrix, in the Frobenius
+        metric only. "both": gains for rows and for columns, W = diag(g) U diag(h), in the Euclidean
+        and the Frobenius metric. Default: "matrix" in the Frobenius metric, else "row".
+    positive : bool, default=False
+        Whether gains are kept positive: the length rule steps in the argument of a softplus.
+    decay : float, default=0.0
+        Decoupled weight decay of the gains, g <- (1 - lr decay) g, with the lengths' learning rate.
+
+    Examples
+    --------
+    >>> Gains("both", positive=True)
+    Gains(axes='both', positive=True, decay=0.0)
+    """
+
+    axes: str | None = None
+    positive: bool = False
+    decay: float = 0.0
+
+    name: ClassVar[str] = "gains"
+    known: ClassVar[tuple[str, ...]] = ("row", "matrix", "both")
+
+    def __post_init__(self) -> None:
+        if self.axes is not None and self.axes not in self.known:
+            raise ValueError(unknown(self.axes, self.known, "Gains", "axes"))
+        flag(self.positive, "Gains", "positive")
+        number(self.decay, "Gains", "decay", at_least=0)
+
+    def slopes(self, G: Tensor, U: Tensor) -> Tensor:
+        """Return the derivatives by the gains of rows, or by that of the matrix."""
+        return (MATRIX if self.axes == "matrix" else ROWS).inner(G, U)
 
 
-def _check_gains(metric: str, gains: str) -> None:
-    if gains == "matrix" and metric != "frobenius":
-        got = f"'matrix' with metric={metric!r}, in which every row has a length"
-        raise ValueError(refuse("gains", "fit the metric", got))
-    if gains == "both" and metric == "covariance":
-        advice = "Gains of columns would change the covariance: use another metric."
-        raise ValueError(refuse("gains", "fit the metric", "'both' with 'covariance'", advice))
+@dataclass(frozen=True)
+class Angle(Option):
+    """How the learning rate of directions is measured, limited and scheduled.
+
+    Parameters
+    ----------
+    measure : {"auto", "each", "rms", "off"}, default="auto"
+        "each": every row turns by arctan(lr); in the Frobenius metric, the matrix does. "rms": rows
+        turn by arctan(lr) in the root mean square; polar factors are scaled by their known norm,
+        which for rows is Muon's factor sqrt(max(1, rows/columns)). "off": the step is lr times the
+        output of the direction rule. "auto": "rms" for polar factors, else "each".
+    largest : float, optional
+        Upper bound on the norm of a direction's step relative to the norm of the direction. Angles
+        are then at most arcsin(largest). Default: no bound.
+    schedule : callable, optional
+        Function of the number of steps taken so far that returns a factor for the learning rate of
+        the directions alone. It is not saved in checkpoints.
+
+    Examples
+    --------
+    >>> Angle("each", largest=0.05).largest
+    0.05
+    """
+
+    measure: str = "auto"
+    largest: float | None = None
+    schedule: Callable[[int], float] | None = None
+
+    name: ClassVar[str] = "angle"
+    known: ClassVar[tuple[str, ...]] = ("auto", "each", "off", "rms")
+
+    def __post_init__(self) -> None:
+        if self.measure not in self.known:
+            raise ValueError(unknown(self.measure, self.known, "Angle", "measure"))
+        if self.largest is not None:
+            number(self.largest, "Angle", "largest", above=0)
+        if self.schedule is not None and not callable(self.schedule):
+            got = f"a {type(self.schedule).__name__}"
+            raise TypeError(complaint("Angle", "schedule", "be a function or None", got))
+
+    def plain(self) -> dict[str, Any]:
+        return {"name": self.name, "measure": self.measure, "largest": self.largest}
+
+    def factor(self, steps: int) -> float:
+        """Return the schedule's factor after this number of steps."""
+        return 1.0 if self.schedule is None else self.schedule(steps)
+
+    def scale(
+        self,
+        update: Tensor,
+        sphere: Sphere,
+        radius: Tensor | float,
+        polar: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Scale an update so that lr times it turns directions of norm ``radius`` by lr.
+
+        ``polar`` is the shape of the matrices whose polar factors the update holds, if it does.
+        """
+        measure = self.measure
+        if measure == "auto":
+            measure = "each" if polar is None else "rms"
+        if measure == "off":
+            return update
+        if measure == "each":
+            return sphere.unit(update) * radius
+        if polar is not None:
+            return update * (sphere.polar_scale(*polar) * radius)
+        return MATRIX.unit(update) * sphere.rms_norm(update.shape[-2], radius)

@@ -1,8 +1,8 @@
-"""Published methods, each as the few choices of LengthDirection that it is.
+"""Published methods as choices of the options of LengthDirection.
 
-Every one takes a model or parameters and further options of `LengthDirection`; parameters that are
-no hidden matrices go by AdamW in each of them, as there. What a preset leaves out of its
-publication, its docstring says.
+Each function takes a model or parameters, a learning rate and further options of `LengthDirection`,
+which replace the published ones. Parameters that are not hidden matrices go by AdamW in each of
+them. The docstrings say which parts of a publication are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any
 
 from ..validation import look_up, number
 from .length_direction import LengthDirection
+from .metrics import Frobenius
+from .options import Angle, Gains
+from .rules import SGD, Adam, Polar, Rule
 
 
 def weight_normalization(
@@ -19,52 +22,105 @@ def weight_normalization(
 ) -> LengthDirection:
     """Gradient descent with momentum on v and g, where a row of W is g v/||v||.
 
+    Parameters
+    ----------
+    params : Module or iterable
+        As for `LengthDirection`.
+    lr : float
+        Learning rate of v and g.
+    momentum : float, default=0.0
+        Momentum of v and g.
+    **options
+        Further options of `LengthDirection`.
+
+    Returns
+    -------
+    LengthDirection
+        The optimizer.
+
+    Notes
+    -----
+    ::
+
         dL/dg = <G, v>/||v||,    dL/dv = (g/||v||) (G - (<G, v>/||v||^2) v)
         b <- momentum b + gradient,    (g, v) <- (g, v) - lr b
 
-    v starts as W's row and g as its norm; ||v|| grows, which shortens the angles.
+    v starts as the row of W and g as its norm; ||v|| grows, which makes angles smaller. The
+    data-dependent initialization of the publication is left out.
 
-    Source: Salimans and Kingma, NeurIPS 2016, equations 2 and 3 (their data-dependent start is left
-    out).
+    References
+    ----------
+    .. [1] T. Salimans and D. P. Kingma, Weight normalization, NeurIPS 2016, equations 2 and 3.
     """
     published = {
         "metric": "euclidean",
-        "direction": "sgd",
-        "length": "sgd",
+        "direction": SGD(momentum=momentum),
+        "length": SGD(momentum=momentum),
         "angle": "off",
         "retraction": "none",
-        "momentum": momentum,
-        "length_lr": None,
-        "length_momentum": momentum,
-        "nesterov": False,
     }
     return LengthDirection(params, lr, **{**published, **options})
 
 
 def hyperball(params: Any, lr: float, *, base: str = "polar", **options: Any) -> LengthDirection:
-    """Matrices on the sphere of their first norm, by updates of a fixed norm.
+    """Matrices on the sphere of their initial norm, by updates of a fixed norm.
+
+    Parameters
+    ----------
+    params : Module or iterable
+        As for `LengthDirection`.
+    lr : float
+        Norm of an update relative to that of the matrix.
+    base : {"polar", "adam"}, default="polar"
+        The optimizer whose updates are normalized: Muon or Adam.
+    **options
+        Further options of `LengthDirection`.
+
+    Returns
+    -------
+    LengthDirection
+        The optimizer.
+
+    Notes
+    -----
+    ::
 
         W <- R normalize(W - lr R normalize(u)),    R = ||W_0||_F, normalize(A) = A/||A||_F,
 
-    with u the update of ``base`` for the gradient G: "polar" (Muon) or "adam". W's length stays.
+    where u is the update of ``base`` for the gradient G. The norm of W does not change.
 
-    Source: Wen, Dang, Lyu, Ma and Liang (2026, arXiv 2606.16899).
+    References
+    ----------
+    .. [1] Wen, Dang, Lyu, Ma and Liang, arXiv 2606.16899, 2026.
     """
-    bases = {"polar": {"direction": "polar"}, "adam": {"direction": "adam"}}
+    bases: dict[str, Rule] = {"polar": Polar(momentum=0.95), "adam": Adam()}
     published = {
-        **look_up(base, bases, "hyperball", "base"),
-        "metric": "frobenius",
+        "metric": Frobenius(tangent=False),
+        "direction": look_up(base, bases, "hyperball", "base"),
         "length": "fixed",
         "angle": "each",
-        "momentum": 0.95,
-        "tangent": False,
     }
     return LengthDirection(params, lr, **{**published, **options})
 
 
 @dataclass(frozen=True)
 class InverseDecay:
-    """The angle schedule (1 + scale max(0, t - warmup))^-degree for t steps taken so far."""
+    """The angle schedule (1 + scale max(0, t - warmup))^-degree after t steps.
+
+    Parameters
+    ----------
+    scale : float
+        How fast angles decay.
+    degree : float, default=1.0
+        Power of the decay.
+    warmup : int, default=0
+        Number of steps before the decay begins.
+
+    Examples
+    --------
+    >>> InverseDecay(0.5, warmup=10)(12)
+    0.5
+    """
 
     scale: float
     degree: float = 1.0
@@ -83,32 +139,52 @@ def angular_muown(
     decay_after: int = 0,
     **options: Any,
 ) -> LengthDirection:
-    """Rows on the unit sphere by polar factors, their lengths by Adam; W = diag(g) U.
+    """Rows on the unit sphere by polar factors, their lengths by Adam.
 
-        dL/dg = <G, U>_row,    dL/dU = g (G - U <G, U>_row)
+    Parameters
+    ----------
+    params : Module or iterable
+        As for `LengthDirection`.
+    lr : float
+        Learning rate of directions and lengths.
+    angle_decay, decay_degree, decay_after : float, float, int
+        Scale, degree and warm-up of the `InverseDecay` of the angles.
+    **options
+        Further options of `LengthDirection`.
+
+    Returns
+    -------
+    LengthDirection
+        The optimizer.
+
+    Notes
+    -----
+    ::
+
+        W = diag(g) U,    dL/dg = <G, U>_row,    dL/dU = g (G - U <G, U>_row)
         M <- momentum M + dL/dU,    Q = polar(dL/dU + momentum M)
         U <- normalize rows of (U - lr k sqrt(max(1, m/n)) Q),    g <- Adam(g, dL/dg, lr)
 
     with k = (1 + angle_decay max(0, t - decay_after))^-decay_degree after t steps, for m x n
-    matrices. As in the authors' program (github.com/fhueb/angular-muown) the polar factor is five
-    steps of Polar Express, and momentum is 0.95, Adam's betas (0.9, 0.95); unlike there it is not
-    computed in bfloat16 (``polar_dtype``), rows of zeros start with length zero, and lengths may
-    pass zero.
+    matrices. As in the authors' program (github.com/fhueb/angular-muown), the polar factor is five
+    steps of Polar Express, the momentum is 0.95 and the betas of Adam are (0.9, 0.95). Unlike
+    there, the polar factor is not computed in bfloat16, rows of zeros start with length zero, and
+    lengths may change their sign.
 
-    Source: Hübler, Lion, Orvieto and He (2026, arXiv 2606.23637).
+    References
+    ----------
+    .. [1] Hübler, Lion, Orvieto and He, arXiv 2606.23637, 2026.
     """
+    schedule = InverseDecay(
+        number(angle_decay, "angular_muown", "angle_decay", at_least=0),
+        number(decay_degree, "angular_muown", "decay_degree", at_least=0),
+        decay_after,
+    )
     published = {
         "metric": "euclidean",
-        "direction": "polar",
-        "momentum": 0.95,
-        "length": "adam",
-        "length_lr": None,
-        "polar": "polar express",
-        "angle_schedule": InverseDecay(
-            number(angle_decay, "angular_muown", "angle_decay", at_least=0),
-            number(decay_degree, "angular_muown", "decay_degree", at_least=0),
-            decay_after,
-        ),
+        "direction": Polar(iteration="polar express", momentum=0.95),
+        "length": Adam(),
+        "angle": Angle(schedule=schedule),
     }
     return LengthDirection(params, lr, **{**published, **options})
 
@@ -116,34 +192,53 @@ def angular_muown(
 def magnitude_direction(
     params: Any, lr: float, *, base: str = "adam", positive: bool = True, **options: Any
 ) -> LengthDirection:
-    """A direction of fixed norm, with gains for rows and columns: W = diag(g) D diag(h).
+    """A direction of fixed norm with gains for rows and columns, W = diag(g) D diag(h).
 
-        dL/dD = diag(g) G diag(h),    dL/dg = rows' sums of D * (G diag(h)),  and so for h
+    Parameters
+    ----------
+    params : Module or iterable
+        As for `LengthDirection`.
+    lr : float
+        Learning rate of D, and of the gains unless ``length=Adam(lr=...)`` is passed.
+    base : {"adam", "polar"}, default="adam"
+        The optimizer whose updates move D: Adam or Muon.
+    positive : bool, default=True
+        Whether gains are the softplus of the numbers that Adam steps in.
+    **options
+        Further options of `LengthDirection`.
+
+    Returns
+    -------
+    LengthDirection
+        The optimizer.
+
+    Notes
+    -----
+    ::
+
+        dL/dD = diag(g) G diag(h),    dL/dg = row sums of D * (G diag(h)), similarly for h
         D <- R normalize(D - lr u),    R = ||W_0||_F, normalize(A) = A/||A||_F
 
-    with u the update of ``base`` for dL/dD: "adam", or "polar" (Muon, scaled to turn D by lr, that
-    is by R/sqrt(min(m, n)), which for R = sqrt(max(m, n)) is the factor sqrt(max(m/n, n/m)) of the
-    publication). Adam steps in g and h, with ``length_lr`` (default: lr); they start at one, and
-    with ``positive`` they are softplus of what it steps in.
+    where u is the update of ``base`` for dL/dD. Muon's update is scaled to turn D by lr, that is by
+    R/sqrt(min(m, n)); for R = sqrt(max(m, n)) this is the factor sqrt(max(m/n, n/m)) of the
+    publication. Adam steps in g and h, which start at one.
 
-    Done from the abstract and from public programs that follow the publication, not from its text.
-    Left out: starting the weights anew on spheres of chosen radii (here each matrix keeps its own),
-    and unit rows for embeddings and heads, which go by AdamW.
+    The method follows the abstract and public programs that refer to the publication, not its text.
+    Each matrix keeps its norm instead of starting anew on a sphere of chosen radius, and embeddings
+    and heads go by AdamW instead of having unit rows.
 
-    Source: Hägele, Hernández-Cano, Kosson and Jaggi (2026, arXiv 2606.25971).
+    References
+    ----------
+    .. [1] Hägele, Hernández-Cano, Kosson and Jaggi, arXiv 2606.25971, 2026.
     """
-    bases = {
-        "adam": {"direction": "adam", "angle": "off"},
-        "polar": {"direction": "polar", "angle": "rms"},
+    bases: dict[str, dict[str, Any]] = {
+        "adam": {"direction": Adam(), "angle": "off"},
+        "polar": {"direction": Polar(momentum=0.95), "angle": "rms"},
     }
     published = {
         **look_up(base, bases, "magnitude_direction", "base"),
-        "metric": "frobenius",
-        "momentum": 0.95,
-        "length": "adam",
-        "length_lr": None,
-        "gains": "both",
-        "tangent": False,
-        "positive": positive,
+        "metric": Frobenius(tangent=False),
+        "length": Adam(),
+        "gains": Gains("both", positive=positive),
     }
     return LengthDirection(params, lr, **{**published, **options})

@@ -1,139 +1,224 @@
-"""The arithmetic of a step: spheres, polar factors, momentum and Adam.
-
-All tensors hold stacks of matrices, shape (matrices, rows, columns). A sphere is that of a row, or
-that of a whole matrix (``whole``: the Frobenius norm).
-"""
+"""The rules that turn gradients into steps: Polar, Adam and SGD for directions or lengths."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-# Coefficients (a, b, c) of X <- a X + b (X X^T) X + c (X X^T)^2 X, one triple per iteration; the
-# last one is repeated.
-#   muon           K. Jordan et al., Muon (2024), the default of torch.optim.Muon
-#   polar express  N. Amsel et al., The Polar Express (2025, arXiv 2505.16932), as in AngularMuown
-POLAR: dict[str, list[tuple[float, float, float]]] = {
-    "muon": [(3.4445, -4.7750, 2.0315)],
-    "polar express": [
-        (8.237312490495555, -23.157747414558198, 16.680568411445915),
-        (4.082441999064836, -2.8930477353325887, 0.5252849256975651),
-        (3.9263479922546556, -2.8547468034765293, 0.5318022422894989),
-        (3.2982187133085143, -2.4245419810267062, 0.48632008358844075),
-        (2.320007312889811, -1.6862169729967622, 0.42068027340235137),
-    ],
-    "exact": [],
-}
-_SLACK = {"polar express": 1.01}  # its polynomials expect a spectral norm below one
+from ..validation import complaint, flag, number, unknown, whole_number
+from .options import Option, check_below_one, check_betas
+from .polar import ITERATIONS, polar_factor
+
+Moments = Sequence[Tensor]
 
 
-def inner(A: Tensor, B: Tensor, *, whole: bool) -> Tensor:
-    """<A, B> of each row, or of each whole matrix; broadcasts against them."""
-    product = A * B
-    return product.sum((-2, -1), keepdim=True) if whole else product.sum(-1, keepdim=True)
+@dataclass(frozen=True)
+class Rule(Option):
+    """Computes steps from gradients and from the moments that it keeps of earlier ones."""
+
+    mixes_rows: ClassVar[bool] = False  # whether the step of a row depends on other rows
+    steps_lengths: ClassVar[bool] = False  # whether it is a rule for lengths that changes them
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """Names of the tensors, shaped like the gradient, that are kept between steps."""
+        return ()
+
+    def update(self, gradient: Tensor, moments: Moments, step: int) -> tuple[Tensor, Moments]:
+        """Return the update and the new moments at a step, counted from one."""
+        raise NotImplementedError
 
 
-def norm(A: Tensor, *, whole: bool) -> Tensor:
-    """Euclidean norm of each row, or of each whole matrix; broadcasts against them."""
-    return torch.linalg.vector_norm(A, dim=(-2, -1) if whole else -1, keepdim=True)
+@dataclass(frozen=True)
+class _LengthRule(Rule):
+    lr: float | None = None
+
+    steps_lengths: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.lr is not None:
+            number(self.lr, type(self).__name__, "lr", at_least=0)
+
+    def rate(self, lr: float, initial_lr: float) -> float:
+        """Return the learning rate of lengths, given that of the directions now and initially."""
+        if self.lr is None:
+            return lr
+        return self.lr * (lr / initial_lr if initial_lr else 1.0)
 
 
-def unit(A: Tensor, *, whole: bool) -> Tensor:
-    """Rows (or whole matrices) of norm one; what is zero stays zero, and nothing underflows."""
-    largest = A.abs().amax((-2, -1) if whole else -1, keepdim=True)
-    A = A / largest.clamp_min(torch.finfo(A.dtype).tiny)
-    length = norm(A, whole=whole)
-    return A / length.where(length > 0, 1)
-
-
-def tangent(C: Tensor, V: Tensor, radius: Tensor | float, *, whole: bool) -> Tensor:
-    """C without its part along V, where V has the norm ``radius``."""
-    return torch.addcmul(C, V, inner(C, V, whole=whole) / radius**2, value=-1)
-
-
-def polar_factor(
-    M: Tensor, *, iteration: str = "muon", steps: int = 5, dtype: torch.dtype | None = None
-) -> Tensor:
-    """The factor P Q^T of each matrix M = P diag(s) Q^T, approximately; zero for zero.
+@dataclass(frozen=True)
+class SGD(_LengthRule):
+    """Gradient descent with momentum, in the form of torch.optim.SGD.
 
     Parameters
     ----------
-    M : Tensor
-        Shape (matrices, rows, columns).
-    iteration : "muon", "polar express" or "exact"
-        "muon" takes singular values to somewhere between 0.7 and 1.2, on purpose: its slope at zero
-        is steep. "polar express" comes closer to one. "exact" is a singular value decomposition.
-    steps : int
-        How often the polynomial is applied.
+    lr : float, optional
+        Learning rate of the lengths at the initial ``lr`` of LengthDirection; it changes in
+        proportion when a scheduler changes that. Default: the ``lr`` of LengthDirection. Direction
+        rules have no learning rate of their own.
+    momentum : float, default=0.0
+        Decay of the running sum of gradients.
+    nesterov : bool, default=False
+        Whether the update is Nesterov's, which looks one step ahead.
+
+    Notes
+    -----
+    M <- momentum M + gradient; the update is M, or gradient + momentum M (Nesterov). As a name,
+    ``direction="sgd"`` is ``SGD(momentum=0.9, nesterov=True)`` and ``length="sgd"`` is
+    ``SGD(lr=0.01)``.
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    name: ClassVar[str] = "sgd"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_below_one(self.momentum, "SGD", "momentum")
+        flag(self.nesterov, "SGD", "nesterov")
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum",) if self.momentum else ()
+
+    def update(self, gradient: Tensor, moments: Moments, step: int) -> tuple[Tensor, Moments]:
+        return with_momentum(gradient, moments, self.momentum, self.nesterov)
+
+
+@dataclass(frozen=True)
+class Adam(_LengthRule):
+    """The step of Adam.
+
+    Parameters
+    ----------
+    lr : float, optional
+        Learning rate of the lengths at the initial ``lr`` of LengthDirection; it changes in
+        proportion when a scheduler changes that. Default: the ``lr`` of LengthDirection. Direction
+        rules have no learning rate of their own.
+    betas : tuple of float, default=(0.9, 0.95)
+        Decays of the running averages of the gradient and of its square.
+    eps : float, default=1e-8
+        Term added to the root of the second average.
+
+    Notes
+    -----
+    As a name, ``direction="adam"`` is ``Adam()`` and ``length="adam"`` is ``Adam(lr=0.01)``.
+
+    References
+    ----------
+    D. P. Kingma and J. Ba, Adam: a method for stochastic optimization, ICLR 2015.
+    """
+
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+
+    name: ClassVar[str] = "adam"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_betas(self.betas, "Adam")
+        number(self.eps, "Adam", "eps", above=0)
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        return "momentum", "square"
+
+    def update(self, gradient: Tensor, moments: Moments, step: int) -> tuple[Tensor, Moments]:
+        (b1, b2), (mean, square) = self.betas, moments
+        mean = torch.lerp(mean, gradient, 1 - b1)
+        square = (b2 * square).addcmul_(gradient, gradient, value=1 - b2)
+        root = (square / (1 - b2**step)).sqrt_().add_(self.eps)
+        return mean / (1 - b1**step) / root, (mean, square)
+
+
+@dataclass(frozen=True)
+class Fixed(Rule):
+    """Lengths stay as they are."""
+
+    name: ClassVar[str] = "fixed"
+
+
+@dataclass(frozen=True)
+class Polar(Rule):
+    """The orthogonal polar factor of the momentum, as in Muon.
+
+    Parameters
+    ----------
+    steps : int, default=5
+        Number of iterations that approximate the polar factor.
+    iteration : {"muon", "polar express", "exact"}, default="muon"
+        "muon" takes singular values into about [0.7, 1.2], "polar express" closer to one, "exact"
+        uses a singular value decomposition.
     dtype : torch.dtype, optional
-        What to compute in, for instance ``torch.bfloat16``. Default: that of M.
+        Type of the iterations' arithmetic, for instance ``torch.bfloat16``. Default: that of the
+        directions.
+    momentum : float, default=0.9
+        Decay of the running sum of gradients, in the form of torch.optim.SGD.
+    nesterov : bool, default=True
+        Whether the momentum is Nesterov's, which looks one step ahead.
 
-    Sources: K. Jordan et al., Muon (2024); N. Amsel et al. (2025, arXiv 2505.16932).
+    References
+    ----------
+    K. Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024.
+    N. Amsel et al., The Polar Express, arXiv 2505.16932, 2025.
+
+    Examples
+    --------
+    >>> Polar(iteration="polar express", momentum=0.95).steps
+    5
     """
-    if iteration == "exact":
-        P, s, Qt = torch.linalg.svd(M, full_matrices=False)
-        kept = s > s[..., :1] * max(M.shape[-2:]) * torch.finfo(M.dtype).eps
-        return (P * kept.unsqueeze(-2)) @ Qt
-    tall = M.shape[-2] > M.shape[-1]
-    X = unit(M.mT if tall else M, whole=True).to(dtype or M.dtype)
-    if iteration in _SLACK:
-        X = X / _SLACK[iteration]
-    table = POLAR[iteration]
-    for k in range(steps):
-        a, b, c = table[min(k, len(table) - 1)]
-        A = torch.bmm(X, X.mT)
-        B = torch.baddbmm(A, A, A, beta=b, alpha=c)
-        X = torch.baddbmm(X, B, X, beta=a)
-    return (X.mT if tall else X).to(M.dtype)
+
+    steps: int = 5
+    iteration: str = "muon"
+    dtype: torch.dtype | None = None
+    momentum: float = 0.9
+    nesterov: bool = True
+
+    name: ClassVar[str] = "polar"
+    mixes_rows: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        whole_number(self.steps, "Polar", "steps", at_least=1)
+        if self.iteration not in ITERATIONS:
+            raise ValueError(unknown(self.iteration, ITERATIONS, "Polar", "iteration"))
+        dtype = self.dtype
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            must = "be a floating-point torch.dtype or None"
+            raise TypeError(complaint("Polar", "dtype", must, repr(dtype)))
+        check_below_one(self.momentum, "Polar", "momentum")
+        flag(self.nesterov, "Polar", "nesterov")
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum",) if self.momentum else ()
+
+    def update(self, gradient: Tensor, moments: Moments, step: int) -> tuple[Tensor, Moments]:
+        """Return the momentum, whose polar factor is the step, and the new moments."""
+        return with_momentum(gradient, moments, self.momentum, self.nesterov)
+
+    def factor(self, M: Tensor) -> Tensor:
+        """Return the polar factor of each whole matrix."""
+        return polar_factor(M, iteration=self.iteration, steps=self.steps, dtype=self.dtype)
 
 
-def with_momentum(C: Tensor, M: Tensor, momentum: float, nesterov: bool) -> tuple[Tensor, Tensor]:
-    """(update, next M): M <- momentum M + C; the update is M, or C + momentum M (Nesterov).
-
-    In torch.optim.SGD's form.
-    """
-    M = torch.add(C, M, alpha=momentum)
-    return (torch.add(C, M, alpha=momentum) if nesterov else M), M
-
-
-def adam(
-    C: Tensor,
-    mean: Tensor,
-    square: Tensor,
-    step: int,
-    betas: tuple[float, float],
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(update, next mean, next square) of Adam (Kingma and Ba 2015); steps count from one."""
-    mean = torch.lerp(mean, C, 1 - betas[0])
-    square = (betas[1] * square).addcmul_(C, C, value=1 - betas[1])
-    root = (square / (1 - betas[1] ** step)).sqrt_().add_(eps)
-    return mean / (1 - betas[0] ** step) / root, mean, square
+def with_momentum(
+    gradient: Tensor, moments: Moments, momentum: float, nesterov: bool
+) -> tuple[Tensor, Moments]:
+    """Return the update and the new moments: M <- momentum M + gradient, none without momentum."""
+    if not momentum:
+        return gradient, ()
+    M = torch.add(gradient, moments[0], alpha=momentum)
+    return (torch.add(gradient, M, alpha=momentum) if nesterov else M), (M,)
 
 
-def scaled(
-    update: Tensor,
-    angle: str,
-    radius: Tensor | float,
-    *,
-    polar: tuple[int, int] | None,
-    whole: bool,
-) -> Tensor:
-    """The update such that lr times it turns by lr, in the sense of ``angle``.
-
-    "each": every row, or the whole matrix, by arctan(lr) where the update is tangent. "rms": in the
-    root mean square over the rows; for a polar factor, whose norm is known, without measuring it:
-    times sqrt(max(1, rows/columns)) for rows. "off": the update as it is. ``polar`` is the shape of
-    the matrices whose polar factors these are.
-    """
-    if angle == "off":
-        return update
-    if angle == "each":
-        return unit(update, whole=whole) * radius
-    if polar:
-        m, n = polar
-        factor = 1 / math.sqrt(min(m, n)) if whole else math.sqrt(max(1.0, m / n))
-        return update * (factor * radius)
-    return unit(update, whole=True) * (radius if whole else math.sqrt(update.shape[-2]))
+DIRECTIONS: dict[str, Rule] = {
+    "polar": Polar(),
+    "adam": Adam(),
+    "sgd": SGD(momentum=0.9, nesterov=True),
+}
+LENGTHS: dict[str, Rule] = {"adam": Adam(lr=0.01), "sgd": SGD(lr=0.01), "fixed": Fixed()}

@@ -8,16 +8,16 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor
 
-from .assignment import Assigned
+from .entries import Assigned
 
 
 def full(tensor: Any) -> Tensor:
-    """The whole tensor; every rank must ask for it."""
+    """Return the whole tensor; every rank must call this."""
     return tensor.full_tensor() if _spread(tensor) else tensor
 
 
 def local(tensor: Any) -> Tensor:
-    """This rank's part, without communication."""
+    """Return this rank's part of a tensor, without communication."""
     return tensor._local_tensor if _spread(tensor) else tensor
 
 
@@ -29,8 +29,8 @@ def _spread(tensor: Any) -> bool:
 class Matrices:
     """A parameter as the stack of matrices that this rank steps.
 
-    Mostly that is the whole parameter. Where its first axis is spread over ranks and rows have
-    spheres of their own, each rank steps its own rows, as one matrix; only polar factors need all.
+    Usually this is the whole parameter. If its first axis is spread over ranks and its rows are
+    independent, each rank steps its own rows as one matrix, and only polar factors need all rows.
     """
 
     entry: Assigned
@@ -38,21 +38,21 @@ class Matrices:
 
     @classmethod
     def of(cls, entry: Assigned, group: dict[str, Any]) -> Matrices:
-        """As one matrix of this rank's rows where that can be, else as the whole stack."""
-        alone = group["metric"] != "frobenius" and group["gains"] == "row"
-        measured = group["angle"] == "rms" and group["direction"] != "polar"
-        if not alone or measured or entry.transposed or entry.grouped:
+        """See it as one matrix of this rank's rows if possible, else as the whole stack."""
+        apart = group["metric"].rows_are_independent and group["gains"].axes == "row"
+        measured = group["angle"].measure == "rms" and not group["direction"].mixes_rows
+        if not apart or measured or entry.transposed or entry.grouped:
             return cls(entry, by_rows=False)
-        return cls(entry, by_rows=_spread(entry.parameter) and _has_rows(entry.parameter))
+        return cls(entry, by_rows=_spread(entry.parameter) and _has_whole_rows(entry.parameter))
 
     def read(self, tensor: Any) -> Tensor:
-        """A tensor like the parameter, its gradient for instance, as this rank's matrices."""
+        """Return a tensor like the parameter, such as its gradient, as this rank's matrices."""
         if self.by_rows:
             return local(tensor).reshape(1, -1, self.entry.shape[2])
         return self.entry.matrices(full(tensor))
 
     def write(self, matrices: Tensor) -> None:
-        """Put this rank's matrices into the parameter."""
+        """Write this rank's matrices into the parameter."""
         parameter: Any = self.entry.parameter
         if self.by_rows:
             part = local(parameter)
@@ -64,16 +64,16 @@ class Matrices:
             parameter.copy_(self.entry.tensor(matrices))
 
     def gather(self, rows: Tensor) -> Tensor:
-        """All matrices, (matrices, rows, ...), of every rank's rows, (1, rows of the rank, ...)."""
+        """Return all matrices, (matrices, rows, ...), given each rank's rows, (1, rows, ...)."""
         blocks, m, _ = self.entry.shape
         return self.spread(rows).full_tensor().reshape(blocks, m, rows.shape[-1])
 
     def own(self, matrices: Tensor) -> Tensor:
-        """This rank's rows, (1, rows of the rank, ...), of all matrices."""
+        """Return this rank's rows of all matrices, shape (1, rows of the rank, ...)."""
         return local(self._part(matrices.flatten(0, 1))).unsqueeze(0)
 
     def spread(self, rows: Tensor) -> Any:
-        """This rank's rows as its part of a DTensor of shape (all rows, ...)."""
+        """Return this rank's rows as its part of a DTensor of shape (all rows, ...)."""
         from torch.distributed.tensor import DTensor
 
         parameter: Any = self.entry.parameter
@@ -89,11 +89,11 @@ class Matrices:
         )
 
     def saved(self, matrices: Tensor) -> Any:
-        """What a checkpoint holds: all rows, (all rows, ...), on however many ranks they are."""
+        """Return all rows in the form of checkpoints, (all rows, ...), for any number of ranks."""
         return self.spread(matrices) if self.by_rows else matrices.flatten(0, 1)
 
     def loaded(self, rows: Any) -> Tensor:
-        """This rank's matrices of what a checkpoint holds."""
+        """Return this rank's matrices, given all rows in the form of checkpoints."""
         if self.by_rows and _spread(rows):
             return local(rows).unsqueeze(0)
         rows = full(rows)
@@ -111,6 +111,6 @@ class Matrices:
         )
 
 
-def _has_rows(parameter: Any) -> bool:
-    """Whether each rank has whole rows, and nobody a sum in parts."""
+def _has_whole_rows(parameter: Any) -> bool:
+    """Return whether every rank holds whole rows, and none holds a part of a sum."""
     return all(p.is_replicate() or p.is_shard(0) for p in parameter.placements)

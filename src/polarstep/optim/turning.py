@@ -1,33 +1,47 @@
-"""One step of matrices of one shape, all together."""
+"""One step of all matrices of one shape together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from . import rules
-from .coordinates import Group, State, any_zero, nonzero, times
+from .coordinates import Group, State, times
+from .rules import Polar
 from .sharding import Matrices
+from .spheres import nonzero
 
 
 def turn(
     group: Group,
     states: Sequence[State],
     gradients: Sequence[Tensor],
-    factor: float,
     spread: Matrices | None = None,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Step the states of parameters by their gradients, both as stacks of matrices.
+    """Step the states of several parameters by their gradients.
 
-    ``factor`` multiplies the directions' step; ``spread`` is how the matrices (of one parameter
-    then) are spread over ranks by their rows, if they are. Returns, for each parameter, W, and the
-    directions before and after.
+    Parameters
+    ----------
+    group : dict
+        The param group, with its options.
+    states : sequence of dict
+        The state of each parameter, which is updated in place; see `coordinates`.
+    gradients : sequence of Tensor of shape (matrices, rows, columns)
+        The gradient of each parameter.
+    spread : Matrices, optional
+        How the rows of the only parameter are spread over ranks, if they are.
+
+    Returns
+    -------
+    weights, before, after : list of Tensor
+        For each parameter W, and its directions before and after the step.
     """
     counts = [len(G) for G in gradients]
-    whole, kept = group["metric"] == "frobenius", group["retraction"] == "normalize"
+    metric, direction, gains = group["metric"], group["direction"], group["gains"]
+    angle, normalize = group["angle"], group["retraction"] == "normalize"
     step = states[0]["step"] + 1
     new: dict[str, Tensor] = {}
 
@@ -35,71 +49,54 @@ def turn(
         return torch.cat([state[key] for state in states])
 
     V, g = of("direction"), of("length")
-    radius = of("radius") if whole else 1.0
+    radius = of("radius") if "radius" in states[0] else 1.0
     roots = [state.get("root") for state in states]
     G = torch.cat([times(G, R) for G, R in zip(gradients, roots, strict=True)])
-    if states[0]["undefined"]:
-        zero = rules.norm(V, whole=whole) == 0
-        V = torch.where(zero, -radius * rules.unit(G, whole=whole), V)
+    if states[0]["undefined"]:  # a zero vector takes the direction of steepest descent
+        V = torch.where(metric.norm(V) == 0, -radius * metric.unit(G), V)
     before = V
 
     # The gradients by the gains of rows and columns, and by V.
-    stretch = 1.0 if kept else radius / nonzero(rules.norm(V, whole=whole))
-    U = V if kept else stretch * V
+    stretch = 1.0 if normalize else radius / nonzero(metric.norm(V))
+    U = V if normalize else stretch * V
     slopes = {}
-    if group["gains"] == "both":
+    if gains.axes == "both":
         slopes["columns"] = (g * G * U).sum(-2, keepdim=True)
         G = G * of("columns")
-    slopes["length"] = rules.inner(G, U, whole=group["gains"] == "matrix")
-    C = g * G
-    if group["tangent"]:
-        C = rules.tangent(C, U, radius, whole=whole)
-    if not kept:
+    slopes["length"] = gains.slopes(G, U)
+    C = metric.gradient(g * G, U, radius)
+    if not normalize:
         C = stretch * C
 
     # The direction. Without preconditioning its rule works on the gradient by U, which is C L^T.
     Ls = [state.get("factor") for state in states]
     C = _times_each(C, [None if L is None else L.mT for L in Ls], counts)
-    if group["direction"] == "adam":
-        Q, new["momentum"], new["square"] = rules.adam(
-            C, of("momentum"), of("square"), step, group["betas"], group["eps"]
-        )
-    elif group["momentum"]:
-        Q, new["momentum"] = rules.with_momentum(
-            C, of("momentum"), group["momentum"], group["nesterov"]
-        )
-    else:
-        Q = C
+    Q, moments = direction.update(C, [of(key) for key in direction.moments], step)
+    new |= dict(zip(direction.moments, moments, strict=True))
     polar = None
-    if group["direction"] == "polar":
-        Q = Q if spread is None else spread.gather(Q)
-        polar = Q.shape[-2], Q.shape[-1]
-        Q = rules.polar_factor(
-            Q, iteration=group["polar"], steps=group["polar_steps"], dtype=group["polar_dtype"]
-        )
-        Q = Q if spread is None else spread.own(Q)
-    Q = rules.scaled(_times_each(Q, Ls, counts), _angle(group), radius, polar=polar, whole=whole)
-    lr = float(group["lr"]) * factor
-    if group["largest_angle"] is not None:
-        size, most = rules.norm(V, whole=whole), group["largest_angle"]
-        turned = abs(lr) * rules.norm(Q, whole=whole) / nonzero(size)
-        Q = Q * (most / nonzero(turned)).clamp_max(1.0)
+    if direction.mixes_rows:
+        Q, polar = _polar_factor(direction, Q, spread)
+    Q = angle.scale(_times_each(Q, Ls, counts), metric, radius, polar)
+    lr = float(group["lr"]) * angle.factor(group["steps"])
+    if angle.largest is not None:
+        turned = abs(lr) * metric.norm(Q) / nonzero(metric.norm(V))
+        Q = Q * (angle.largest / nonzero(turned)).clamp_max(1.0)
     V = torch.add(V, Q, alpha=-lr)
-    on_sphere = V * (radius / nonzero(rules.norm(V, whole=whole)))
-    new["direction"] = on_sphere if kept else V
+    on_sphere = V * (radius / nonzero(metric.norm(V)))
+    new["direction"] = on_sphere if normalize else V
 
     # The gains, by the slopes at the old point.
     W = on_sphere
-    for key, slope in slopes.items():
-        new |= _stretched(group, key, of, slope, step)
-        W = new[key] * W
+    for gain, slope in slopes.items():
+        new |= _stretched(group, gain, of, slope, step)
+        W = new[gain] * W
 
     pieces = {key: torch.split(value, counts) for key, value in new.items()}
     for k, state in enumerate(states):
         state |= {key: piece[k] for key, piece in pieces.items()}
         state["step"] = step
         if state["undefined"]:
-            state["undefined"] = any_zero(state["direction"], group)
+            state["undefined"] = metric.any_zero(state["direction"])
     weights = [
         times(piece, None if R is None else R.mT)
         for piece, R in zip(torch.split(W, counts), roots, strict=True)
@@ -107,41 +104,32 @@ def turn(
     return weights, list(torch.split(before, counts)), list(pieces["direction"])
 
 
+def _polar_factor(
+    direction: Polar, Q: Tensor, spread: Matrices | None
+) -> tuple[Tensor, tuple[int, int]]:
+    """Return this rank's rows of the polar factors, and the shape of the whole matrices."""
+    whole = Q if spread is None else spread.gather(Q)
+    rows, columns = whole.shape[-2:]
+    factor = direction.factor(whole)
+    return factor if spread is None else spread.own(factor), (rows, columns)
+
+
 def _stretched(
-    group: Group, key: str, of: Callable[[str], Tensor], slope: Tensor, step: int
-) -> dict[str, Tensor]:
-    """The gains after a step of the length rule, and its moments."""
-    g = of(key)
-    if group["length"] == "fixed":
-        return {key: g}
-    lr = float(group["lr"])
-    if group["length_lr"] is not None:
-        lr = group["length_lr"] * (lr / group["base_lr"] if group["base_lr"] else 1.0)
-    new = {}
-    if group["positive"]:
-        g = g + torch.log(-torch.expm1(-g))  # whose softplus is g
+    group: Group, gain: str, of: Callable[[str], Tensor], slope: Tensor, step: int
+) -> dict[str, Any]:
+    """Return the gains after a step of the length rule, and its moments."""
+    rule, gains, g = group["length"], group["gains"], of(gain)
+    if not rule.steps_lengths:
+        return {gain: g}
+    lr = rule.rate(float(group["lr"]), group["base_lr"])
+    if gains.positive:
+        g = g + torch.log(-torch.expm1(-g))  # the number whose softplus is g
         slope = slope * torch.sigmoid(g)
-    if group["length"] == "adam":
-        slope, new[f"{key}_momentum"], new[f"{key}_square"] = rules.adam(
-            slope,
-            of(f"{key}_momentum"),
-            of(f"{key}_square"),
-            step,
-            group["betas"],
-            group["eps"],
-        )
-    elif group["length_momentum"]:
-        slope, new[f"{key}_momentum"] = rules.with_momentum(
-            slope, of(f"{key}_momentum"), group["length_momentum"], nesterov=False
-        )
-    g = torch.add(g * (1 - lr * group["length_decay"]), slope, alpha=-lr)
-    return {key: softplus(g) if group["positive"] else g, **new}
-
-
-def _angle(group: Group) -> str:
-    if group["angle"] != "auto":
-        return group["angle"]
-    return "rms" if group["direction"] == "polar" else "each"
+    keys = [f"{gain}_{key}" for key in rule.moments]
+    update, moments = rule.update(slope, [of(key) for key in keys], step)
+    g = torch.add(g * (1 - lr * gains.decay), update, alpha=-lr)
+    new = dict(zip(keys, moments, strict=True))
+    return {gain: softplus(g) if gains.positive else g, **new}
 
 
 def _times_each(A: Tensor, factors: list[Tensor | None], counts: list[int]) -> Tensor:
@@ -149,9 +137,3 @@ def _times_each(A: Tensor, factors: list[Tensor | None], counts: list[int]) -> T
         return A
     pieces = zip(torch.split(A, counts), factors, strict=True)
     return torch.cat([times(piece, B) for piece, B in pieces])
-
-
-def angles(A: Tensor, B: Tensor, *, whole: bool) -> Tensor:
-    """Angles between rows (or whole matrices), in radians, accurate for small ones."""
-    gap = rules.unit(A, whole=whole) - rules.unit(B, whole=whole)
-    return 2 * torch.asin((rules.norm(gap, whole=whole) / 2).clamp_max(1))

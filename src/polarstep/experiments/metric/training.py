@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ...nn import mlp
 from ...optim import LengthDirection
+from ...optim.spheres import ROWS
 from ..data.images import images
 from ..deep.measures import Data
 from ..deep.plan import HIDDEN_LAYERS
@@ -144,5 +145,4 @@ def _weights(model: nn.Sequential) -> list[Tensor]:
 
 def _angles(before: list[Tensor], after: list[Tensor]) -> list[float]:
     """By how much the rows of each matrix have turned, mean over rows, in radians."""
-    gaps = [normalize(a) - normalize(b) for a, b in zip(before, after, strict=True)]
-    return [float((2 * torch.asin((g.norm(dim=1) / 2).clamp_max(1))).mean()) for g in gaps]
+    return [float(ROWS.angles(a, b).mean()) for a, b in zip(before, after, strict=True)]

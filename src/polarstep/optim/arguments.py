@@ -1,0 +1,130 @@
+"""From names and objects to the options of a param group, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..validation import complaint, look_up, number, unknown
+from .adamw import AdamW
+from .entries import WHO
+from .metrics import METRICS
+from .options import Angle, Gains, Option
+from .rules import DIRECTIONS, LENGTHS
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "metric": dict(METRICS),
+    "direction": dict(DIRECTIONS),
+    "length": dict(LENGTHS),
+    "gains": {axes: Gains(axes) for axes in Gains.known},
+    "angle": {measure: Angle(measure) for measure in Angle.known},
+}
+RETRACTIONS = ("none", "normalize")
+OPTIONS = ("lr", *CHOICES, "retraction", "start_length", "others")
+_GROUP_KEYS = ("params", *OPTIONS, "assign", "chunks", "name", "initial_lr")
+_KEYWORDS = ("params", *OPTIONS, "assign", "chunks", "model", "process_group")
+MOVED = {
+    "length_lr": "length=Adam(lr={0}) or length=SGD(lr={0})",
+    "length_momentum": "length=SGD(momentum={0})",
+    "length_decay": "gains=Gains(decay={0})",
+    "positive": "gains=Gains(positive={0})",
+    "angle_schedule": "angle=Angle(schedule={0})",
+    "largest_angle": "angle=Angle(largest={0})",
+    "momentum": "direction=Polar(momentum={0}) or direction=SGD(momentum={0})",
+    "nesterov": "direction=Polar(nesterov={0}) or direction=SGD(nesterov={0})",
+    "betas": "direction=Adam(betas={0}) for directions, length=Adam(betas={0}) for lengths",
+    "eps": "direction=Adam(eps={0}) for directions, length=Adam(eps={0}) for lengths",
+    "polar": "direction=Polar(iteration={0})",
+    "polar_steps": "direction=Polar(steps={0})",
+    "polar_dtype": "direction=Polar(dtype={0})",
+    "tangent": "metric=Frobenius(tangent={0}), and so for Covariance and Euclidean",
+    "precondition": "metric=Covariance(precondition={0})",
+    "damping": "metric=Covariance(damping={0})",
+    "covariance_decay": "metric=Covariance(decay={0})",
+    "refresh_every": "metric=Covariance(refresh_every={0})",
+    "covariance_rows": "metric=Covariance(rows={0})",
+    "covariance_inputs": "metric=Covariance(max_inputs={0})",
+    "rest_lr": "others=AdamW(lr={0})",
+    "rest_betas": "others=AdamW(betas={0})",
+    "rest_eps": "others=AdamW(eps={0})",
+    "rest_weight_decay": "others=AdamW(weight_decay={0})",
+}
+
+
+def refuse(argument: str, must: str, got: object, advice: str = "") -> str:
+    """Return the text of an error about one argument of LengthDirection."""
+    return complaint(WHO, argument, must, got, advice)
+
+
+def check_keywords(keywords: Mapping[str, Any]) -> None:
+    """Refuse keywords that LengthDirection does not have; name the place of those that moved."""
+    _check_known(keywords, _KEYWORDS, "keyword")
+
+
+def check_group_keys(group: Mapping[str, Any]) -> None:
+    """Refuse keys that a param group does not have; name the place of those that moved."""
+    _check_known(group, _GROUP_KEYS, "key of a param group")
+
+
+def _check_known(given: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+    for name, value in given.items():
+        if name in MOVED:
+            shown = "..." if callable(value) else repr(value)
+            raise TypeError(f"{WHO}: `{name}` moved: pass {MOVED[name].format(shown)}.")
+        if name not in known:
+            raise TypeError(unknown(name, known, WHO, what))
+
+
+def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options of a group as objects and numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option does not exist, or two of them do not fit together.
+    """
+    found = {**options, **{name: _chosen(name, options[name]) for name in CHOICES}}
+    metric, gains = found["metric"], found["gains"]
+    if gains.axes is None:
+        found["gains"] = gains = Gains(metric.gains[0], gains.positive, gains.decay)
+    if found["retraction"] not in RETRACTIONS:
+        raise ValueError(unknown(found["retraction"], RETRACTIONS, WHO, "retraction"))
+    number(found["lr"], WHO, "lr", at_least=0)
+    if not isinstance(found["others"], AdamW):
+        advice = "Pass others=AdamW(lr=...), with AdamW from polarstep.optim."
+        raise TypeError(refuse("others", "be an AdamW object", repr(found["others"]), advice))
+    if getattr(found["direction"], "lr", None) is not None:
+        advice = "The lr of LengthDirection is that of the directions."
+        got = found["direction"]
+        raise ValueError(refuse("direction", "have no learning rate of its own", got, advice))
+    _check_gains(metric.name, metric.gains, gains.axes)
+    if found["start_length"] is not None:
+        number(found["start_length"], WHO, "start_length", above=0)
+        if not metric.rows_are_independent:
+            got, advice = f"{metric.name!r}, in which gains start at one", "Leave start_length out."
+            raise ValueError(refuse("metric", "have lengths of rows to set", got, advice))
+    return found
+
+
+def _chosen(argument: str, value: Any) -> Any:
+    """Return the object that a name stands for, or the object itself if it fits the argument."""
+    known = CHOICES[argument]
+    if argument == "gains" and value is None:
+        return Gains()
+    if not isinstance(value, Option):
+        return look_up(value, known, WHO, argument)
+    kinds = {type(each) for each in known.values()}
+    if not isinstance(value, tuple(kinds)):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise TypeError(refuse(argument, f"be a name or an object of {names}", repr(value)))
+    return value
+
+
+def _check_gains(metric: str, fitting: tuple[str, ...], axes: str) -> None:
+    if axes in fitting:
+        return
+    if axes == "matrix":
+        got = f"'matrix' with metric={metric!r}, in which every row has a length"
+        raise ValueError(refuse("gains", "fit the metric", got))
+    advice = "Gains of columns would change the covariance: use another metric."
+    raise ValueError(refuse("gains", "fit the metric", f"{axes!r} with {metric!r}", advice))

@@ -1,0 +1,60 @@
+"""Param groups: the forms in which parameters are passed, and their split by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..validation import unknown
+from .arguments import refuse
+from .entries import WHO, Assigned
+
+Named = tuple[str | None, Tensor]
+
+
+def as_groups(params: Any) -> list[dict[str, Any]]:
+    """Return parameters, (name, parameter) pairs or param groups as a list of param groups."""
+    if isinstance(params, (Tensor, str, Mapping)):
+        got = f"a {type(params).__name__}"
+        raise TypeError(refuse("params", "be a model, or an iterable of parameters or groups", got))
+    params = list(params)
+    if params and isinstance(params[0], dict):
+        return [{**group, "params": named(group["params"])} for group in params]
+    return [{"params": named(params)}]
+
+
+def named(params: Any) -> list[Named]:
+    """Return the (name, parameter) pairs of whatever the "params" of a group are."""
+    items = [params] if isinstance(params, Tensor) else list(params)
+    pairs = [item if isinstance(item, tuple) else (None, item) for item in items]
+    for _, p in pairs:
+        if not isinstance(p, Tensor):
+            raise TypeError(refuse("params", "hold tensors", f"a {type(p).__name__}"))
+    return pairs
+
+
+def split(
+    options: Mapping[str, Any], params: Iterable[Tensor], entries: Mapping[Tensor, Assigned]
+) -> Iterator[dict[str, Any]]:
+    """Yield a group for the matrices and a group for the other parameters, where there are any."""
+    params = list(params)
+    for rule in ("direction", "adamw"):
+        own = [p for p in params if entries[p].rule == rule]
+        if own:
+            lr = options["others"].lr if rule == "adamw" else options["lr"]
+            yield {**options, "params": own, "rule": rule, "lr": lr, "base_lr": lr, "steps": 0}
+
+
+def find(
+    name: str, groups: Iterable[dict[str, Any]], entries: Mapping[Tensor, Assigned]
+) -> tuple[Tensor, dict[str, Any]]:
+    """Return the matrix of this name and its group, or raise a ValueError with the known names."""
+    known: dict[str, tuple[Tensor, dict[str, Any]]] = {}
+    for group in groups:
+        if group["rule"] == "direction":
+            known = {entries[p].name: (p, group) for p in group["params"]} | known
+    if name not in known:
+        raise ValueError(unknown(name, known, WHO, "name"))
+    return known[name]
