@@ -38,7 +38,6 @@ PENDING = {
     "polarstep.losses",
     "polarstep.methods",
     "polarstep.nn",
-    "polarstep.optim",
 }
 
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from polarstep.optim import LengthDirection
+from polarstep.optim import Angle, LengthDirection
 
 pixels, labels = load_digits(return_X_y=True)
 pixels, labels = torch.tensor(pixels, dtype=torch.float32) / 16.0, torch.tensor(labels)
@@ -50,7 +50,7 @@ variants = {
     "covariance metric, growing vectors": {
         "start_length": 1.0,
         "retraction": "none",
-        "largest_angle": 0.05,
+        "angle": Angle(largest=0.05),
     },
 }
 found = {

@@ -49,7 +49,17 @@ class AdamW(Option):
     def step(
         self, params: Sequence[Tensor], lr: float, state: MutableMapping[Tensor, dict[str, Any]]
     ) -> None:
-        """Step the parameters that have gradients, with a learning rate and their states."""
+        """Take one step in the parameters that have gradients.
+
+        Parameters
+        ----------
+        params : sequence of Tensor
+            The parameters of a param group.
+        lr : float
+            The learning rate of the group.
+        state : mapping
+            The state of each parameter, which is updated in place.
+        """
         params = [p for p in params if p.grad is not None]
         if not params:
             return

@@ -59,11 +59,33 @@ class Assigned:
         return any(isinstance(layer, _ConvNd) and layer.groups > 1 for layer in self.layers)
 
     def matrices(self, tensor: Tensor) -> Tensor:
-        """Return a tensor of the parameter's shape as a stack of matrices."""
+        """Return a tensor of the parameter's shape as a stack of matrices.
+
+        Parameters
+        ----------
+        tensor : Tensor
+            A tensor like the parameter, such as its gradient.
+
+        Returns
+        -------
+        Tensor of shape (matrices, rows, columns)
+            A view where that is possible.
+        """
         return (tensor.transpose(0, 1) if self.transposed else tensor).reshape(self.shape)
 
     def tensor(self, matrices: Tensor) -> Tensor:
-        """Return a stack of matrices in the parameter's shape."""
+        """Return a stack of matrices in the parameter's shape.
+
+        Parameters
+        ----------
+        matrices : Tensor of shape (matrices, rows, columns)
+            Matrices like those of the parameter.
+
+        Returns
+        -------
+        Tensor
+            A tensor like the parameter.
+        """
         size = list(self.parameter.shape)
         if not self.transposed:
             return matrices.reshape(size)
@@ -79,6 +101,11 @@ class Assigned:
 
 class Assignment(list[Assigned]):
     """A list of `Assigned` that prints as a table.
+
+    Parameters
+    ----------
+    iterable : iterable of Assigned, optional
+        The entries.
 
     Examples
     --------

@@ -80,6 +80,9 @@ class LengthDirection(Optimizer):
     process_group : ProcessGroup or False, optional
         The ranks over which covariances are averaged; False for no averaging. Default: all ranks if
         torch.distributed is initialized.
+    **unknown
+        No other keyword is accepted. The error for a keyword of an earlier version says which
+        option object has it now.
 
     Attributes
     ----------

@@ -123,7 +123,18 @@ class Covariance(RowSphere, Metric):
         flag(self.precondition, "Covariance", "precondition")
 
     def admits(self, columns: int) -> bool:
-        """Return whether a layer with this number of inputs is stepped in the metric."""
+        """Tell whether a layer is small enough to be stepped in the metric.
+
+        Parameters
+        ----------
+        columns : int
+            Number of inputs of one unit of the layer.
+
+        Returns
+        -------
+        bool
+            Whether ``columns`` is at most ``max_inputs``.
+        """
         return self.max_inputs == 0 or columns <= self.max_inputs
 
 

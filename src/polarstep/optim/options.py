@@ -73,7 +73,20 @@ class Gains(Option):
         number(self.decay, "Gains", "decay", at_least=0)
 
     def slopes(self, G: Tensor, U: Tensor) -> Tensor:
-        """Return the derivatives by the gains of rows, or by that of the matrix."""
+        """Compute the derivatives by the gains of rows, or by that of the matrix.
+
+        Parameters
+        ----------
+        G : Tensor of shape (matrices, rows, columns)
+            The gradient by W.
+        U : Tensor of shape (matrices, rows, columns)
+            The directions.
+
+        Returns
+        -------
+        Tensor of shape (matrices, rows, 1) or (matrices, 1, 1)
+            The inner products <G, U>.
+        """
         return (MATRIX if self.axes == "matrix" else ROWS).inner(G, U)
 
 
@@ -121,7 +134,18 @@ class Angle(Option):
         return {"name": self.name, "measure": self.measure, "largest": self.largest}
 
     def factor(self, steps: int) -> float:
-        """Return the schedule's factor after this number of steps."""
+        """Return the factor of the schedule.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps taken so far.
+
+        Returns
+        -------
+        float
+            One without a schedule.
+        """
         return 1.0 if self.schedule is None else self.schedule(steps)
 
     def scale(
@@ -131,9 +155,23 @@ class Angle(Option):
         radius: Tensor | float,
         polar: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Scale an update so that lr times it turns directions of norm ``radius`` by lr.
+        """Scale an update so that lr times it turns directions by the tangent lr.
 
-        ``polar`` is the shape of the matrices whose polar factors the update holds, if it does.
+        Parameters
+        ----------
+        update : Tensor of shape (matrices, rows, columns)
+            The output of the direction rule.
+        sphere : Sphere
+            The sphere of the directions.
+        radius : Tensor or float
+            The norm of the directions.
+        polar : tuple of int, optional
+            Shape (rows, columns) of the whole matrices, if the update holds polar factors.
+
+        Returns
+        -------
+        Tensor
+            The update, scaled as `measure` says.
         """
         measure = self.measure
         if measure == "auto":

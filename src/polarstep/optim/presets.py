@@ -20,7 +20,7 @@ from .rules import SGD, Adam, Polar, Rule
 def weight_normalization(
     params: Any, lr: float, *, momentum: float = 0.0, **options: Any
 ) -> LengthDirection:
-    """Gradient descent with momentum on v and g, where a row of W is g v/||v||.
+    """Step v and g by gradient descent with momentum, where a row of W is g v/||v||.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def weight_normalization(
 
 
 def hyperball(params: Any, lr: float, *, base: str = "polar", **options: Any) -> LengthDirection:
-    """Matrices on the sphere of their initial norm, by updates of a fixed norm.
+    """Keep matrices on the sphere of their initial norm, by updates of a fixed norm.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def angular_muown(
     decay_after: int = 0,
     **options: Any,
 ) -> LengthDirection:
-    """Rows on the unit sphere by polar factors, their lengths by Adam.
+    """Step rows on the unit sphere by polar factors, and their lengths by Adam.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def angular_muown(
 def magnitude_direction(
     params: Any, lr: float, *, base: str = "adam", positive: bool = True, **options: Any
 ) -> LengthDirection:
-    """A direction of fixed norm with gains for rows and columns, W = diag(g) D diag(h).
+    """Step a direction of fixed norm and gains of rows and columns, W = diag(g) D diag(h).
 
     Parameters
     ----------

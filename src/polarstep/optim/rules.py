@@ -198,11 +198,22 @@ class Polar(Rule):
         return ("momentum",) if self.momentum else ()
 
     def update(self, gradient: Tensor, moments: Moments, step: int) -> tuple[Tensor, Moments]:
-        """Return the momentum, whose polar factor is the step, and the new moments."""
+        # The step is the polar factor of this, which may need rows of other ranks.
         return with_momentum(gradient, moments, self.momentum, self.nesterov)
 
     def factor(self, M: Tensor) -> Tensor:
-        """Return the polar factor of each whole matrix."""
+        """Compute the polar factor of each matrix.
+
+        Parameters
+        ----------
+        M : Tensor of shape (matrices, rows, columns)
+            The whole matrices.
+
+        Returns
+        -------
+        Tensor of shape (matrices, rows, columns)
+            The polar factors, see `polar_factor`.
+        """
         return polar_factor(M, iteration=self.iteration, steps=self.steps, dtype=self.dtype)
 
 
