@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..validation import unknown
 from .arguments import refuse
+from .assignment import named_parameters
 from .entries import WHO, Assigned
 
 Named = tuple[str | None, Tensor]
@@ -33,6 +34,15 @@ def named(params: Any) -> list[Named]:
         if not isinstance(p, Tensor):
             raise TypeError(refuse("params", "hold tensors", f"a {type(p).__name__}"))
     return pairs
+
+
+def with_names(
+    pairs: Iterable[Named], model: nn.Module | None, first: int
+) -> list[tuple[str, Tensor]]:
+    """Return each parameter once, named as given, as in the model, or by a number."""
+    names = {} if model is None else {id(p): name for name, p in named_parameters(model)}
+    unique = {id(p): (name, p) for name, p in pairs}.values()
+    return [(name or names.get(id(p)) or str(first + k), p) for k, (name, p) in enumerate(unique)]
 
 
 def split(
