@@ -1,10 +1,11 @@
 # `make test` and `make reproduce` set up what they need in .venv and nothing outside it.
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help test lint format reproduce docs docs-serve figures bench bench-coupling bench-linear bench-optim clean
+.PHONY: help test test-oldest coverage lint format wheel reproduce docs docs-serve figures bench bench-coupling bench-linear bench-optim clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -18,6 +19,15 @@ $(READY): pyproject.toml constraints.txt
 test: lint  ## check style and types, run all tests (figures, command line and README included)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
+test-oldest:  ## run the tests with the oldest versions that pyproject.toml admits, in .venv-oldest
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
+		-e '.[reproduce,torch,dask]' hypothesis pandas polars pyarrow pytest pytest-xdist
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n 2
+
+coverage: $(READY)  ## run all tests and report the lines that they do not reach
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
 lint: $(READY)  ## check style, types, the direction of imports and public docstrings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -28,6 +38,11 @@ lint: $(READY)  ## check style, types, the direction of imports and public docst
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+wheel: $(READY)  ## build the distributions in dist, install the wheel into a clean environment, use it
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python tools/check_wheel.py dist
 
 reproduce: $(READY)  ## run the paper's experiments, quick preset, and write results/report.html
 	$(BIN)/polarstep reproduce all --preset quick --out results
@@ -57,4 +72,5 @@ bench-optim: $(READY)  ## train networks with LengthDirection and its peers at m
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/optim
 
 clean:  ## remove the environment and the caches, not the results
-	rm -rf $(VENV) docs/_build docs/gallery docs/api/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) docs/_build docs/gallery docs/api/generated dist .coverage* \
+		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
