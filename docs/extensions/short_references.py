@@ -1,13 +1,24 @@
-"""References in docstrings by a name's last part, wherever the API documents that name."""
+"""References by a name's last part, and to the pages of other libraries, without inventories."""
 
+from docutils import nodes
 from sphinx.util.nodes import make_refnode
+
+OTHERS = {
+    "sklearn": "https://scikit-learn.org/stable/modules/generated/{}.html",
+    "torch": "https://docs.pytorch.org/docs/stable/generated/{}.html",
+    "numpy": "https://numpy.org/doc/stable/reference/generated/{}.html",
+    "scipy": "https://docs.scipy.org/doc/scipy/reference/generated/{}.html",
+}
 
 
 def resolve(app, env, node, content):
-    """Find the one documented object that has the name of the reference."""
+    """Link to another library, or to the one documented object that has the reference's name."""
     if node.get("refdomain") != "py":
         return None
-    name = node["reftarget"].rsplit(".", 1)[-1]
+    target = node["reftarget"]
+    if page := OTHERS.get(target.split(".", 1)[0]):
+        return nodes.reference("", "", content, refuri=page.format(target), internal=False)
+    name = target.rsplit(".", 1)[-1]
     found = {
         full: entry
         for full, entry in env.domains["py"].objects.items()
