@@ -47,8 +47,11 @@ wheel: $(READY)  ## build the distributions in dist, install the wheel into a cl
 reproduce: $(READY)  ## run the paper's experiments, quick preset, and write results/report.html
 	$(BIN)/polarstep reproduce all --preset quick --out results
 
-docs: $(READY)  ## build the documentation site, its examples included, in docs/_build/html
+$(VENV)/ready-docs: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/ready-docs  ## build the documentation site, its examples included, in docs/_build/html
 	rm -rf docs/api/generated
 	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
