@@ -4,13 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import curvature, design, losses, nn, optim
+    from . import curvature, design, losses, methods, nn, optim
     from .design import Design
     from .linear_model.halfspace import HalfspaceClassifier
     from .losses import MarginLoss
-    from .methods import objectives, parameterization, steps, theory
-    from .methods import table as solvers
-    from .methods.objectives import GaussianHalfspace, Halfspace, LeastSquares
+    from .methods import theory
+    from .methods.halfspace import Halfspace
+    from .methods.least_squares import LeastSquares
+    from .methods.population import GaussianHalfspace
     from .methods.tanh_network import TanhNetwork
     from .minimization import minimize
     from .moments import Moments
@@ -22,9 +23,9 @@ _HOMES = {
     "Design": "design",
     "MarginLoss": "losses",
     "Moments": "moments",
-    "LeastSquares": "methods.objectives",
-    "Halfspace": "methods.objectives",
-    "GaussianHalfspace": "methods.objectives",
+    "LeastSquares": "methods.least_squares",
+    "Halfspace": "methods.halfspace",
+    "GaussianHalfspace": "methods.population",
     "TanhNetwork": "methods.tanh_network",
     "minimize": "minimization",
     "HalfspaceClassifier": "linear_model.halfspace",
@@ -39,18 +40,26 @@ _MODULES = {
     "theory": "methods.theory",
 }
 _NEED_TORCH = {"curvature", "nn", "optim"}  # `from polarstep import *` leaves them out
+_MOVED = {
+    "objectives": "polarstep.methods (the modules objective, least_squares, halfspace, population)",
+    "parameterization": "polarstep.methods.parameterization",
+    "solvers": "polarstep.methods.table",
+    "steps": "polarstep.methods.steps",
+}
 
 __all__ = [*_HOMES, *sorted(_MODULES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when they are first used: `import polarstep` is instant."""
+    """Import a public name when it is first used, so that `import polarstep` is instant."""
     if name in _HOMES:
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     elif name in _MODULES:
         value = import_module(f".{_MODULES[name]}", __name__)
     elif name in _NEED_TORCH:
         value = import_module(f".{name}", __name__)
+    elif name in _MOVED:
+        raise AttributeError(f"polarstep.{name} has moved: use {_MOVED[name]}.")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

@@ -1,5 +1,56 @@
-"""The methods of the paper: objectives, parameterizations, rules, and the table of methods.
+"""The methods of the paper, in the order of its equations.
 
 Every method is one combination of a parameterization, a direction rule and a length rule, which one
-loop drives. The modules stand in the order of the paper's equations.
+loop drives. An objective supplies its rays, a parameterization the chain rule, and the table the
+combinations.
 """
+
+from . import (
+    assumptions,
+    halfspace,
+    least_squares,
+    loop,
+    objective,
+    parameterization,
+    population,
+    roots,
+    steps,
+    table,
+    tanh_network,
+    tanh_unit,
+    theory,
+)
+from .halfspace import Halfspace
+from .least_squares import LeastSquares
+from .network_result import NetworkResult
+from .objective import Objective, Ray
+from .parameterization import Parameterization
+from .population import GaussianHalfspace
+from .table import METHODS, Method
+from .tanh_network import TanhNetwork
+
+__all__ = [
+    "METHODS",
+    "GaussianHalfspace",
+    "Halfspace",
+    "LeastSquares",
+    "Method",
+    "NetworkResult",
+    "Objective",
+    "Parameterization",
+    "Ray",
+    "TanhNetwork",
+    "assumptions",
+    "halfspace",
+    "least_squares",
+    "loop",
+    "objective",
+    "parameterization",
+    "population",
+    "roots",
+    "steps",
+    "table",
+    "tanh_network",
+    "tanh_unit",
+    "theory",
+]

@@ -8,9 +8,9 @@ weight_norm     g w / ||w||_2        I
 batch_norm      g w / ||w||_S        S, covariance of x
 ==============  ===================  =====================
 
-Batch normalization of x^T w without shift, g (x^T w - mean)/std with the biased variance, is the
-S-norm form on centred x. Sources: Salimans and Kingma 2016 (weight normalization); Kohler et al.
-2019, section 2.
+Batch normalization of x^T w without a shift, g (x^T w - mean)/std with the biased variance, is the
+parameterization by the S-norm on centred x. Sources: T. Salimans and D. Kingma, "Weight
+normalization", 2016; J. Kohler et al., AISTATS 2019 (arXiv:1805.10694), section 2.
 """
 
 from __future__ import annotations
@@ -25,41 +25,102 @@ from ..moments import Moments
 
 @dataclass(frozen=True)
 class Parameterization:
-    """wt = g w/||w||_A for a metric A, or wt = w where there is none.
+    """The parameterization wt = g w/||w||_A by a metric A, or wt = w without one.
 
     Parameters
     ----------
     name : str
+        The name shown in messages.
     metric : callable or None
-        (moments, w) -> A w.
+        The function (moments, w) -> A w; None for the plain parameterization.
     """
 
     name: str
     metric: Callable[[Moments, np.ndarray], np.ndarray] | None
 
     def norm(self, moments: Moments, w: np.ndarray) -> float:
-        """||w||_A; 1 for the plain parameterization."""
+        """Return ||w||_A, or 1 for the plain parameterization.
+
+        Parameters
+        ----------
+        moments : Moments
+            The moments, of which the metric may be made.
+        w : ndarray, shape (d,)
+            The vector.
+
+        Returns
+        -------
+        float
+            The norm.
+        """
         if self.metric is None:
             return 1.0
         return float(np.sqrt(max(w @ self.metric(moments, w), 0.0)))
 
     def unit(self, moments: Moments, w: np.ndarray) -> np.ndarray:
-        """w/||w||_A, the vector that the length multiplies; w itself for plain."""
+        """Return w/||w||_A, which the length multiplies, or w for the plain parameterization.
+
+        Parameters
+        ----------
+        moments : Moments
+            The moments, of which the metric may be made.
+        w : ndarray, shape (d,)
+            The vector.
+
+        Returns
+        -------
+        ndarray, shape (d,)
+            The direction.
+        """
         if self.metric is None:
             return w
-        w = w / np.abs(w).max()  # whose square neither overflows nor vanishes
+        w = w / np.abs(w).max()  # so that its square neither overflows nor vanishes
         return w / self.norm(moments, w)
 
     def weight(self, moments: Moments, w: np.ndarray, g: float) -> np.ndarray:
-        """wt, shape (d,)."""
+        """Return the weight wt.
+
+        Parameters
+        ----------
+        moments : Moments
+            The moments, of which the metric may be made.
+        w : ndarray, shape (d,)
+            The vector.
+        g : float
+            The length.
+
+        Returns
+        -------
+        ndarray, shape (d,)
+            The weight that multiplies x.
+        """
         return g * self.unit(moments, w)
 
     def pull_back(
         self, moments: Moments, w: np.ndarray, g: float, gradient: np.ndarray
     ) -> tuple[np.ndarray, float]:
-        """(grad_w f, d_g f) from grad f(wt).
+        """Return (grad_w f, d_g f) from grad f(wt), by the chain rule.
 
-        grad_w f = (g/||w||_A) (I - A w w^T/||w||_A^2) grad f(wt),  d_g f = w^T grad f(wt)/||w||_A.
+        Parameters
+        ----------
+        moments : Moments
+            The moments, of which the metric may be made.
+        w : ndarray, shape (d,)
+            The vector.
+        g : float
+            The length.
+        gradient : ndarray, shape (d,)
+            The gradient by the weight, grad f(wt).
+
+        Returns
+        -------
+        tuple of (ndarray, float)
+            The gradient by w and the derivative by g.
+
+        Notes
+        -----
+        grad_w f = (g/||w||_A) (I - A w w^T/||w||_A^2) grad f(wt) and
+        d_g f = w^T grad f(wt)/||w||_A.
         """
         if self.metric is None:
             return gradient, 0.0

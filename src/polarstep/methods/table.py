@@ -1,15 +1,18 @@
-"""The methods: a parameterization, a direction rule and a length rule each.
+"""The table of methods: a parameterization, a direction rule and a length rule each.
 
-======  ===============  ========================  ============================================
-method  parameterization direction rule            length rule
-======  ===============  ========================  ============================================
-gd      plain            constant step             none
-agd     plain            Nesterov                  none
-wn      metric I         constant step             constant step
-bn      metric S         constant step             constant step
-gdnp    metric S         the theorem's step        bisection (a formula for least squares)
-whitened metric S        S^-1 u; on data L-BFGS    Newton on cached margins
-======  ===============  ========================  ============================================
+========  ================  ===================  ========================================
+method    parameterization  direction rule       length rule
+========  ================  ===================  ========================================
+gd        plain             constant step        none
+agd       plain             Nesterov             none
+wn        metric I          constant step        constant step
+bn        metric S          constant step        constant step
+gdnp      metric S          the theorem's step   bisection (a formula for least squares)
+whitened  metric S          S^-1 u               bisection (a formula for least squares)
+========  ================  ===================  ========================================
+
+The row "whitened" is for objectives that depend on the data through their moments alone. For
+samples, `polarstep.minimize` turns to the solver of the linear models under the same name.
 """
 
 from __future__ import annotations
@@ -21,13 +24,38 @@ from typing import Any
 
 from ..validation import look_up, number, unknown
 from . import steps
-from .objectives import Objective
+from .objective import Objective
 from .parameterization import Parameterization, batch_norm, plain, weight_norm
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table above."""
+    """A row of the table of methods.
+
+    Parameters
+    ----------
+    name : str
+        The name of the method.
+    parameterization : Parameterization
+        How wt is written by w and g.
+    direction : callable
+        The maker of the direction rule, as in `polarstep.methods.steps`.
+    length : callable
+        The maker of the length rule.
+
+    Examples
+    --------
+    A method of your own is passed to `polarstep.minimize` in place of a name. This one takes the
+    constant direction step of batch normalization, and searches the length as gdnp does:
+
+    >>> import polarstep as ps
+    >>> from polarstep.methods import steps
+    >>> from polarstep.methods.parameterization import batch_norm
+    >>> mine = Method("mine", batch_norm, steps.constant_step, steps.length_search)
+    >>> f = ps.GaussianHalfspace([0.5, 0.1], [[1.0, 0.0], [0.0, 0.1]])
+    >>> ps.minimize(f, mine).status.name
+    'converged'
+    """
 
     name: str
     parameterization: Parameterization
@@ -41,19 +69,33 @@ class Method:
 
     @property
     def option_names(self) -> set[str]:
-        """The keyword arguments of its two rules, and `length` where it has one."""
+        """The options of the two rules, and `length` for a method with a length."""
         names = set(keywords(self.direction)) | set(keywords(self.length))
         return names | {"length"} if self.has_length else names
 
     def rules(
         self, objective: Objective, options: dict[str, Any]
     ) -> tuple[steps.DirectionRule, steps.LengthRule, float]:
-        """(direction rule, length rule, starting length) with the options filled in."""
-        for name in options:
-            if name not in self.option_names:
-                raise TypeError(
-                    unknown(name, self.option_names, f"minimize ({self.name})", "options")
-                )
+        """Return the two rules for an objective, and the length to start from.
+
+        Parameters
+        ----------
+        objective : Objective
+            The objective.
+        options : dict
+            The options by name.
+
+        Returns
+        -------
+        tuple of (callable, callable, float)
+            The direction rule, the length rule and the starting length.
+
+        Raises
+        ------
+        TypeError
+            If an option is unknown; the message lists the known ones.
+        """
+        check_options(options, self.option_names, self.name)
         length = number(options.get("length", 1.0), "minimize", "length")
 
         def made(rule: Callable[..., Any]) -> Any:
@@ -61,12 +103,6 @@ class Method:
             return rule(objective, self.parameterization, **chosen)
 
         return made(self.direction), made(self.length), length
-
-
-def keywords(rule: Callable[..., Any]) -> list[str]:
-    """The names of a function's keyword-only arguments."""
-    parameters = inspect.signature(rule).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 METHODS: dict[str, Method] = {
@@ -80,10 +116,66 @@ METHODS: dict[str, Method] = {
         Method("whitened", batch_norm, steps.whitened_direction, steps.length_search),
     )
 }
+"""The methods by name. This table is the only list of methods."""
 
 
 def find_method(method: str | Method) -> Method:
-    """A method by its name, or the given Method itself."""
+    """Return a method by its name, or the given `Method` itself.
+
+    Parameters
+    ----------
+    method : str or Method
+        A name in `METHODS`, or an object.
+
+    Returns
+    -------
+    Method
+        The method.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message lists the known names.
+    """
     if isinstance(method, Method):
         return method
     return look_up(method, METHODS, "minimize", "method")
+
+
+def keywords(rule: Callable[..., Any]) -> list[str]:
+    """Return the names of the keyword-only arguments of a function.
+
+    Parameters
+    ----------
+    rule : callable
+        The function.
+
+    Returns
+    -------
+    list of str
+        The names, in their order.
+    """
+    parameters = inspect.signature(rule).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def check_options(options: dict[str, Any], known: set[str], method: str) -> None:
+    """Raise a TypeError if an option is unknown.
+
+    Parameters
+    ----------
+    options : dict
+        The options by name.
+    known : set of str
+        The names of the options that the method has.
+    method : str
+        The name of the method.
+
+    Raises
+    ------
+    TypeError
+        If an option is unknown; the message lists the known ones.
+    """
+    for name in options:
+        if name not in known:
+            raise TypeError(unknown(name, known, f"minimize ({method})", "options"))

@@ -1,105 +1,77 @@
-"""One hidden layer of tanh units, trained unit by unit with GDNP (Theorem 3).
-
-F(x) = sum_i theta_i tanh(x^T wt_i), f = E l(-y F(x)) = E l(F(z)), because tanh is odd. With the
-other units held fixed, f as a function of one wt_i has the shape of a halfspace problem, so that a
-unit is an objective like any other and `minimize` trains it.
-"""
+"""One hidden layer of tanh units, trained unit by unit with GDNP (Theorem 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..design import Design
 from ..losses import MarginLoss
-from ..minimization import minimize
 from ..result import Status, columns_of
 from ..validation import check_callback, complaint, matrix, number, whole_number
-from .objectives import GaussianHalfspace, Halfspace, Objective
+from . import loop
+from .halfspace import Halfspace
+from .network_result import NetworkResult
+from .objective import Objective
+from .population import GaussianHalfspace
+from .table import METHODS
 from .tanh_unit import UnitInPopulation, UnitOnData
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkResult:
-    """A trained network.
-
-    Attributes
-    ----------
-    weights : ndarray, shape (m, d)
-        wt_i for centred x; a zero row is a unit that stayed off.
-    output_weights : ndarray, shape (m,)
-        theta_i.
-    fun : float
-        f, the length penalties included.
-    slopes : ndarray, shape (m,)
-        d f/d g_i of every unit at the end.
-    grad_norms : ndarray, shape (m,)
-        ||grad_{wt_i} f||_{S^-1} of every unit at the end.
-    n_sweeps : int
-    status : Status
-    message : str
-    trace : dict of arrays
-        One entry per unit and sweep, at the end of that unit's training: sweep, unit, fun, slope
-        (its own |d_g f|), largest_slope and largest_grad_norm (over all units), length,
-        direction_gap, n_iter (0 where the unit was critical already), passes, and skipped (the unit
-        is off and there is nothing for it to do).
-    """
-
-    weights: np.ndarray
-    output_weights: np.ndarray
-    mean: np.ndarray
-    fun: float
-    slopes: np.ndarray
-    grad_norms: np.ndarray
-    n_sweeps: int
-    status: Status
-    message: str
-    trace: dict[str, np.ndarray]
-
-    @property
-    def success(self) -> bool:
-        """Whether every unit is critical to `tol`."""
-        return self.status is Status.converged
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """F(x) for the rows of X, shape (n,); its sign is the predicted label."""
-        who = "NetworkResult.decision_function"
-        X = Design(X, who=who).X
-        if X.shape[1] != len(self.mean):
-            must = f"have {len(self.mean)} columns, as in training"
-            raise ValueError(complaint(who, "X", must, X.shape[1]))
-        margins = X @ self.weights.T - self.weights @ self.mean
-        return np.tanh(margins) @ self.output_weights
-
-    def __repr__(self) -> str:
-        return (
-            f"NetworkResult({len(self.weights)} units: {self.status.name} after {self.n_sweeps} "
-            f"sweeps; fun={self.fun:.10g}, largest |d_g f|={np.abs(self.slopes).max():.2g})"
-        )
-
-
 class TanhNetwork:
-    """F(x) = sum_i theta_i tanh(x^T wt_i), f = E l(-y F(x)) + (lam/2) sum_i ||wt_i||_S^2.
+    """A network of one hidden layer, F(x) = sum_i theta_i tanh(x^T wt_i), for two classes.
 
     Parameters
     ----------
     X : array-like or scipy sparse, shape (n, d)
-        Centred implicitly.
+        The data matrix. It is centred implicitly.
     y : array-like, shape (n,)
-        Two different values.
-    n_units : int
-    loss : str or MarginLoss
-        The outer loss l. With "squared" and theta = 1 one unit is optimal on Gaussian data: the
-        others find nothing to do, stay at g = 0, and the trace says `skipped`.
-    output_weights : float or array-like, shape (n_units,)
-        theta, fixed.
-    length_penalty, max_length
-        As for `Halfspace`, for each unit.
+        Labels of two different values.
+    n_units : int, default 3
+        The number m of units.
+    loss : str or MarginLoss, default "softplus"
+        The outer loss l. With "squared" and theta = 1 one unit is optimal on Gaussian data. The
+        other units then stay at g = 0, and the trace reports them as skipped.
+    output_weights : float or array-like, shape (n_units,), default 1
+        The output weights theta, which stay fixed.
+    length_penalty : float, default 0
+        The factor lam >= 0, for each unit.
+    max_length : float, default infinity
+        The cap on ||wt_i||_S, for each unit.
 
-    Source: Kohler et al. 2019, section 4.3 (Theorem 3).
+    Attributes
+    ----------
+    moments : Moments
+        The moments u and S of the data.
+    n_units : int
+        The number m of units.
+    output_weights : ndarray, shape (m,)
+        The output weights theta.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the data, the labels or an option are not valid; see `polarstep.Halfspace`.
+
+    Notes
+    -----
+    The objective is f = E l(-y F(x)) + (lam/2) sum_i ||wt_i||_S^2. Because tanh is odd,
+    -y F(x) = F(z) with z = -y x. As a function of one wt_i, with the other units held fixed, f has
+    the form of a halfspace problem, so that gdnp trains a unit like any other objective.
+
+    References
+    ----------
+    J. Kohler et al., "Exponential convergence rates for batch normalization", AISTATS 2019
+    (arXiv:1805.10694), section 4.3 and Theorem 3.
+
+    Examples
+    --------
+    >>> import polarstep as ps
+    >>> network = ps.TanhNetwork.gaussian([0.5, 0.1], [[1.0, 0.0], [0.0, 0.1]], 2)
+    >>> result = network.train(sweeps=30)
+    >>> result.status.name
+    'converged'
     """
 
     def __init__(
@@ -118,10 +90,10 @@ class TanhNetwork:
             must, got = "be without an intercept", "a Design with one"
             raise ValueError(complaint("TanhNetwork", "X", must, got, "Units have none."))
         self._set(halfspace, n_units, output_weights)
+        self._halfspace = halfspace
 
-    @classmethod
+    @staticmethod
     def gaussian(
-        cls,
         u: Any,
         S: Any,
         n_units: int = 3,
@@ -131,19 +103,41 @@ class TanhNetwork:
         length_penalty: float = 0.0,
         max_length: float = np.inf,
     ) -> TanhNetwork:
-        """The network in the Gaussian population with mean u and second moment S of z."""
-        self = cls.__new__(cls)
-        population = GaussianHalfspace(u, S, loss, length_penalty, max_length)
-        if not population.moments.u.any() or -population.moments.rho_star > 1 - 1e-12:
-            must = "satisfy 0 < u^T S^-1 u < 1"
-            got = f"u^T S^-1 u = {-population.moments.rho_star:.6g}"
-            raise ValueError(complaint("TanhNetwork.gaussian", "u", must, got))
-        self._set(population, n_units, output_weights)
-        return self
+        """Return the network in a Gaussian population.
 
-    def _set(self, halfspace: Halfspace | GaussianHalfspace, n_units: int, theta: Any) -> None:
-        self._halfspace = halfspace
-        self.moments = halfspace.moments
+        Parameters
+        ----------
+        u : array-like, shape (d,)
+            The mean of z.
+        S : array-like, shape (d, d)
+            The second moment of z.
+        n_units : int, default 3
+            The number m of units.
+        loss : str or MarginLoss, default "softplus"
+            The outer loss l.
+        output_weights : float or array-like, shape (n_units,), default 1
+            The output weights theta, which stay fixed.
+        length_penalty : float, default 0
+            The factor lam >= 0, for each unit.
+        max_length : float, default infinity
+            The cap on ||wt_i||_S, for each unit.
+
+        Returns
+        -------
+        TanhNetwork
+            The network.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If 0 < u^T S^-1 u < 1 does not hold, or another argument is not valid.
+        """
+        halfspace = GaussianHalfspace(u, S, loss, length_penalty, max_length)
+        return _PopulationNetwork(halfspace, n_units, output_weights)
+
+    def _set(self, objective: Halfspace | GaussianHalfspace, n_units: int, theta: Any) -> None:
+        self._objective = objective
+        self.moments = objective.moments
         self.n_units = whole_number(n_units, "TanhNetwork", "n_units", at_least=1)
         try:
             self.output_weights = np.broadcast_to(np.asarray(theta, float), (self.n_units,)).copy()
@@ -157,24 +151,28 @@ class TanhNetwork:
             raise ValueError(complaint("TanhNetwork", "output_weights", must, repr(theta)))
 
     def unit(self, i: int, weights: np.ndarray) -> Objective:
-        """f as a function of wt_i, the other rows of `weights` (m, d) fixed; zero rows are off.
+        """Return f as a function of the weight of one unit, with the other units held fixed.
 
-        In a Gaussian population the other units must lie on the line S^-1 u.
+        Parameters
+        ----------
+        i : int
+            The index of the unit.
+        weights : ndarray, shape (m, d)
+            The weights of all units; a row of zeros is a unit that is off. In a Gaussian population
+            the other units must lie on the line S^-1 u.
+
+        Returns
+        -------
+        Objective
+            The objective of the unit.
+
+        Raises
+        ------
+        ValueError
+            If, in a Gaussian population, another unit is not on the line.
         """
-        base, moments = self._halfspace, self.moments
-        others = [j for j in range(self.n_units) if j != i and weights[j].any()]
-        theta = float(self.output_weights[i])
-        if isinstance(base, Halfspace):
-            pairs = [(float(self.output_weights[j]), weights[j]) for j in others]
-            return UnitOnData(base, base.loss, theta, pairs)
-        for j in others:
-            if self._off_line(weights[j]):
-                must = "have its other rows on the line S^-1 u (or zero)"
-                got = f"row {j} off it, with direction gap {moments.direction_gap(weights[j]):.2g}"
-                advice = "Train that unit with more iterations first."
-                raise ValueError(complaint("TanhNetwork.unit", "weights", must, got, advice))
-        on_line = [(float(self.output_weights[j]), self._on_line(weights[j])) for j in others]
-        return UnitInPopulation(base, base.loss, theta, on_line)
+        others = [(float(self.output_weights[j]), weights[j]) for j in self._others(i, weights)]
+        return UnitOnData(self._halfspace, float(self.output_weights[i]), others)
 
     def train(
         self,
@@ -187,62 +185,72 @@ class TanhNetwork:
         bisection_steps: int | None = None,
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> NetworkResult:
-        """Train the units one after another with GDNP, later ones off; then sweep again.
+        """Train the units one after another with GDNP, later ones off, and then sweep again.
 
         Parameters
         ----------
-        sweeps : int
-            Passes over the units. One makes each unit critical when it is trained; the lengths of
-            the earlier ones drift off as later ones come on, and further sweeps mend that.
-        max_iter, step_size, bisection_steps
-            Of `minimize`, for each unit and sweep.
-        tol : float
-            On ||grad_{wt_i} f||_{S^-1}, for each unit; training ends when all are below it.
+        sweeps : int, default 1
+            The number of sweeps over the units. One sweep makes each unit critical at the time when
+            it is trained. The lengths of the earlier units are no longer optimal once later units
+            are on, which further sweeps correct.
+        max_iter : int, default 1000
+            The largest number of steps for each unit and sweep.
+        tol : float, default 1e-8
+            The tolerance on ||grad_{wt_i} f||_{S^-1}. Training ends when all units are below it.
         w0 : array-like, shape (n_units, d), optional
-            Directions to start from; -u by default.
+            The directions to start from; -u by default.
+        step_size : float, optional
+            The direction step of gdnp; 1/L by default.
+        bisection_steps : int, optional
+            The number of halvings in the length search; to rounding by default.
         callback : callable, optional
-            Called with every row of the trace; raise StopIteration in it to stop.
+            A function that is called with every row of the trace, a dict. It may raise
+            StopIteration to stop the training.
 
         Returns
         -------
         NetworkResult
+            The trained network; its status tells how the training ended.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not valid.
         """
-        sweeps = whole_number(sweeps, "TanhNetwork.train", "sweeps", at_least=1)
-        tol = number(tol, "TanhNetwork.train", "tol", at_least=0)
-        check_callback(callback, "TanhNetwork.train")
+        who = "TanhNetwork.train"
+        sweeps = whole_number(sweeps, who, "sweeps", at_least=1)
+        max_iter = whole_number(max_iter, who, "max_iter")
+        tol = number(tol, who, "tol", at_least=0)
+        check_callback(callback, who)
         shape = (self.n_units, len(self.moments.u))
         if w0 is None:
             starts = np.tile(-self.moments.u, (self.n_units, 1))
         else:
-            starts = matrix(w0, "TanhNetwork.train", "w0", shape)
-        options = {
-            "max_iter": max_iter,
-            "tol": tol,
-            "step_size": step_size,
-            "bisection_steps": bisection_steps,
-        }
+            starts = matrix(w0, who, "w0", shape)
+        options = {"step_size": step_size, "bisection_steps": bisection_steps}
+        options = {name: value for name, value in options.items() if value is not None}
         weights = np.zeros(shape)
         rows: list[dict[str, Any]] = []
-        passes_before = self._halfspace.n_passes
+        passes_before = self._objective.n_passes
         status, sweep = Status.max_iter, 0
-        advice = f"raise sweeps (now {sweeps})"
+        advice = f"Raise sweeps (now {sweeps}) or tol."
         try:
             while sweep < sweeps and status is Status.max_iter:
                 sweep += 1
                 for i in range(self.n_units):
-                    weights[i], n_iter, ended = self._train_unit(i, weights, starts[i], options)
+                    weights[i], n_iter, ended = self._train_unit(
+                        i, weights, starts[i], max_iter, tol, options
+                    )
                     row = {"sweep": sweep, "unit": i, **self._measure(i, weights), "n_iter": n_iter}
-                    row["passes"] = self._halfspace.n_passes - passes_before
+                    row["passes"] = self._objective.n_passes - passes_before
                     rows.append(row)
                     if callback is not None:
                         callback(row)
-                    if ended in (Status.max_iter, Status.converged, Status.length_capped):
-                        if not self._off_line(weights[i]):
-                            continue
-                        ended, advice = (
-                            Status.max_iter,
-                            "raise max_iter, for the direction of a unit",
-                        )
+                    if not self._on_line(weights[i]):
+                        ended = Status.max_iter
+                        advice = "Raise max_iter, so that the direction of each unit converges."
+                    elif ended in (Status.max_iter, Status.converged, Status.length_capped):
+                        continue
                     return self._result(weights, rows, ended, advice)
                 if rows[-1]["largest_grad_norm"] <= tol:
                     status = Status.converged
@@ -250,40 +258,58 @@ class TanhNetwork:
             status = Status.interrupted
         return self._result(weights, rows, status, advice)
 
+    def value(self, weights: np.ndarray) -> float:
+        """Return f of the network with the given weights.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (m, d)
+            The weights of all units.
+
+        Returns
+        -------
+        float
+            The value of the objective, its penalties included.
+        """
+        lam = self._objective.length_penalty
+        rest = sum(float(wt @ (self.moments.S @ wt)) for wt in weights[1:])
+        return self.unit(0, weights).value(weights[0]) + 0.5 * lam * rest
+
+    def _others(self, i: int, weights: np.ndarray) -> list[int]:
+        """Return the indices of the other units that are on."""
+        return [j for j in range(self.n_units) if j != i and weights[j].any()]
+
     def _train_unit(
-        self, i: int, weights: np.ndarray, start: np.ndarray, options: dict[str, Any]
+        self,
+        i: int,
+        weights: np.ndarray,
+        start: np.ndarray,
+        max_iter: int,
+        tol: float,
+        options: dict[str, Any],
     ) -> tuple[np.ndarray, int, Status]:
-        """The new wt_i, the steps it took, and how it ended."""
-        unit = self.unit(i, weights)
-        wt, tol = weights[i], options["tol"]
+        """Return the new weight of a unit, the number of steps and how they ended."""
+        unit, wt = self.unit(i, weights), weights[i]
         if self.moments.dual_norm(unit.gradient(wt)) <= tol:
             return wt, 0, Status.converged
         on = wt.any()
-        given = {name: value for name, value in options.items() if value is not None}
-        length = self.moments.norm(wt) if on else 0.0
-        end = minimize(unit, "gdnp", wt if on else start, length=length, **given)
-        if isinstance(unit, UnitInPopulation) and not self._off_line(end.x):
-            # What is left of the gap is below the tolerance; the next units assume none.
-            return self._on_line(end.x) * self._best_direction(), end.n_iter, end.status
-        return end.x, end.n_iter, end.status
+        options = {**options, "length": self.moments.norm(wt) if on else 0.0}
+        gdnp = METHODS["gdnp"]
+        end = loop.run(
+            unit, gdnp, wt if on else start, max_iter=max_iter, tol=tol, options=options
+        )
+        return self._snap_to_line(end.x), end.n_iter, end.status
 
-    def _off_line(self, wt: np.ndarray) -> bool:
-        """Whether, in a population, a unit that is on points away from the line S^-1 u."""
-        if isinstance(self._halfspace, Halfspace) or not wt.any():
-            return False
-        return self.moments.direction_gap(wt) > -1e-8 * self.moments.rho_star
+    def _on_line(self, wt: np.ndarray) -> bool:
+        """Whether a unit meets what the training of the others requires: nothing on a sample."""
+        return True
 
-    def _on_line(self, wt: np.ndarray) -> float:
-        """g with wt = g S^-1 u/||S^-1 u||_S, for a wt on that line."""
-        return float(np.copysign(self.moments.norm(wt), self.moments.u @ wt))
-
-    def _best_direction(self) -> np.ndarray:
-        """S^-1 u/||S^-1 u||_S."""
-        direction = self.moments.solve(self.moments.u)
-        return direction / self.moments.norm(direction)
+    def _snap_to_line(self, wt: np.ndarray) -> np.ndarray:
+        """Return the weight as the training of the other units takes it."""
+        return wt
 
     def _measure(self, i: int, weights: np.ndarray) -> dict[str, Any]:
-        """The entries of the trace that describe the network, after unit i was trained."""
+        """Return the entries of the trace that describe the network after unit i was trained."""
         slopes, norms = self._criticality(weights)
         on = bool(weights[i].any())
         return {
@@ -297,7 +323,7 @@ class TanhNetwork:
         }
 
     def _criticality(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(d_g f, ||grad f||_{S^-1}) of every unit that is on; zeros for the others."""
+        """Return (d_g f, ||grad f||_{S^-1}) of every unit; zeros for units that are off."""
         slopes, norms = np.zeros(self.n_units), np.zeros(self.n_units)
         for i in map(int, np.flatnonzero(weights.any(axis=1))):
             gradient = self.unit(i, weights).gradient(weights[i])
@@ -305,19 +331,14 @@ class TanhNetwork:
             norms[i] = self.moments.dual_norm(gradient)
         return slopes, norms
 
-    def value(self, weights: np.ndarray) -> float:
-        """f of the network with these weights (m, d)."""
-        lam = self._halfspace.length_penalty
-        rest = sum(float(wt @ (self.moments.S @ wt)) for wt in weights[1:])
-        return self.unit(0, weights).value(weights[0]) + 0.5 * lam * rest
-
     def _result(
         self, weights: np.ndarray, rows: list[dict[str, Any]], status: Status, advice: str
     ) -> NetworkResult:
         slopes, norms = self._criticality(weights)
         words = status.value
         if status is Status.max_iter:
-            words = f"Stopped with ||grad f||_{{S^-1}} up to {norms.max():.2g}: {advice}, or tol."
+            words = f"The training stopped with ||grad f||_{{S^-1}} up to {norms.max():.2g}. "
+            words += advice
         return NetworkResult(
             weights=weights,
             output_weights=self.output_weights,
@@ -330,3 +351,42 @@ class TanhNetwork:
             message=f"TanhNetwork: {words}",
             trace=columns_of(rows),
         )
+
+
+class _PopulationNetwork(TanhNetwork):
+    """The network in a Gaussian population, whose units have to lie on the line S^-1 u."""
+
+    def __init__(self, population: GaussianHalfspace, n_units: int, output_weights: Any) -> None:
+        if not population.moments.u.any() or -population.moments.rho_star > 1 - 1e-12:
+            must = "satisfy 0 < u^T S^-1 u < 1"
+            got = f"u^T S^-1 u = {-population.moments.rho_star:.6g}"
+            raise ValueError(complaint("TanhNetwork.gaussian", "u", must, got))
+        self._set(population, n_units, output_weights)
+        self._population = population
+
+    def unit(self, i: int, weights: np.ndarray) -> Objective:
+        others = []
+        for j in self._others(i, weights):
+            if not self._on_line(weights[j]):
+                gap = self.moments.direction_gap(weights[j])
+                must = "have its other rows on the line S^-1 u (or zero)"
+                got = f"row {j} off it, with direction gap {gap:.2g}"
+                advice = "Train that unit with more iterations first."
+                raise ValueError(complaint("TanhNetwork.unit", "weights", must, got, advice))
+            others.append((float(self.output_weights[j]), self._length_on_line(weights[j])))
+        return UnitInPopulation(self._population, float(self.output_weights[i]), others)
+
+    def _on_line(self, wt: np.ndarray) -> bool:
+        on = bool(wt.any())
+        return not on or self.moments.direction_gap(wt) <= -1e-8 * self.moments.rho_star
+
+    def _snap_to_line(self, wt: np.ndarray) -> np.ndarray:
+        # The gap that is left is below the tolerance, and the next units assume that it is zero.
+        if not self._on_line(wt):
+            return wt
+        direction = self.moments.solve(self.moments.u)
+        return self._length_on_line(wt) * (direction / self.moments.norm(direction))
+
+    def _length_on_line(self, wt: np.ndarray) -> float:
+        """Return g with wt = g S^-1 u/||S^-1 u||_S, for a wt on that line."""
+        return float(np.copysign(self.moments.norm(wt), self.moments.u @ wt))

@@ -1,7 +1,7 @@
 """One tanh unit of a network as an objective: f as a function of one wt_i, the others held fixed.
 
-With Gaussian z its gradient is again c1 u + c2 S wt, so that GDNP applies (Theorem 3).
-Source: Kohler et al. 2019, section 4.3.
+For Gaussian z its gradient is c1 u + c2 S wt, as for a halfspace, so that GDNP applies (Theorem 3).
+Source: J. Kohler et al., AISTATS 2019 (arXiv:1805.10694), section 4.3.
 """
 
 from __future__ import annotations
@@ -13,19 +13,33 @@ import numpy as np
 
 from ..losses import MarginLoss
 from ..quadrature import expectation_2d
-from .objectives import DataRay, GaussianHalfspace, Halfspace, Objective, Ray
+from .halfspace import Halfspace, SampleRay
+from .objective import Objective, Ray
+from .population import GaussianHalfspace
 
 
 def _sech2(a: np.ndarray) -> np.ndarray:
-    """The derivative of tanh, without cancellation."""
+    """Return the derivative of tanh, without cancellation."""
     e = np.exp(-2.0 * np.abs(a))
     return 4.0 * e / np.square(1.0 + e)
 
 
 def unit_loss(loss: MarginLoss, theta: float, others: Any = 0.0) -> MarginLoss:
-    """phi(a) = l(others + theta tanh(a)), what one unit sees while the other units stand still.
+    """Return phi(a) = l(others + theta tanh(a)), the loss of one unit if the others are fixed.
 
-    `others` is the output of the other units, a number or one value per sample.
+    Parameters
+    ----------
+    loss : MarginLoss
+        The outer loss l.
+    theta : float
+        The output weight of the unit.
+    others : float or ndarray, default 0
+        The output of the other units: a number, or one value per sample.
+
+    Returns
+    -------
+    MarginLoss
+        The loss as a function of the margin a of the unit.
     """
 
     def phi(a: np.ndarray) -> np.ndarray:
@@ -45,142 +59,195 @@ def unit_loss(loss: MarginLoss, theta: float, others: Any = 0.0) -> MarginLoss:
 # --------------------------------------------------------------------------- one unit on data
 
 
-class UnitOnData(Halfspace):
-    """f as a function of one unit's weight: a halfspace with the loss that the unit sees."""
+class UnitOnData(Objective):
+    """f as a function of the weight of one unit, on a sample.
+
+    Parameters
+    ----------
+    halfspace : Halfspace
+        The data, the outer loss, the length penalty and the cap.
+    theta : float
+        The output weight of the unit.
+    others : list of (float, ndarray)
+        The output weight and the weight (d,) of every other unit that is on.
+    """
 
     def __init__(
-        self,
-        network: Halfspace,
-        loss: MarginLoss,
-        theta: float,
-        others: list[tuple[float, np.ndarray]],
+        self, halfspace: Halfspace, theta: float, others: list[tuple[float, np.ndarray]]
     ) -> None:
-        vars(self).update(vars(network))
+        self.halfspace, self.theta = halfspace, theta
+        self.moments = halfspace.moments
+        self.length_penalty, self.max_length = halfspace.length_penalty, halfspace.max_length
         self.curvature = np.inf
-        margins = [(t, -network.labels * network.design.matvec(wt), wt) for t, wt in others]
-        self.output = sum((t * np.tanh(a) for t, a, _ in margins), np.zeros(len(self.labels)))
-        # dF_others/d(S^-1 u line), the part of c1 that comes from the units on that line.
-        separation = -self.moments.rho_star or 1.0  # where u is zero, so is what it scales
+        zero = np.zeros(len(halfspace.labels))
+        margins = [(t, -halfspace.labels * halfspace.design.matvec(wt), wt) for t, wt in others]
+        self.output = sum((t * np.tanh(a) for t, a, _ in margins), zero)
+        # The units on the line S^-1 u contribute to c1 by the change of their output along it.
+        separation = -self.moments.rho_star or 1.0  # if u is zero, so is the factor of it
         self.drift = sum(
-            (t * _sech2(a) * float(self.moments.u @ wt) for t, a, wt in margins),
-            np.zeros(len(self.labels)),
+            (t * _sech2(a) * float(self.moments.u @ wt) for t, a, wt in margins), zero
         ) * ((1.0 - separation) / separation)
-        self.theta, self.outer = theta, loss
-        self.loss = unit_loss(loss, theta, self.output)
+        self.loss = unit_loss(halfspace.loss, theta, self.output)
 
-    def ray(self, v: np.ndarray) -> DataRay:
-        return _UnitDataRay(self, v)
+    @property
+    def n_passes(self) -> int:
+        return self.halfspace.n_passes
+
+    def ray(self, v: np.ndarray) -> UnitSampleRay:
+        return UnitSampleRay(self, v)
 
 
-class _UnitDataRay(DataRay):
-    objective: UnitOnData
+class UnitSampleRay(SampleRay):
+    """A ray of `UnitOnData`.
+
+    Parameters
+    ----------
+    unit : UnitOnData
+        The objective.
+    v : ndarray, shape (d,)
+        The vector that the length multiplies.
+    """
+
+    def __init__(self, unit: UnitOnData, v: np.ndarray) -> None:
+        super().__init__(unit.halfspace, v, unit.loss)
+        self.unit = unit
 
     def coefficients(self, g: float) -> tuple[float, float]:
-        unit, a = self.objective, g * self.margins
+        unit, a, outer = self.unit, g * self.margins, self.halfspace.loss
         F = unit.output + unit.theta * np.tanh(a)
-        extra = unit.design.average(unit.theta * _sech2(a) * unit.outer.d2phi(F) * unit.drift)
+        drift = unit.theta * _sech2(a) * outer.d2phi(F) * unit.drift
         c1, c2 = super().coefficients(g)
-        return c1 + extra, c2
+        return c1 + self.halfspace.design.average(drift), c2
 
 
 # --------------------------------------------------------------------------- in a population
 
 
 class UnitInPopulation(Objective):
-    """The same for Gaussian z, when the other units lie on the line S^-1 u.
+    """f as a function of the weight of one unit, for Gaussian z and other units on the line S^-1 u.
 
-    With b = z^T v*, v* = S^-1 u/||S^-1 u||_S, the output of the others is a function of b alone,
-    and f is an integral over the Gaussian pair (a, b), a = z^T wt.
+    Parameters
+    ----------
+    halfspace : GaussianHalfspace
+        The moments, the outer loss, the length penalty and the cap.
+    theta : float
+        The output weight of the unit.
+    others : list of (float, float)
+        The output weight and the length on the line of every other unit that is on.
+
+    Notes
+    -----
+    With b = z^T v* and v* = S^-1 u/||S^-1 u||_S, the output of the others is a function of b alone,
+    and f is an integral over the Gaussian pair (a, b) with a = z^T wt.
     """
 
     def __init__(
-        self,
-        network: GaussianHalfspace,
-        loss: MarginLoss,
-        theta: float,
-        others: list[tuple[float, float]],
+        self, halfspace: GaussianHalfspace, theta: float, others: list[tuple[float, float]]
     ) -> None:
-        vars(self).update(vars(network))
+        self.loss, self.theta, self.others = halfspace.loss, theta, others
+        self.moments = halfspace.moments
+        self.length_penalty, self.max_length = halfspace.length_penalty, halfspace.max_length
         self.curvature = np.inf
-        self.theta, self.outer, self.others = theta, loss, others
         self.separation = -self.moments.rho_star
 
     def output(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the other units add up to at b, and its derivative."""
+        """Return the sum of the other units' outputs at b, and its derivative.
+
+        Parameters
+        ----------
+        b : ndarray
+            Margins along the line.
+
+        Returns
+        -------
+        tuple of (ndarray, ndarray)
+            The sum and its derivative, of the shape of b.
+        """
         zero = np.zeros_like(b)
         value = sum((t * np.tanh(g * b) for t, g in self.others), zero)
         return value, sum((t * g * _sech2(g * b) for t, g in self.others), zero)
 
-    def ray(self, v: np.ndarray) -> Ray:
-        return _UnitPopulationRay(self, v)
+    def ray(self, v: np.ndarray) -> UnitPopulationRay:
+        return UnitPopulationRay(self, v)
 
 
-class _UnitPopulationRay(Ray):
-    def __init__(self, objective: UnitInPopulation, v: np.ndarray) -> None:
-        super().__init__(objective.moments, v)
-        self.objective = objective
-        t = objective.separation
-        self.root_t, self.sd_b = np.sqrt(t), np.sqrt(1.0 - t)
-        # a1 = z^T v = overlap + along x1 + across x2 and b = sqrt(t) + sd_b x1, x1, x2 standard.
-        self.along = self.overlap * self.sd_b / self.root_t
-        self.across = np.sqrt(max(self.squared - self.overlap**2 / t, 0.0))
+class UnitPopulationRay(Ray):
+    """A ray of `UnitInPopulation`.
 
-    def _mean(self, g: float, f: Callable[..., np.ndarray]) -> np.ndarray:
-        """E f(a1, b) for integrands with the scales of a = g a1 and of the other units."""
-        unit = self.objective
-        fastest = max([abs(g * self.along), *(abs(h) * self.sd_b for _, h in unit.others)])
-        # F grows off the real axis like a sum of tangents: l(F) has its first singularity where
-        # sum |theta_j| tan(y) = pi, closer than that of l itself.
-        sharpness = 1.1 / np.arctan(np.pi / (abs(unit.theta) + sum(abs(t) for t, _ in unit.others)))
+    Parameters
+    ----------
+    unit : UnitInPopulation
+        The objective.
+    v : ndarray, shape (d,)
+        The vector that the length multiplies.
+    """
 
-        def integrand(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-            a1 = self.overlap + self.along * x1 + self.across * x2
-            return f(a1, self.root_t + self.sd_b * x1)
-
-        return expectation_2d(integrand, (sharpness * fastest, sharpness * abs(g) * self.across))
-
-    def _penalty(self, g: float) -> float:
-        return self.objective.length_penalty * g * self.squared
+    def __init__(self, unit: UnitInPopulation, v: np.ndarray) -> None:
+        super().__init__(unit.moments, v)
+        self.unit = unit
+        t = unit.separation
+        self._root_t, self._sd_b = np.sqrt(t), np.sqrt(1.0 - t)
+        # For independent standard normal x1, x2: a1 = z^T v = overlap + along x1 + across x2, and
+        # b = sqrt(t) + sd_b x1.
+        self._along = self.overlap * self._sd_b / self._root_t
+        self._across = np.sqrt(max(self.squared - self.overlap**2 / t, 0.0))
 
     def value(self, g: float) -> float:
-        unit = self.objective
+        unit = self.unit
 
         def loss(a1: np.ndarray, b: np.ndarray) -> np.ndarray:
-            return unit.outer.phi(unit.output(b)[0] + unit.theta * np.tanh(g * a1))
+            return unit.loss.phi(unit.output(b)[0] + unit.theta * np.tanh(g * a1))
 
-        return float(self._mean(g, loss)) + 0.5 * g * self._penalty(g)
+        return float(self._mean(g, loss)) + 0.5 * g * self._penalty_slope(g)
 
     def slope(self, g: float) -> float:
-        unit = self.objective
+        unit = self.unit
 
         def integrand(a1: np.ndarray, b: np.ndarray) -> np.ndarray:
-            return a1 * unit_loss(unit.outer, unit.theta, unit.output(b)[0]).dphi(g * a1)
+            return a1 * unit_loss(unit.loss, unit.theta, unit.output(b)[0]).dphi(g * a1)
 
-        return float(self._mean(g, integrand)) + self._penalty(g)
+        return float(self._mean(g, integrand)) + self._penalty_slope(g)
 
     def curvature(self, g: float) -> float:
-        unit = self.objective
+        unit = self.unit
 
         def integrand(a1: np.ndarray, b: np.ndarray) -> np.ndarray:
-            return a1 * a1 * unit_loss(unit.outer, unit.theta, unit.output(b)[0]).d2phi(g * a1)
+            return a1 * a1 * unit_loss(unit.loss, unit.theta, unit.output(b)[0]).d2phi(g * a1)
 
         return float(self._mean(g, integrand)) + unit.length_penalty * self.squared
 
     def gradient(self, g: float) -> np.ndarray:
         c1, c2 = self.coefficients(g)
-        return c1 * self.objective.moments.u + c2 * g * self.Sv
+        return c1 * self.unit.moments.u + c2 * g * self.Sv
 
     def coefficients(self, g: float) -> tuple[float, float]:
-        # Stein's lemma for psi(a, b) = dl/da with Cov(z) v* = u (1 - t)/sqrt(t):
-        # c1 = E psi - (u^T wt) E d psi/da + (1 - t)/sqrt(t) E d psi/db,  c2 = E d psi/da.
-        unit = self.objective
+        # Stein's lemma for psi(a, b) = dl/da, with Cov(z) v* = u (1 - t)/sqrt(t), gives
+        # c1 = E psi - (u^T wt) E d psi/da + (1 - t)/sqrt(t) E d psi/db and c2 = E d psi/da.
+        unit = self.unit
 
         def integrand(a1: np.ndarray, b: np.ndarray) -> np.ndarray:
             output, drift = unit.output(b)
-            seen, a = unit_loss(unit.outer, unit.theta, output), g * a1
-            outer = unit.outer.d2phi(output + unit.theta * np.tanh(a))
-            return np.stack([seen.dphi(a), seen.d2phi(a), unit.theta * _sech2(a) * outer * drift])
+            inner, a = unit_loss(unit.loss, unit.theta, output), g * a1
+            outer = unit.loss.d2phi(output + unit.theta * np.tanh(a))
+            return np.stack([inner.dphi(a), inner.d2phi(a), unit.theta * _sech2(a) * outer * drift])
 
         psi, psi_a, psi_b = self._mean(g, integrand)
-        c1 = psi - g * self.overlap * psi_a + self.sd_b**2 / self.root_t * psi_b
+        c1 = psi - g * self.overlap * psi_a + self._sd_b**2 / self._root_t * psi_b
         return float(c1), float(psi_a) + unit.length_penalty
+
+    def _penalty_slope(self, g: float) -> float:
+        return self.unit.length_penalty * g * self.squared
+
+    def _mean(self, g: float, f: Callable[..., np.ndarray]) -> np.ndarray:
+        """Return E f(a1, b); f varies on the scales of a = g a1 and of the other units."""
+        unit = self.unit
+        fastest = max([abs(g * self._along), *(abs(h) * self._sd_b for _, h in unit.others)])
+        # F grows off the real axis like a sum of tangents. l(F) has its first singularity where
+        # sum |theta_j| tan(y) = pi, closer than that of l itself.
+        sharpness = 1.1 / np.arctan(np.pi / (abs(unit.theta) + sum(abs(t) for t, _ in unit.others)))
+
+        def integrand(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+            a1 = self.overlap + self._along * x1 + self._across * x2
+            return f(a1, self._root_t + self._sd_b * x1)
+
+        return expectation_2d(integrand, (sharpness * fastest, sharpness * abs(g) * self._across))
