@@ -9,7 +9,7 @@ from scipy.special import ndtr
 import polarstep as ps
 from polarstep.losses import margin_loss
 from polarstep.methods.parameterization import batch_norm, plain, weight_norm
-from polarstep.methods.steps import bracket, brent
+from polarstep.methods.roots import bracket, brent
 from problems import (
     ARCTAN,
     BOUNDED,

@@ -52,3 +52,26 @@ def test_objectives_and_results_can_be_pickled():
     again = pickle.loads(pickle.dumps((objective, result)))
     assert again[0].value(result.x) == result.fun
     np.testing.assert_array_equal(again[1].trace.fun, result.trace.fun)
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    {
+        "objectives": "objective, least_squares, halfspace, population",
+        "parameterization": "polarstep.methods.parameterization",
+        "solvers": "polarstep.methods.table",
+        "steps": "polarstep.methods.steps",
+    }.items(),
+)
+def test_moved_modules_say_where_they_went(name, home):
+    with pytest.raises(AttributeError, match=f"polarstep.{name} has moved: use .*{home}"):
+        getattr(ps, name)
+
+
+def test_python_m_polarstep_is_the_command_line():
+    pytest.importorskip("click", reason="the command line needs click")
+    done = subprocess.run(
+        [sys.executable, "-m", "polarstep", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Usage: ")
+    assert "reproduce" in done.stdout

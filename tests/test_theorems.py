@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 import polarstep as ps
-from polarstep.methods.steps import bisect, bracket
+from polarstep.methods.roots import bisect, bracket
 from polarstep.methods.theory import contraction, gradient_bound, rate_bound
 from problems import ARCTAN, BOUNDED, LOSS_NAMES, population, populations, skewed
 

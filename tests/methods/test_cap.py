@@ -6,7 +6,7 @@ from scipy import optimize
 
 import polarstep as ps
 from polarstep import Status
-from polarstep.methods.steps import project_to_ball
+from polarstep.methods.cap import project_to_ball
 from problems import METHODS
 
 RNG = np.random.default_rng(1)

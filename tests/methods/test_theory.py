@@ -122,7 +122,7 @@ def test_the_report_survives_any_spectrum():
     ):
         y = np.where(np.arange(len(X)) % 2, 1, -1)
         found = theory.check_assumptions(ps.Moments.from_data(X, y), X, y)
-        assert "steps a digit" in str(found)
+        assert "steps per digit" in str(found)
         assert "nan" not in str(found)
         assert "inf" not in str(found)
     uncorrelated = np.array([[1.0], [1], [-1], [-1]])
@@ -134,7 +134,7 @@ def test_the_report_survives_any_spectrum():
 
 
 def test_steps_a_digit_are_those_of_the_bound():
-    digit = int(re.search(r"\((\d+) steps a digit", str(theory.check_assumptions(MOMENTS)))[1])
+    digit = int(re.search(r"\((\d+) steps per digit", str(theory.check_assumptions(MOMENTS)))[1])
     bound = theory.rate_bound(MOMENTS, 1.0, digit + 1)
     assert bound[digit + 1] < 0.1 < bound[digit - 1]
 

@@ -126,9 +126,7 @@ class Assumptions:
 
     def __str__(self) -> str:
         size = "population" if self.n_samples is None else f"n = {self.n_samples:,}"
-        singular = (
-            "" if self.rank == self.n_features else " (singular: S^-1 is the pseudo-inverse)"
-        )
+        singular = "" if self.rank == self.n_features else " (singular: S^-1 is the pseudo-inverse)"
         centred = (
             "yes" if self.offset < 1e-8 else f"no, done implicitly (|mean|/sd {self.offset:.3g})"
         )

@@ -63,7 +63,7 @@ class GaussianHalfspace(Objective):
     >>> f = ps.GaussianHalfspace([0.5, 0.1], [[1.0, 0.0], [0.0, 0.1]])
     >>> result = ps.minimize(f, "gdnp")
     >>> result.status.name, round(result.fun, 4)
-    ('converged', 0.5069)
+    ('converged', 0.4795)
     """
 
     only_moments = True

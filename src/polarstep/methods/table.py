@@ -53,7 +53,7 @@ class Method:
     >>> from polarstep.methods.parameterization import batch_norm
     >>> mine = Method("mine", batch_norm, steps.constant_step, steps.length_search)
     >>> f = ps.GaussianHalfspace([0.5, 0.1], [[1.0, 0.0], [0.0, 0.1]])
-    >>> ps.minimize(f, mine).status.name
+    >>> ps.minimize(f, mine, max_iter=1000).status.name
     'converged'
     """
 

@@ -295,9 +295,7 @@ class TanhNetwork:
         on = wt.any()
         options = {**options, "length": self.moments.norm(wt) if on else 0.0}
         gdnp = METHODS["gdnp"]
-        end = loop.run(
-            unit, gdnp, wt if on else start, max_iter=max_iter, tol=tol, options=options
-        )
+        end = loop.run(unit, gdnp, wt if on else start, max_iter=max_iter, tol=tol, options=options)
         return self._snap_to_line(end.x), end.n_iter, end.status
 
     def _on_line(self, wt: np.ndarray) -> bool:

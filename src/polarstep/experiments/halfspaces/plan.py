@@ -15,7 +15,8 @@ import numpy as np
 
 from ...losses import LOSSES
 from ...methods import theory
-from ...methods.objectives import GaussianHalfspace, Halfspace
+from ...methods.halfspace import Halfspace
+from ...methods.population import GaussianHalfspace
 from ..data import tables as datasets
 from ..formatting import six_digits
 from ..records import Row

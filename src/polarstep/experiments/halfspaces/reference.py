@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from ...methods.objectives import Halfspace
+from ...methods.halfspace import Halfspace
 
 
 def reference_optimum(objective: Halfspace, n_starts: int = 16) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...methods.objectives import Objective
+from ...methods.objective import Objective
 from ...minimization import minimize
 from ...result import Result, Status
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...methods.objectives import Objective
+from ...methods.objective import Objective
 from ...result import Progress, Status
 from .starts import run_from
 

@@ -46,7 +46,7 @@ from typing import Any
 import numpy as np
 
 from ...losses import margin_loss
-from ...methods.objectives import Halfspace
+from ...methods.halfspace import Halfspace
 from ...result import Progress, Result, Status
 from ...validation import complaint, vector, whole_number
 from ..centring import shift_far_columns
