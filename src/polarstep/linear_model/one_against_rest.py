@@ -10,8 +10,9 @@ import numpy as np
 
 from ..design import Design
 from ..losses import MarginLoss
-from ..methods.objectives import Halfspace
-from ..minimization import minimize
+from ..methods import loop
+from ..methods.halfspace import Halfspace
+from ..methods.table import find_method
 from ..result import Progress, Result, Status
 from ..validation import plus_minus_one
 from .solver import whitened
@@ -120,8 +121,8 @@ def solve_by_method(
         labels = plus_minus_one(codes == k)
         objective = Halfspace(design, labels, loss, l2_penalty=alpha, intercept=True)
         results.append(
-            minimize(
-                objective, method, run.start,
+            loop.run(
+                objective, find_method(method), run.start,
                 max_iter=max_iter, tol=tol, callback=run.callback,
             )
         )  # fmt: skip
