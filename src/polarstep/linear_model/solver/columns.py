@@ -10,17 +10,17 @@ import scipy.sparse as sp
 
 from .samples import Samples
 
-_MOST_DENSE = 3_000  # columns of a dense X that have a column of the Gram matrix each
-_MOST_SPARSE = 1_000
-_FREQUENT = 0.01  # smallest share of rows in which a frequent column of a sparse X has an entry
+_MOST_DENSE = 3_000  # columns of a dense X up to which the Gram matrix has all of them
+_MOST_SPARSE = 1_000  # the same for a sparse X
+_FREQUENT = 0.01  # share of rows in which a frequent column of a sparse X must have an entry
 
 
 @dataclass(frozen=True)
 class GramColumns:
-    """A map from the d columns of X to the k columns of a Gram matrix.
+    """A map A from the d columns of X to the k columns of a Gram matrix.
 
-    Several columns of X can be added up into one of the Gram matrix. It is the coarse space of a
-    two-level preconditioner.
+    Several columns of X can be added up into one column of the Gram matrix. The columns of the Gram
+    matrix span the coarse space of a two-level preconditioner.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class GramColumns:
 
     @classmethod
     def every(cls, d: int) -> GramColumns:
-        """Each of the d columns by itself."""
+        """Return the map that gives each of the d columns a column of its own."""
         return cls(np.arange(d, dtype=np.int32), d, d)
 
     @cached_property
@@ -47,23 +47,23 @@ class GramColumns:
         return self.n_single == len(self.place)
 
     def of_single(self, v: np.ndarray) -> np.ndarray:
-        """The entries of v, shape (d,), at the single columns, in the order of the Gram matrix."""
+        """Return the entries of v (d,) at the single columns, in the order of the Gram matrix."""
         return v if self.is_every_column else v[self._single]
 
     def restrict(self, v: np.ndarray) -> np.ndarray:
-        """A^T v, shape (k,): the sums of v over the columns that are added up."""
+        """Return A^T v, shape (k,): the sums of v over the columns that are added up."""
         if self.is_every_column:
             return v
         return np.bincount(self._clipped, np.where(self.place < 0, 0.0, v), self.size)
 
     def extend(self, x: np.ndarray) -> np.ndarray:
-        """A x, shape (d,), the transpose of `restrict`."""
+        """Return A x, shape (d,); this is the transpose of `restrict`."""
         if self.is_every_column:
             return x
         return np.where(self.place < 0, 0.0, x[self._clipped])
 
     def restrict_matrix(self, Q: np.ndarray) -> np.ndarray:
-        """A^T Q A, shape (k, k)."""
+        """Return A^T Q A, shape (k, k)."""
         if self.is_every_column:
             return Q
         inside = np.flatnonzero(self.place >= 0)
@@ -82,9 +82,9 @@ class GramColumns:
 
 
 def choose_gram_columns(samples: Samples) -> GramColumns:
-    """Every column by itself if there are few; otherwise the most important ones.
+    """Choose every column if there are few, and otherwise the most important ones.
 
-    Their number is limited so that a factorization costs no more than a few reads of X.
+    The number of columns is limited so that a factorization costs no more than a few reads of X.
     """
     most = _MOST_SPARSE if samples.is_sparse else _MOST_DENSE
     if samples.d <= most:
@@ -96,6 +96,7 @@ def choose_gram_columns(samples: Samples) -> GramColumns:
 
 
 def _columns_of_largest_variance(samples: Samples, count: int) -> GramColumns:
+    """Choose the columns of largest variance, and leave the others out."""
     place = np.full(samples.d, -1, np.int32)
     single = np.sort(np.argsort(-samples.squares(samples.weight))[:count])
     place[single] = np.arange(len(single), dtype=np.int32)
@@ -103,7 +104,7 @@ def _columns_of_largest_variance(samples: Samples, count: int) -> GramColumns:
 
 
 def _frequent_columns(samples: Samples, count: int) -> GramColumns:
-    """The most frequent columns by themselves, and the rest of each category added up."""
+    """Choose the most frequent columns, and the sum of the remaining columns of each category."""
     counts = samples.effective_rows()
     single = np.argsort(-counts, kind="stable")[:count]
     single = np.sort(single[counts[single] >= _FREQUENT * samples.n])

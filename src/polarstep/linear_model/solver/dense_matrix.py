@@ -11,12 +11,12 @@ import scipy.linalg as la
 from . import kernels
 from .matrix import Matrix, Sums, mirrored
 
-_SINGLE_PRECISION_FROM = 256  # columns; a Gram matrix of that many is computed in float32
+_SINGLE_PRECISION_FROM = 256  # columns from which a Gram matrix is computed in float32
 _GRAM_VALUES = 1 << 17  # values of X that are centred and weighted at a time: 1 MiB
 
 
 def dense_gram_cost(k: int) -> float:
-    """The time of a Gram matrix of k columns in passes, as measured on one core."""
+    """Estimate the time of a Gram matrix of k columns, in passes; measured on one core."""
     return 2.0 + k / (50.0 if k >= _SINGLE_PRECISION_FROM else 18.0)
 
 
@@ -55,7 +55,7 @@ class DenseMatrix(Matrix):
         return None
 
     def effective_rows(self) -> np.ndarray:
-        """The estimate (sum z^2)^2 / sum z^4 for each column, from about a thousand rows."""
+        """Return (sum z^2)^2 / sum z^4 for each column, estimated from about a thousand rows."""
         return self._effective_rows
 
     @cached_property
@@ -74,14 +74,14 @@ class DenseMatrix(Matrix):
         return dense_gram_cost(k)
 
     def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
-        """The weighted Gram matrix of the k columns with place >= 0, which are not added up."""
+        """Return the weighted Gram matrix of the k columns with place >= 0."""
         columns: Any = slice(None)
         if k < self.d:
             columns = np.argsort(place, kind="stable")[self.d - k :]
         kind: Any = np.float64
         unit, top = None, 1.0
         if k >= _SINGLE_PRECISION_FROM:
-            # A metric need not be exact. Each column is measured in units in which it is about 1.
+            # A metric need not be exact. Dividing each column by its size avoids overflow.
             kind, unit, top = np.float32, self._units(columns), float(h.max())
         h = h / top if top > 0 else np.zeros(self.n)
         G = self._triangle(h, columns, k, kind, unit)
@@ -91,7 +91,7 @@ class DenseMatrix(Matrix):
         return mirrored(G)
 
     def _triangle(self, h: np.ndarray, columns: Any, k: int, kind: Any, unit: Any) -> np.ndarray:
-        """One triangle of the Gram matrix of the columns divided by their units."""
+        """Return one triangle of the Gram matrix of some columns, divided by their units."""
         centre, root = self.centre[columns], np.sqrt(h)
         syrk = la.blas.ssyrk if kind is np.float32 else la.blas.dsyrk
         step = max(32, _GRAM_VALUES // (k + 1))
@@ -109,7 +109,7 @@ class DenseMatrix(Matrix):
         return G
 
     def _units(self, columns: Any) -> np.ndarray:
-        """The root mean square of some columns, from about 500 rows; 1 for a column of zeros."""
+        """Estimate the root mean squares of columns from about 500 rows; 1 for columns of zeros."""
         some = self.X[:: max(1, self.n // 500), columns] - self.centre[columns]
         unit = np.sqrt(np.square(some).mean(axis=0))
         unit[unit == 0] = 1.0

@@ -17,14 +17,14 @@ import numpy as np
 from .metric import Metric
 from .problem import Plane, Point, Problem
 
-_FIRST_CONTRACTION = 0.25  # assumed before steps have been seen
-_SAFETY = 1.5  # factor on the estimated suboptimality
+_FIRST_CONTRACTION = 0.25  # of the decrement, assumed before there are steps to judge by
+_SAFETY = 1.5  # factor by which the estimated suboptimality is raised
 _SMALLEST_SCALE = 0.1  # of the steps
-_PAIRS = 30  # that are remembered
+_MOST_PAIRS = 30  # of steps and changes of the gradient that are remembered
 
 
 class Convergence:
-    """How fast the decrement falls, and the suboptimality that follows from it.
+    """An estimate of the suboptimality from the rate at which the decrement falls.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class InverseHessian:
 
     def __init__(self, metric: Metric) -> None:
         self.metric, self.scale, self.rejected_unit_steps = metric, 1.0, 0
-        self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_PAIRS)
+        self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MOST_PAIRS)
 
     def add(self, step: np.ndarray, change: np.ndarray, is_unit_step: bool) -> None:
         """Remember a step and the change of the gradient, if f is convex along the step.
@@ -97,7 +97,7 @@ class InverseHessian:
             self.scale = float(np.clip(wanted, _SMALLEST_SCALE, 1.0))
 
     def times(self, g: np.ndarray) -> np.ndarray:
-        """H^-1 g, by the two-loop recursion."""
+        """Return H^-1 g by the two-loop recursion."""
         q, coefficients = g.copy(), []
         for step, change, curvature in reversed(self.pairs):
             a = float(step @ q) / curvature
@@ -197,8 +197,8 @@ def take_step(problem: Problem, point: Point, p: np.ndarray) -> tuple[Point | No
 def search_length(problem: Problem, point: Point, p: np.ndarray, slope: float) -> float:
     """Find a length t at which f is lower than at 0 and its slope is at most a tenth of that at 0.
 
-    Newton's method on the slope, within a bracket. One read of X in all. Returns 0 if there is no
-    such length.
+    The search is Newton's method on the slope within a bracket. It reads X once. It returns 0 if it
+    finds no length at which f is lower.
     """
     f = Plane(problem, point, p)
     low, high, t = 0.0, np.inf, 1.0

@@ -15,7 +15,7 @@ from .rare_columns import RareColumns
 
 
 class Sums(NamedTuple):
-    """Sums over rows at (w, b), with p = (x - centre)^T w and the margin a = -y (p + b)."""
+    """Sums over rows at (w, b), where p = (x - centre)^T w and a = -y (p + b) is the margin."""
 
     value: float  # sum of s phi(a)
     by_w: np.ndarray  # its gradient with respect to w, shape (d,)
@@ -28,16 +28,27 @@ class Sums(NamedTuple):
 
 
 class Matrix(ABC):
-    """The matrix Z = X - 1 centre^T, where X is in memory and Z is never formed.
+    """A centred matrix Z = X - 1 centre^T that is never formed; X is in memory.
 
     Parameters
     ----------
     X : ndarray or CSR matrix, shape (n, d)
-        float32 or float64. It is not copied.
+        An array of float32 or float64. It is not copied.
     centre : ndarray, shape (d,)
         The vector that is subtracted from every row.
     n_threads : int, default=1
         The number of blocks of rows that are processed in parallel.
+
+    Attributes
+    ----------
+    is_sparse : bool
+        Whether X is a CSR matrix.
+    size : int
+        The number of values of X that a pass reads.
+    tile : int
+        The number of rows that the kernels process at a time.
+    blocks : list of (slice, block)
+        The rows of each thread, and X there in the form that the kernels take.
     """
 
     is_sparse: bool
@@ -54,60 +65,60 @@ class Matrix(ABC):
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Any:
-        """Rows start to stop in the form that the kernels take."""
+        """Return rows start to stop in the form that the kernels take."""
 
     @abstractmethod
     def take(self, rows: np.ndarray) -> Matrix:
-        """The matrix of some of the rows."""
+        """Return the matrix of some of the rows."""
 
     @abstractmethod
     def effective_rows(self) -> np.ndarray:
-        """The number of rows that the variance of each column rests on, shape (d,)."""
+        """Return the number of rows on which the variance of each column rests, shape (d,)."""
 
     @abstractmethod
     def gram_cost(self, k: int) -> float:
-        """The time of a Gram matrix of k columns, in passes over X."""
+        """Estimate the time of a Gram matrix of k columns, in passes over X."""
 
     @abstractmethod
     def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
-        """(Z A, 1)^T diag(h) (Z A, 1), shape (k+1, k+1), where A puts column j into place[j]."""
+        """Return (Z A, 1)^T diag(h) (Z A, 1), shape (k+1, k+1); see `Samples.gram`."""
 
     @abstractmethod
     def squares(self, h: np.ndarray) -> np.ndarray:
-        """Sum of h z^2 by column, shape (d,)."""
+        """Return the sums of h z^2 by column, shape (d,)."""
 
     @abstractmethod
     def offset(self, w: np.ndarray) -> float:
-        """The constant centre^T w, where the kernels leave the centring to their caller; else 0."""
+        """Return centre^T w if the kernels leave the centring to their caller, and 0 otherwise."""
 
     @abstractmethod
     def centred_sums(self, sums: Sums, offset: float, weight: np.ndarray) -> Sums:
-        """The sums that the kernels return, with the centre accounted for."""
+        """Return the sums of the kernels after accounting for the centre."""
 
     @abstractmethod
     def centred_rows(self) -> np.ndarray | None:
-        """Z as a dense array, or None if a sparse X would become too large."""
+        """Return Z as a dense array, or None if a sparse X would become too large."""
 
     @abstractmethod
     def rare_columns(self) -> RareColumns | None:
-        """The rarest columns of a sparse X; None for a dense one."""
+        """Return the rarest columns of a sparse X, or None if X is dense."""
 
     def map(self, work: Callable[[slice, Any], Any]) -> list[Any]:
-        """work(rows, block) for every block, each in a thread of its own."""
+        """Return work(rows, block) for every block; each block has a thread of its own."""
         if len(self.blocks) == 1:
             return [work(*self.blocks[0])]
         with ThreadPoolExecutor(len(self.blocks)) as pool:
             return list(pool.map(lambda block: work(*block), self.blocks))
 
     def project(self, v: np.ndarray, h: float) -> np.ndarray:
-        """Z v + h, shape (n,). One read of X."""
+        """Return Z v + h, shape (n,), in one read of X."""
         out = np.empty(self.n)
         self.map(lambda at, X: kernels.project(X, self.centre, v, out[at], self.tile))
         out += h - self.offset(v)
         return out
 
     def column_sums(self, weight: np.ndarray) -> np.ndarray:
-        """X^T weight, without the centre, shape (d,). One read of X."""
+        """Return X^T weight, shape (d,), in one read of X; the centre is not subtracted."""
         sums, zero = np.zeros(self.d), np.zeros(self.d)
         for at, X in self.blocks:
             kernels.combine(X, zero, weight[at], sums, self.tile)
@@ -115,5 +126,5 @@ class Matrix(ABC):
 
 
 def mirrored(triangle: np.ndarray) -> np.ndarray:
-    """The symmetric matrix that has the given triangle; the other triangle must be zero."""
+    """Return the symmetric matrix with the given triangle; the other triangle must be zero."""
     return triangle + triangle.T - np.diag(np.diag(triangle))

@@ -28,6 +28,16 @@ class SecondMoments:
     """The weighted second moments of a sample, computed when they are first asked for.
 
     One object serves all problems that differ only in their labels or their loss.
+
+    Parameters
+    ----------
+    samples : Samples or DaskSamples
+    columns : GramColumns
+
+    Attributes
+    ----------
+    is_known : bool
+        Whether the moments have been computed.
     """
 
     def __init__(self, samples: Samples, columns: GramColumns) -> None:
@@ -35,7 +45,7 @@ class SecondMoments:
 
     @cached_property
     def values(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The Gram matrix of the columns and of 1; and the diagonal, if it has sums of columns."""
+        """The Gram matrix of the columns and of 1; and the diagonal, or None if G has all of it."""
         self.is_known = True
         samples, columns = self._samples, self._columns
         G = samples.gram(samples.weight, columns.place, columns.size)
@@ -89,7 +99,7 @@ class Metric:
             self.inverse_of_rest = inverse
 
     def times(self, factor: float) -> Metric:
-        """The metric factor H0."""
+        """Return the metric factor * H0."""
         other = copy(self)
         other.scale = self.scale * np.sqrt(factor)
         if self.inverse_of_rest is not None:
@@ -97,7 +107,7 @@ class Metric:
         return other
 
     def solve(self, g: np.ndarray) -> np.ndarray:
-        """H0^-1 g."""
+        """Return H0^-1 g."""
         if self.columns.is_every_column:
             return self._solve_gram(g)
         w = g[:-1] if self.intercept else g
@@ -118,7 +128,7 @@ def _rescaled(
     diagonal: np.ndarray | None,
     effective_rows: np.ndarray | None,
 ) -> np.ndarray:
-    """G rescaled to a diagonal, with smaller correlations where they rest on few rows."""
+    """Rescale G to a diagonal, and shrink correlations that rest on few rows."""
     k, single = columns.size, columns.n_single
     moments = G.diagonal()
     target = moments.copy()
@@ -134,9 +144,10 @@ def _rescaled(
 
 
 def _cholesky(A: np.ndarray) -> np.ndarray:
-    """The lower Cholesky factor of a matrix with diagonal 1 or 0, plus the smallest ridge needed.
+    """Return the lower Cholesky factor of a matrix of diagonal 1 or 0, plus the smallest ridge.
 
-    The ridge does no harm: along a direction without curvature there is no gradient either.
+    The ridge is raised until the matrix is positive definite. It does no harm, because along a
+    direction without curvature there is no gradient either.
     """
     index = np.arange(len(A))
     ridge = 1e-14 * len(A)

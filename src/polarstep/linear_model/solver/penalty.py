@@ -22,7 +22,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def gradient(self, w: np.ndarray) -> np.ndarray:
-        """A w, shape (d,). The value of the penalty is w^T A w/2."""
+        """Return A w, shape (d,)."""
 
     @abstractmethod
     def add_to_gram(self, G: np.ndarray, columns: GramColumns) -> None:
@@ -30,7 +30,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def plus(self, extra: np.ndarray) -> Penalty:
-        """The penalty w^T (A + diag(extra)) w/2."""
+        """Return the penalty w^T (A + diag(extra)) w/2."""
 
     @property
     @abstractmethod
@@ -43,13 +43,13 @@ class Penalty(ABC):
         """Whether A is diagonal."""
 
     def along_line(self, w: np.ndarray, v: np.ndarray) -> tuple[float, float, float]:
-        """The value of the penalty at w, and its slope and curvature along v."""
+        """Return the value of the penalty at w, and its slope and curvature along v."""
         at_w, at_v = self.gradient(w), self.gradient(v)
         return 0.5 * float(w @ at_w), float(v @ at_w), float(v @ at_v)
 
 
 class DiagonalPenalty(Penalty):
-    """The penalty sum alpha w^2/2.
+    """The penalty sum alpha w^2/2, in which A is diagonal.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class DiagonalPenalty(Penalty):
 
 
 class DensePenalty(Penalty):
-    """The penalty w^T A w/2 with a dense matrix A.
+    """The penalty w^T A w/2, in which A is a dense matrix.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class NotFinite(ValueError):
 
 
 class Point(NamedTuple):
-    """A point theta with the value and the gradient of f, as far as the solver needs them."""
+    """A point theta with the value and the gradient of f there."""
 
     theta: np.ndarray
     fun: float
@@ -38,7 +38,7 @@ def check_finite(point: Point) -> Point:
 
 
 class Problem:
-    """f(w, b) = sum s phi(-y ((x - centre)^T w + b)) + penalty(w), as a function of theta = (w, b).
+    """The function f(w, b) = sum s phi(-y ((x - centre)^T w + b)) + penalty(w) of theta = (w, b).
 
     Parameters
     ----------
@@ -81,19 +81,19 @@ class Problem:
 
     @cached_property
     def negligible(self) -> float:
-        """A value that is negligible beside f at 0."""
+        """A value that is negligible compared to f at 0."""
         return 1e-14 * float(self.samples.loss.phi(np.zeros(1))[0])
 
     def with_loss(self, loss: MarginLoss) -> Problem:
-        """The same problem with another loss."""
+        """Return the same problem with another loss."""
         return self._with_samples(self.samples.with_loss(loss))
 
     def one_against_rest(self, label: float) -> Problem:
-        """The same problem with +1 for one of the labels and -1 for the others."""
+        """Return the same problem with +1 for one of the labels and -1 for the others."""
         return self._with_samples(self.samples.one_against_rest(label))
 
     def _with_samples(self, samples: Any) -> Problem:
-        """The same problem for the same matrix with other labels or another loss."""
+        """Return the same problem with other labels or another loss, for the same matrix."""
         return Problem(
             samples,
             self.penalty,
@@ -106,24 +106,24 @@ class Problem:
     # ------------------------------------------------------------------ f at a point
 
     def split(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """(w, b)."""
+        """Return (w, b)."""
         return (theta[:-1], float(theta[-1])) if self.intercept else (theta, 0.0)
 
     def join(self, w: np.ndarray, b: float) -> np.ndarray:
-        """The theta of (w, b)."""
+        """Return the theta of (w, b)."""
         return np.append(w, b) if self.intercept else w
 
     def evaluate(self, theta: np.ndarray) -> Point:
-        """f and its gradient. One read of X."""
+        """Evaluate f and its gradient in one read of X."""
         w, b = self.split(theta)
         sums, margins = self.samples.evaluate(w, b)
         self.passes += 1
         return self._point(theta, sums, margins)
 
     def evaluate_with_rare_columns_fitted(self, theta: np.ndarray) -> Point:
-        """f and its gradient after the weights of rare columns have been fitted, if there are any.
+        """Fit the weights of rare columns, if there are any; then evaluate f and its gradient.
 
-        Two reads of X; one if there is nothing to fit.
+        This takes two reads of X, or one if there is nothing to fit.
         """
         if not (self.convex and self.penalty.is_separable):
             return self.evaluate(theta)
@@ -145,7 +145,7 @@ class Problem:
     # ------------------------------------------------------------------ subsamples and metrics
 
     def subsample(self, m: int, rng: np.random.Generator) -> Problem:
-        """The same problem on m of the rows.
+        """Return the same problem on about m of the rows.
 
         A column that hardly occurs in them gets an additional penalty, as if it occurred a few
         times more, so that no large weight rests on one row.
@@ -167,16 +167,16 @@ class Problem:
         )
 
     def second_moments(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The second moments S of the Gram columns and of 1; and the diagonal of all columns.
+        """Return the second moments S of the Gram columns and of 1, and those of each column.
 
-        The diagonal is None if every column is a Gram column. One read of X at the first call.
+        The latter are None if every column is a Gram column. The first call reads X once.
         """
         if not self.moments.is_known:
             self.passes += 1
         return self.moments.values
 
     def metric(self, point: Point) -> Metric:
-        """Second moments of all rows, weighted by |phi''| at the point."""
+        """Return the metric of all rows: second moments weighted by |phi''| at the point."""
         h, diagonal = self.samples.curvatures(point.margins), None
         if not self.columns.is_every_column:
             diagonal = self.samples.squares(h)
@@ -186,9 +186,9 @@ class Problem:
         return Metric(G, self.columns, self.penalty, self.intercept, diagonal)
 
     def metric_of(self, some: Samples, point: Point) -> Metric:
-        """Second moments of some of the rows, weighted by |phi''| at the point.
+        """Return the metric of some of the rows: second moments weighted by |phi''| at the point.
 
-        If a column has few effective rows among them, the diagonal is taken from all rows.
+        If a column has few effective rows among them, the diagonal is computed from all rows.
         """
         rows, diagonal = some.effective_rows(), None
         if rows.min() < ENOUGH_ROWS:
@@ -200,14 +200,17 @@ class Problem:
         return Metric(G, self.columns, self.penalty, self.intercept, diagonal, rows)
 
     def gram_cost(self, m: int) -> float:
-        """The time of a metric of m rows, with its factorization, in passes over all of X."""
+        """Estimate the time of a metric of m rows with its factorization, in passes over X."""
         samples, k = self.samples, self.columns.size
         factorization = k**3 / (50.0 * max(samples.size, 1))
         return m / samples.n * samples.gram_cost(k) + factorization
 
 
 class Plane:
-    """f at point + t p with h added to the intercept, from the margins. One read of X to set up."""
+    """The function (t, h) -> f(point + t p, with h added to the intercept).
+
+    Setting it up reads X once. Afterwards it is evaluated from the margins, without X.
+    """
 
     def __init__(self, problem: Problem, point: Point, p: np.ndarray) -> None:
         w, _ = problem.split(point.theta)
@@ -218,7 +221,7 @@ class Plane:
         self.penalty = problem.penalty.along_line(w, v)
 
     def __call__(self, t: float, h: float = 0.0) -> np.ndarray:
-        """The value, and its derivatives by t, h, tt, th, hh; shape (6,). Reads no X."""
+        """Return the value and its derivatives with respect to t, h, tt, th and hh, shape (6,)."""
         value, slope, curvature = self.penalty
         out = self.samples.plane(self.margins, self.change, t, h)
         out[0] += value + t * slope + 0.5 * t * t * curvature

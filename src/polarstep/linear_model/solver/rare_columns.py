@@ -18,7 +18,7 @@ from . import kernels
 class RareColumns(NamedTuple):
     """The entries of some columns, one column after the other.
 
-    Column columns[j] has the entries values[starts[j]:starts[j+1]] in the rows of the same slice.
+    Column columns[j] of X has the entries in the slice starts[j]:starts[j+1] of rows and values.
     """
 
     columns: np.ndarray
@@ -30,12 +30,12 @@ class RareColumns(NamedTuple):
 def gather_rare_columns(
     X: tuple[np.ndarray, np.ndarray, np.ndarray], counts: np.ndarray, n_entries: int
 ) -> RareColumns:
-    """The rarest columns of a CSR matrix that have at most `n_entries` entries together.
+    """Return the rarest columns of a CSR matrix, which have at most `n_entries` entries together.
 
     Parameters
     ----------
     X : tuple of ndarray
-        (data, indices, indptr) with unsigned indices.
+        The arrays (data, indices, indptr), with unsigned indices.
     counts : ndarray of int, shape (d,)
         The number of entries of each column.
     n_entries : int
@@ -71,7 +71,7 @@ def fit_rare_columns(
         The code and the width of a loss that is compiled in.
     w : ndarray, shape (d,)
     margins : ndarray, shape (n,)
-        The margins at w, which are updated in place. (The columns are not centred here.)
+        The margins at w, which are updated in place. The columns are not centred here.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Coordinates of the weights: those of the columns of X, or those of the space of its rows.
+"""Coordinates of the weights: one for each column of X, or one for each row.
 
 If X has far more columns than rows, the optimum lies in the space that the rows span, because the
 penalty ||w||^2 is smallest there among all w with the same margins. An orthonormal basis Q of that
@@ -14,19 +14,19 @@ import scipy.linalg as la
 
 
 class Coordinates(ABC):
-    """A change of coordinates of theta, whose entries after the weights (the intercept) stay."""
+    """A change of coordinates of the weights in theta; the intercept after them does not change."""
 
     @abstractmethod
     def enter(self, theta: np.ndarray) -> np.ndarray:
-        """From weights of the columns of X to the coordinates of the problem."""
+        """Convert weights of the columns of X to the coordinates of the problem."""
 
     @abstractmethod
     def leave(self, theta: np.ndarray) -> np.ndarray:
-        """From the coordinates of the problem to weights of the columns of X."""
+        """Convert the coordinates of the problem to weights of the columns of X."""
 
 
 class ColumnCoordinates(Coordinates):
-    """The weights of the columns of X themselves."""
+    """The identity: the coordinates are the weights of the columns of X."""
 
     def enter(self, theta: np.ndarray) -> np.ndarray:
         return theta
@@ -46,7 +46,7 @@ class RowSpace(Coordinates):
     Attributes
     ----------
     rows : ndarray, shape (n, n)
-        R^T, the rows of X in the new coordinates.
+        The rows of X in the new coordinates, that is R^T.
     """
 
     def __init__(self, X: np.ndarray) -> None:
@@ -66,7 +66,7 @@ class RowSpace(Coordinates):
         return np.append(self._product("N", padded), theta[self._n :])
 
     def _product(self, which: str, v: np.ndarray) -> np.ndarray:
-        """Q v for "N" and Q^T v for "T"."""
+        """Return Q v for "N" and Q^T v for "T"."""
         column = np.asfortranarray(v[:, None])
         work = max(1, 64 * len(v))
         out, _, _ = la.lapack.dormqr("L", which, self._reflectors, self._factors, column, work)

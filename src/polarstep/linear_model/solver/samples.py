@@ -23,18 +23,18 @@ from .rare_columns import fit_rare_columns
 from .sampling import class_shares, draw_in_order, rows_of_classes
 from .sparse_matrix import SparseMatrix, category_ranges, category_starts
 
-_FLANK = 0.01  # smallest curvature where the slope is full, as a share of the largest curvature
+_FLANK = 0.01  # least curvature where the slope is full, relative to the largest curvature
 
 
 class Samples:
-    """Rows of a centred matrix with labels -1 and +1, weights and a loss.
+    """The rows of a centred matrix with labels, weights and a loss.
 
     Parameters
     ----------
     matrix : Matrix
         n rows and d columns.
     y, weight : ndarray of float64, shape (n,)
-        Labels -1 and +1, or 0, 1, ... for several classes, and sample weights.
+        The labels, which are -1 and +1, or 0, 1, ... for several classes; and the weights s.
     loss : MarginLoss
     """
 
@@ -54,30 +54,30 @@ class Samples:
         loss: MarginLoss,
         n_threads: int = 1,
     ) -> Samples:
-        """Samples of an array or CSR matrix X (n, d), which is centred implicitly."""
+        """Make samples of an array or CSR matrix X (n, d), which is centred implicitly."""
         form = SparseMatrix if sp.issparse(X) else DenseMatrix
         return cls(form(X, centre, n_threads), y, weight, loss)
 
     @property
     def X(self) -> Any:
-        """The array or CSR matrix, not centred."""
+        """The array or CSR matrix, which is not centred."""
         return self.matrix.X
 
     def with_loss(self, loss: MarginLoss) -> Samples:
-        """The same rows with another loss."""
+        """Return the same rows with another loss."""
         return Samples(self.matrix, self.y, self.weight, loss)
 
     def with_rows(self, rows: np.ndarray) -> Samples:
-        """The same labels, weights and loss with the rows of a dense matrix that is centred."""
+        """Return the same labels, weights and loss for the rows of a centred dense matrix."""
         matrix = DenseMatrix(rows, np.zeros(rows.shape[1]), self.matrix.n_threads)
         return Samples(matrix, self.y, self.weight, self.loss)
 
     def one_against_rest(self, label: float) -> Samples:
-        """The same rows with +1 for one of the labels and -1 for the others."""
+        """Return the same rows with +1 for one of the labels and -1 for the others."""
         return Samples(self.matrix, plus_minus_one(self.y == label), self.weight, self.loss)
 
     def subsample(self, m: int, rng: np.random.Generator) -> Samples:
-        """About m of the rows at random, at least half of a fair share from each class.
+        """Draw about m of the rows, at least half of a fair share from each class.
 
         The weights of the drawn rows are scaled up so that each class keeps its total weight.
         """
@@ -113,7 +113,7 @@ class Samples:
     # ------------------------------------------------------------------ properties of the matrix
 
     def effective_rows(self) -> np.ndarray:
-        """The number of rows that the variance of each column rests on, shape (d,)."""
+        """Return the number of rows on which the variance of each column rests, shape (d,)."""
         return self.matrix.effective_rows()
 
     def category_ranges(self) -> np.ndarray | None:
@@ -129,26 +129,27 @@ class Samples:
         return category_starts(self.category_ranges())
 
     def column_sums(self) -> np.ndarray:
-        """Return the weighted sums of the columns, not centred, shape (d,). One read of X."""
+        """Return the weighted sums of the columns, not centred, shape (d,), in one read of X."""
         return self.matrix.column_sums(self.weight)
 
     def gram_cost(self, k: int) -> float:
-        """The time of a Gram matrix of k columns, in passes over X."""
+        """Estimate the time of a Gram matrix of k columns, in passes over X."""
         return self.matrix.gram_cost(k)
 
     def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
-        """Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), shape (k+1, k+1). One read of X.
+        """Return Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), in one read of X.
 
-        A adds column j of X to column place[j] of the result; place[j] < 0 leaves column j out.
+        A adds column j of X to column place[j] of the result; place[j] < 0 leaves column j out. The
+        result has shape (k+1, k+1). Columns of a dense X cannot be added up.
         """
         return self.matrix.gram(h, place, k)
 
     def squares(self, h: np.ndarray) -> np.ndarray:
-        """Sum of h (x - centre)^2 by column, shape (d,). One read of X."""
+        """Return the sums of h (x - centre)^2 by column, shape (d,), in one read of X."""
         return self.matrix.squares(h)
 
     def centred_rows(self) -> np.ndarray | None:
-        """The centred matrix as a dense array, or None if that would take too much memory."""
+        """Return the centred matrix as a dense array, or None if it would be too large."""
         return self.matrix.centred_rows()
 
     # ------------------------------------------------------------------ passes over the rows
@@ -156,9 +157,9 @@ class Samples:
     def evaluate(
         self, w: np.ndarray, b: float, margins: np.ndarray | None = None
     ) -> tuple[Sums, np.ndarray]:
-        """The sums at (w, b) and the margins -y (p + b), shape (n,). One read of X.
+        """Return the sums at (w, b) and the margins -y (p + b), shape (n,), in one read of X.
 
-        Margins that are known already can be passed in.
+        If the margins are known already, they can be passed in.
         """
         if margins is None and not w.any():
             margins = -b * self.y
@@ -171,15 +172,15 @@ class Samples:
         return matrix.centred_sums(reduce(Sums.__add__, parts), offset, self.weight), a
 
     def project(self, v: np.ndarray, h: float) -> np.ndarray:
-        """The change of the margins along (v, h): -y ((x - centre)^T v + h). One read of X."""
+        """Return the change -y ((x - centre)^T v + h) of the margins, in one read of X."""
         out = self.matrix.project(v, h)
         out *= -self.y
         return out
 
     def plane(self, margins: np.ndarray, p: np.ndarray, t: float, h: float) -> np.ndarray:
-        """The loss at margins + t p - h y with its derivatives by t, h, tt, th, hh, shape (6,).
+        """Return the loss at margins + t p - h y and its derivatives by t, h, tt, th and hh.
 
-        Reads no X.
+        The result has shape (6,). X is not read.
         """
         if self._kernel is None:
             return self._plane_custom(margins, p, t, h)
@@ -192,23 +193,23 @@ class Samples:
         return reduce(np.add, parts)
 
     def move(self, margins: np.ndarray, p: np.ndarray, t: float, h: float) -> np.ndarray:
-        """The margins after a step: margins + t p - h y."""
+        """Return the margins after a step, margins + t p - h y."""
         return margins + t * p - h * self.y
 
     def total(self, values: np.ndarray) -> float:
-        """The sum of one value for each row."""
+        """Return the sum of one value for each row."""
         return float(values.sum())
 
     def root_mean_square(self, values: np.ndarray) -> float:
-        """The weighted root mean square of one value for each row."""
+        """Return the weighted root mean square of one value for each row."""
         return float(np.sqrt(self.weighted_square(values) / self.weight.sum()))
 
     def weighted_square(self, values: np.ndarray) -> float:
-        """The weighted sum of squares of one value for each row."""
+        """Return the weighted sum of squares of one value for each row."""
         return float(self.weight @ np.square(values))
 
     def curvatures(self, margins: np.ndarray) -> np.ndarray:
-        """The weights s |phi''(a)| of the Hessian, shape (n,).
+        """Return the weights s |phi''(a)| of the Hessian, shape (n,).
 
         Where these are almost all zero, the result is at least a small multiple of s |phi'(a)|: on
         its flanks a loss such as a narrow smooth hinge has a slope but almost no curvature, so that

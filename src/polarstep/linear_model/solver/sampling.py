@@ -6,17 +6,17 @@ import numpy as np
 
 
 def class_shares(m: int, sizes: list[int]) -> list[int]:
-    """The numbers of rows to draw from K classes of these sizes, about m in all.
+    """Return how many rows to draw from each of K classes of these sizes, about m in all.
 
-    They are in proportion to the sizes, but at least m/(2 K) rows come from each class that has as
-    many. (Case-control sampling, as in Fithian and Hastie 2014.)
+    The shares are proportional to the sizes, but at least m/(2 K) rows are drawn from each class
+    that has as many. This is case-control sampling, as in Fithian and Hastie (2014).
     """
     n, least = sum(sizes), m // (2 * len(sizes))
     return [min(size, max(round(m * size / n), least)) for size in sizes]
 
 
 def rows_of_classes(y: np.ndarray, weight: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-    """The rows of positive weight that carry each of the labels."""
+    """Return, for each of the labels, the rows of positive weight that carry it."""
     classes = [np.flatnonzero(y == label) for label in labels]
     if not weight.all():
         classes = [rows[weight[rows] > 0] for rows in classes]
@@ -24,9 +24,9 @@ def rows_of_classes(y: np.ndarray, weight: np.ndarray, labels: np.ndarray) -> li
 
 
 def draw_in_order(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """About `count` of the rows, one from every stretch of equal length, in their order.
+    """Draw about `count` of the rows, one from every stretch of equal length.
 
-    Rows that keep their order are read from memory in order, too.
+    The rows keep their order, so that they are read from memory in order.
     """
     places = (np.arange(count) + rng.random(count)) * (len(rows) / count)
     chosen = rows[np.minimum(places.astype(np.intp), len(rows) - 1)]

@@ -11,13 +11,13 @@ from . import kernels
 from .matrix import Matrix, Sums, mirrored
 from .rare_columns import RareColumns, gather_rare_columns
 
-_RARE_SHARE = 0.02  # of the entries of X are in the columns that count as rare
-_LARGEST_DENSE = 20_000_000  # values of a sparse X that is turned into a dense array
+_RARE_SHARE = 0.02  # share of the entries of X that the columns regarded as rare have together
+_LARGEST_DENSE = 20_000_000  # largest number of values of a sparse X that may become dense
 _UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
 
 
 def csr_gram_cost(k: int, d: int, nnz: float, nnz_squares: float) -> float:
-    """The time of a Gram matrix of k columns in passes, as measured on one core.
+    """Estimate the time of a Gram matrix of k columns, in passes; measured on one core.
 
     nnz is the number of entries of X, and nnz_squares the sum over the rows of the square of their
     number of entries.
@@ -26,10 +26,10 @@ def csr_gram_cost(k: int, d: int, nnz: float, nnz_squares: float) -> float:
 
 
 def category_ranges(X: Any) -> np.ndarray | None:
-    """The first and the last column of the first entries of all rows, of the second entries, ...
+    """Return the ranges of columns that the first entries of all rows lie in, the second ones, ...
 
-    Returns an array of shape (2, r) where every row has r entries, and None where the rows differ
-    in their number of entries.
+    If every row has r entries, the result has shape (2, r): the first and the last column of each
+    range. If the rows differ in their number of entries, it is None.
     """
     lengths = np.diff(X.indptr)
     r = int(lengths[0])
@@ -40,14 +40,14 @@ def category_ranges(X: Any) -> np.ndarray | None:
 
 
 def category_starts(ranges: np.ndarray | None) -> np.ndarray:
-    """The first column of each category if the ranges do not overlap; otherwise [0]."""
+    """Return the first column of each category, or [0] if the ranges overlap."""
     if ranges is None or not (ranges[1, :-1] < ranges[0, 1:]).all():
         return np.zeros(1, int)
     return np.append(0, ranges[0, 1:]).astype(int)
 
 
 class SparseMatrix(Matrix):
-    """A CSR matrix whose centre is accounted for after the kernels have run, in O(d)."""
+    """A centred CSR matrix. The centre is accounted for after the kernels have run, in O(d)."""
 
     is_sparse = True
 
@@ -81,7 +81,7 @@ class SparseMatrix(Matrix):
         return self.X.toarray() - self.centre
 
     def effective_rows(self) -> np.ndarray:
-        """The number of entries of each column."""
+        """Return the number of entries of each column, shape (d,)."""
         return self._entries.astype(float)
 
     @cached_property
@@ -111,7 +111,7 @@ class SparseMatrix(Matrix):
         return float(lengths @ lengths)
 
     def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
-        """The weighted Gram matrix of k sums of columns; place < 0 leaves a column out."""
+        """Return the weighted Gram matrix of k sums of columns."""
         X = self.block(0, self.n)
         triangle = np.zeros((k + 1, k + 1))
         if k == self.d:

@@ -10,14 +10,14 @@ from .penalty import DiagonalPenalty
 from .problem import Point, Problem
 from .row_space import RowSpace
 
-_FEWEST_ROWS = 2_000  # of a subsample
+_FEWEST_ROWS = 2_000  # fewest rows of a subsample
 _SMALL = 300_000  # values of X; below this size a pass over X is negligible
 _AFFORDABLE = 8.0  # passes that a metric of all rows may cost
-_MOST_ROWS_OF_BASIS = 3_000
+_MOST_ROWS_OF_BASIS = 3_000  # most rows for which a basis of their space is computed
 
 
 def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
-    """The problem on nested subsamples of growing size, and last on all rows."""
+    """Return the problem on nested subsamples of growing size and, last, on all rows."""
     problem = in_row_space(problem)
     stages = [problem]
     for m in reversed(subsample_sizes(problem)):
@@ -26,10 +26,10 @@ def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
 
 
 def in_row_space(problem: Problem) -> Problem:
-    """The same problem with n unknowns if X has at least twice as many columns as rows.
+    """Return the problem with n unknowns if X has at least twice as many columns as rows.
 
-    A problem stays as it is if its rows are too many or not in memory, or if its penalty depends on
-    the coordinates.
+    The problem is returned as it is if its rows are too many or not in memory, or if its penalty is
+    not a multiple of ||w||^2.
     """
     samples = problem.samples
     if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS):
@@ -45,7 +45,7 @@ def in_row_space(problem: Problem) -> Problem:
 
 
 def subsample_sizes(problem: Problem) -> list[int]:
-    """The numbers of rows of the stages before the last, in ascending order.
+    """Return the numbers of rows of the stages before the last, in ascending order.
 
     The metric of m rows contracts the error by about k/m in each pass: the edges of the spectrum of
     a sample covariance are (1 +- sqrt(k/m))^2, which the rate of conjugate gradients turns into
@@ -68,12 +68,12 @@ def subsample_sizes(problem: Problem) -> list[int]:
 
 
 def can_afford_metric_of_all_rows(problem: Problem) -> bool:
-    """Whether a metric of all rows costs only a few passes."""
+    """Return whether a metric of all rows costs only a few passes."""
     return problem.gram_cost(problem.samples.n) <= _AFFORDABLE
 
 
 class Renewal:
-    """Decides at every iterate whether to renew the metric, and from how many rows.
+    """A rule that decides at every iterate whether to renew the metric, and from how many rows.
 
     If a metric is cheap, all rows give a new one at every step (Newton's method, for small data).
     Otherwise the metric is renewed if it can be expected to save more passes than it costs.
@@ -99,7 +99,7 @@ class Renewal:
         )
 
     def __call__(self, point: Point, convergence: Convergence) -> Metric | None:
-        """The new metric at the point, or None to keep the present one."""
+        """Return a new metric at the point, or None to keep the present one."""
         self.age += 1
         if self.age < (1 if self.is_cheap else 3) or convergence.contraction < 0.05:
             return None
@@ -113,7 +113,7 @@ class Renewal:
         return problem.metric_of(problem.subsample(rows, self.rng).samples, point)
 
     def _best_rows(self, point: Point, convergence: Convergence) -> int | None:
-        """The number of rows whose metric reaches tol soonest; None for the present metric."""
+        """Return the number of rows whose metric reaches tol soonest; None to keep the present."""
         n, m, now = self.problem.samples.n, self.n_rows, convergence.contraction
         target = self.tol * (abs(point.fun) + self.problem.negligible)
         digits = np.log(max(convergence.gap / target, 2.0))

@@ -21,7 +21,7 @@ from .problem import Plane, Point, Problem, check_finite
 
 
 def start_on_line(problem: Problem) -> tuple[np.ndarray, Metric]:
-    """The best point on the line S^-1 u, and the second moments S as a metric there."""
+    """Return the best point on the line S^-1 u, and the second moments S as a metric there."""
     samples, (G, diagonal) = problem.samples, problem.second_moments()
     zero = check_finite(problem.evaluate(np.zeros(samples.d + problem.intercept)))
     # For Gaussian z the Hessian is E phi'' S. Its factor is known only after the length is fitted.
@@ -71,7 +71,7 @@ def fit_length(problem: Problem, point: Point, p: np.ndarray) -> tuple[np.ndarra
 
 
 def newton_step(f: np.ndarray, with_intercept: bool) -> tuple[float, float]:
-    """The Newton step -H^-1 g in (t, h), or in t alone, from the six values of a `Plane`.
+    """Return the Newton step -H^-1 g in (t, h), or in t alone, from the six values of a `Plane`.
 
     Negative eigenvalues of H are replaced by their absolute values.
     """

@@ -46,16 +46,11 @@ from typing import Any
 import numpy as np
 
 from ...losses import margin_loss
-from ...methods.halfspace import Halfspace
 from ...result import Progress, Result, Status
-from ...validation import complaint, vector, whole_number
-from ..centring import shift_far_columns
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
-from .penalty import DensePenalty, DiagonalPenalty, Penalty
 from .problem import Point, Problem, check_finite
-from .samples import Samples
-from .stages import Renewal, can_afford_metric_of_all_rows, make_stages
+from .stages import Renewal, can_afford_metric_of_all_rows
 from .start import start_on_line
 
 
@@ -121,7 +116,7 @@ def solve(
 
 @dataclass
 class Log:
-    """The record of a run: a row of the trace for every iterate, and finally the result."""
+    """The record of a run: a row of the trace for every iterate, and the result at the end."""
 
     problem: Problem
     callback: Callable[[Progress], Any] | None = None
@@ -237,43 +232,8 @@ def _run_once(
 
 
 def _random_start(problem: Problem, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random direction in units of the weights, with a random length of the margins."""
+    """Draw a random direction, in units of the weights, and a random length of its margins."""
     w = unit * rng.standard_normal(len(unit))
     length = problem.evaluate(problem.join(w, 0.0)).length
     w *= 10.0 ** rng.random() / max(length, 1e-300)
     return problem.join(w, 0.0)
-
-
-def minimize_halfspace(
-    objective: Halfspace,
-    w0: np.ndarray | None,
-    max_iter: int,
-    tol: float,
-    callback: Callable[[Progress], Any] | None,
-    *,
-    n_restarts: int = 0,
-    seed: int = 0,
-    n_threads: int = 1,
-) -> Result:
-    """Minimise a `Halfspace` by the method "whitened"."""
-    who, design = "minimize (whitened)", objective.design
-    n_restarts = whole_number(n_restarts, who, "n_restarts")
-    n_threads = whole_number(n_threads, who, "n_threads", at_least=1)
-    rng = np.random.default_rng(whole_number(seed, who, "seed"))
-    if objective.max_length < np.inf:
-        advice = "Use a length_penalty or an l2_penalty, or one of the paper's methods."
-        got = f"{objective.max_length:g}"
-        raise ValueError(complaint(who, "max_length", "be infinite", got, advice))
-    n, d = design.shape[0], design.n_features
-    weight = np.ones(n) if design.weights is None else design.weights
-    X, centre = shift_far_columns(design.X, design.mean)
-    samples = Samples.from_arrays(
-        X, objective.labels, weight / n, centre, objective.loss, n_threads
-    )
-    penalty: Penalty = DiagonalPenalty(np.full(d, objective.l2_penalty))
-    if objective.length_penalty:
-        S = objective.moments.S[:d, :d]
-        penalty = DensePenalty(objective.length_penalty * S + objective.l2_penalty * np.identity(d))
-    problem = Problem(samples, penalty, objective.intercept)
-    theta = None if w0 is None else vector(w0, who, "w0", length=d + objective.intercept)
-    return run(make_stages(problem, rng), theta, tol, max_iter, rng, callback, n_restarts)
