@@ -1,4 +1,4 @@
-"""Trainings in two processes, for test_optim_distributed.py.
+"""Trainings in two processes, for tests/optim/test_sharding.py.
 
 As a program, ``python optim_ranks.py RANK FOLDER``, it is one of the two: it goes through `CASES`
 and writes what each came to, {case: result}, to FOLDER/RANK.pt. What one process comes to, the

@@ -1,4 +1,7 @@
-"""LengthDirection: that it trains, and what goes where."""
+"""LengthDirection as a torch optimizer: training, schedulers, clipping, scalers, autocast."""
+
+import copy
+import math
 
 import pytest
 
@@ -8,7 +11,8 @@ torch = pytest.importorskip(
 
 from torch import nn  # noqa: E402
 
-from polarstep.optim import LengthDirection, assignment  # noqa: E402
+from optim_training import METRICS, batches, loss_of, network, step, weights  # noqa: E402
+from polarstep.optim import Adam, AdamW, LengthDirection  # noqa: E402
 
 
 def problem(seed=0):
@@ -45,20 +49,81 @@ def test_every_combination_trains(metric, direction, length):
     assert losses[-1] < losses[0] / 2
 
 
-def test_hidden_matrices_go_by_length_and_direction_and_the_rest_by_adamw():
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = nn.Embedding(10, 6)
-            self.qkv = nn.Linear(6, 18)
-            self.conv = nn.Conv1d(18, 8, 3, groups=2)
-            self.norm = nn.LayerNorm(8)
-            self.scale = nn.Parameter(torch.ones(3, 3))
-            self.head = nn.Linear(8, 10)
+def test_schedulers_scale_directions_lengths_and_the_rest():
+    model = network()
+    optimizer = LengthDirection(model, 0.05, length=Adam(lr=0.02), others=AdamW(lr=0.01))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.0 if t else 1.0)
+    x = batches(1)[0]
+    before = weights(model)
+    step(model, optimizer, x)
+    scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.0, 0.0]
+    after = weights(model)
+    assert not any(torch.equal(p, q) for p, q in zip(before, after, strict=True))
+    step(model, optimizer, x)
+    for p, q in zip(after, weights(model), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
 
-    model = Network()
-    rules = {entry.name: (entry.rule, entry.blocks) for entry in assignment(model)}
-    hidden = {"qkv.weight": 3, "conv.weight": 2}
-    for name, (rule, blocks) in rules.items():
-        assert rule == ("direction" if name in hidden else "adamw")
-        assert blocks == hidden.get(name, 1)
+
+def test_clipped_gradients_do_not_change_the_direction_of_polar_steps():
+    a, b = network(), network()
+    x = batches(1)[0]
+    for model, limit in ((a, None), (b, 1e-3)):
+        optimizer = LengthDirection(model, 0.05, length="fixed", others=AdamW(lr=0.0))
+        loss_of(model, x).backward()
+        if limit:
+            nn.utils.clip_grad_norm_(model.parameters(), limit)
+        optimizer.step()
+    for p, q in zip(weights(a), weights(b), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_a_gradient_scaler_skips_and_unscales():
+    plain, scaled = network(), network()
+    a, b = LengthDirection(plain, 0.05), LengthDirection(scaled, 0.05)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    x = batches(1)[0]
+    for factor in (1.0, math.inf, 1.0):
+        b.zero_grad()
+        scaler.scale(loss_of(scaled, x) * factor).backward()
+        before = weights(scaled)
+        scaler.step(b)
+        scaler.update()
+        moved = not all(torch.equal(p, q) for p, q in zip(before, weights(scaled), strict=True))
+        assert moved == (factor == 1.0)
+        if factor == 1.0:
+            step(plain, a, x)
+    for p, q in zip(weights(plain), weights(scaled), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_autocast(metric):
+    model = network()
+    optimizer = LengthDirection(model, 0.05, metric=metric)
+    x = batches(1)[0]
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = loss_of(model, x)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    if metric == "covariance":  # the sums are not in bfloat16
+        S = optimizer.state[model[0].weight]["covariance"][0]
+        torch.testing.assert_close(S, x.T @ x / 24)
+
+
+def test_sparse_gradients_are_refused():
+    model = nn.Embedding(5, 4, sparse=True)
+    optimizer = LengthDirection(model, 0.05, metric="euclidean")
+    model(torch.tensor([1])).sum().backward()
+    with pytest.raises(ValueError, match=r"dense.*'weight'"):
+        optimizer.step()
+
+
+def test_copying_the_optimizer_is_refused():
+    with pytest.raises(TypeError, match="state_dict"):
+        copy.deepcopy(LengthDirection(network(), 0.05))

@@ -1,0 +1,201 @@
+"""State dicts: training continues to the same bits."""
+
+import pytest
+
+torch = pytest.importorskip(
+    "torch", reason="PyTorch is not installed: pip install 'polarstep[torch]'"
+)
+
+from optim_training import METRICS, batches, loss_of, network, same, step, through_disk  # noqa: E402
+from polarstep.optim import (  # noqa: E402
+    SGD,
+    Adam,
+    AdamW,
+    Angle,
+    Covariance,
+    Frobenius,
+    Gains,
+    LengthDirection,
+    Polar,
+)
+
+
+@pytest.mark.parametrize("direction", ["polar", "adam", "sgd"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_resumed_training_comes_to_the_same_bits(metric, direction, dtype):
+    options = {"metric": metric, "direction": direction}
+    if metric == "covariance":
+        options["metric"] = Covariance(refresh_every=3)
+    xs = batches(11, dtype=dtype)
+    whole = network(dtype)
+    optimizer = LengthDirection(whole, 0.05, **options)
+    for k, x in enumerate(xs):
+        if k == 5:
+            saved = through_disk({"model": whole.state_dict(), "optimizer": optimizer.state_dict()})
+        step(whole, optimizer, x)
+
+    resumed = network(dtype, seed=1)
+    other = LengthDirection(resumed, 0.05, **options)
+    step(resumed, other, xs[0])  # what it knew is forgotten
+    resumed.load_state_dict(saved["model"])
+    other.load_state_dict(saved["optimizer"])
+    for x in xs[5:]:
+        step(resumed, other, x)
+    assert same(whole, resumed)
+
+
+def test_a_checkpoint_during_accumulation_holds_the_gathered_inputs():
+    first, second, third = batches(3)
+    whole = network()
+    optimizer = LengthDirection(whole, 0.05)
+    loss_of(whole, first).backward()
+    saved = through_disk(
+        {
+            "model": whole.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "gradients": [p.grad for p in whole.parameters()],
+        }
+    )
+    resumed = network(seed=1)
+    other = LengthDirection(resumed, 0.05)
+    resumed.load_state_dict(saved["model"])
+    other.load_state_dict(saved["optimizer"])
+    for p, gradient in zip(resumed.parameters(), saved["gradients"], strict=True):
+        p.grad = gradient
+    for model, o in ((whole, optimizer), (resumed, other)):
+        loss_of(model, second).backward()
+        o.step()
+        step(model, o, third)
+    assert same(whole, resumed)
+    lost = network()
+    without = LengthDirection(lost, 0.05)
+    step(lost, without, second)
+    assert not torch.equal(
+        without.state[lost[0].weight]["covariance"], other.state[resumed[0].weight]["covariance"]
+    )
+
+
+def flat(group):
+    """Return a saved param group in the form of earlier versions, one key for each number."""
+    rest = {key: value for key, value in group.items() if not isinstance(value, dict)}
+    metric, direction, length = (group[key] for key in ("metric", "direction", "length"))
+    gains, angle, others = (group[key] for key in ("gains", "angle", "others"))
+    return rest | {
+        "metric": metric["name"],
+        "direction": direction["name"],
+        "length": length["name"],
+        "length_lr": length.get("lr", 0.01),
+        "gains": gains["axes"],
+        "angle": angle["measure"],
+        "momentum": direction.get("momentum", 0.9),
+        "nesterov": direction.get("nesterov", True),
+        "betas": direction.get("betas", length.get("betas", (0.9, 0.95))),
+        "eps": direction.get("eps", length.get("eps", 1e-8)),
+        "tangent": metric["tangent"],
+        "largest_angle": angle["largest"],
+        "polar": direction.get("iteration", "muon"),
+        "polar_steps": direction.get("steps", 5),
+        "polar_dtype": direction.get("dtype"),
+        "length_momentum": length.get("momentum", 0.0),
+        "length_decay": gains["decay"],
+        "positive": gains["positive"],
+        "precondition": metric.get("precondition", True),
+        "damping": metric.get("damping", 0.3),
+        "covariance_decay": metric.get("decay", 0.9),
+        "refresh_every": metric.get("refresh_every", 10),
+        "covariance_rows": metric.get("rows", 1024),
+        "covariance_inputs": metric.get("max_inputs", 1024),
+        "rest_lr": others["lr"],
+        "rest_betas": others["betas"],
+        "rest_eps": others["eps"],
+        "rest_weight_decay": others["weight_decay"],
+    }
+
+
+CHOSEN = {
+    "defaults": {},
+    "covariance": {
+        "metric": Covariance(damping=1.0, decay=0.5, refresh_every=2, rows=16, precondition=False),
+        "direction": Adam(betas=(0.8, 0.9), eps=1e-6),
+        "length": Adam(lr=0.02, betas=(0.8, 0.9), eps=1e-6),
+        "start_length": 1.0,
+    },
+    "euclidean": {
+        "metric": "euclidean",
+        "direction": SGD(momentum=0.5),
+        "length": SGD(lr=0.02, momentum=0.3),
+        "gains": Gains("both", positive=True, decay=0.1),
+        "angle": Angle("rms", largest=0.03),
+        "others": AdamW(lr=0.003, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.1),
+    },
+    "frobenius": {
+        "metric": Frobenius(tangent=False),
+        "direction": Polar(4, "polar express", torch.bfloat16, momentum=0.95, nesterov=False),
+        "length": "fixed",
+        "retraction": "none",
+    },
+    "shared rate": {"length": Adam()},
+}
+
+
+@pytest.mark.parametrize("chosen", CHOSEN)
+@pytest.mark.parametrize("form", ["flat", "plain"])
+def test_checkpoints_of_all_versions_continue_to_the_same_bits(chosen, form):
+    xs = batches(9)
+    whole = network()
+    optimizer = LengthDirection(whole, 0.05, **CHOSEN[chosen])
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    for x in xs[:4]:
+        step(whole, optimizer, x)
+        scheduler.step()
+    saved = through_disk({"model": whole.state_dict(), "optimizer": optimizer.state_dict()})
+    if form == "flat":
+        groups = [flat(group) for group in saved["optimizer"]["param_groups"]]
+        saved["optimizer"]["param_groups"] = groups
+        assert not any(isinstance(v, dict) for group in groups for v in group.values())
+    resumed = network(seed=1)
+    other = LengthDirection(resumed, 0.2)  # its options are replaced by the saved ones
+    if isinstance(optimizer.defaults["metric"], Covariance):
+        other = LengthDirection(resumed, 0.2, metric=optimizer.defaults["metric"])
+    resumed.load_state_dict(saved["model"])
+    other.load_state_dict(saved["optimizer"])
+    for mine, group in zip(other.param_groups, optimizer.param_groups, strict=True):
+        assert {**mine, "params": None} == {**group, "params": None}
+    for x in xs[4:]:
+        step(whole, optimizer, x)
+        step(resumed, other, x)
+    assert same(whole, resumed)
+
+
+def test_option_objects_are_saved_as_plain_values():
+    optimizer = LengthDirection(network(), angle=Angle("each", schedule=lambda t: 0.5))
+    plain = (bool, int, float, str, type(None), tuple, list)
+    for group in optimizer.state_dict()["param_groups"]:
+        for value in group.values():
+            inside = value.values() if isinstance(value, dict) else [value]
+            assert all(isinstance(each, plain) for each in inside)
+        assert group["angle"] == {"name": "angle", "measure": "each", "largest": None}
+
+
+def test_schedules_of_angles_stay_when_a_checkpoint_is_loaded():
+    def schedule(t):
+        return 0.5
+
+    optimizer = LengthDirection(network(), angle=Angle(schedule=schedule))
+    optimizer.load_state_dict(LengthDirection(network(), angle=Angle("each")).state_dict())
+    assert [group["angle"] for group in optimizer.param_groups] == [
+        Angle("each", None, schedule)
+    ] * 2
+
+
+def test_a_euclidean_checkpoint_stops_the_gathering_of_inputs():
+    model, source = network(), network(seed=1)
+    optimizer = LengthDirection(model)
+    euclidean = LengthDirection(source, metric="euclidean")
+    (x,) = batches(1)
+    step(source, euclidean, x)
+    optimizer.load_state_dict(euclidean.state_dict())
+    step(model, optimizer, x)
+    assert all("root" not in state for state in optimizer.state.values())
+    assert all(inputs.rows == 0 for inputs in optimizer._watcher.inputs.values())
