@@ -157,6 +157,15 @@ def test_every_product_counts_as_one_pass():
     assert design.n_passes == 4
 
 
+def test_the_gram_matrix_is_computed_once_and_given_as_a_copy():
+    design = ps.Design(two_class()[0])
+    first = design.gram()
+    expected = first.copy()
+    first[:] = 0.0
+    np.testing.assert_array_equal(design.gram(), expected)
+    assert design.n_passes == 2
+
+
 @given(st.integers(0, 1000), st.integers(1, 6), st.floats(-1e4, 1e4))
 def test_centring_is_implicit(seed, d, offset):
     X, y = skewed(seed, 40, d, offset=0.0)

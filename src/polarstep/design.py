@@ -8,6 +8,7 @@ is a float64 sum), and each read of X counts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,17 @@ class Design:
         return self.rmatvec(r if self.weights is None else self.weights * r) / len(r)
 
     def gram(self) -> np.ndarray:
-        """The (weighted) mean of (x_i - mean) (x_i - mean)^T, shape (d, d), float64. One pass.
+        """Return the (weighted) mean of (x_i - mean) (x_i - mean)^T, shape (d, d), in float64.
+
+        The first call takes one pass; later calls return a copy of its result.
 
         Columns are centred before they are multiplied, so that those far from zero keep their
-        digits; but where a sparse column has zeros, which stay where they are, it is centred after.
+        digits. A sparse column with zeros is centred afterwards, because its zeros are not stored.
         """
+        return self._gram.copy()
+
+    @cached_property
+    def _gram(self) -> np.ndarray:
         self.n_passes += 1
         n, d = self.shape[0], self.n_features
         before = np.where(self._full, self.mean, 0.0)

@@ -1,0 +1,71 @@
+"""One binary problem for each class: shared preparations, errors and interruptions."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from polarstep import Design, Status
+from polarstep.linear_model.one_against_rest import ClassRun, solve_by_method, solve_whitened
+from polarstep.linear_model.solver.samples import Samples
+from polarstep.losses import LOSSES
+
+SOFTPLUS = LOSSES["softplus"]
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((300, 4))
+CODES = np.digitize(X @ [1.0, -1.0, 0.5, 0.0] + RNG.logistic(size=300), [-1.0, 1.0])
+ALPHA = 1e-2
+
+
+def stop(row):
+    raise StopIteration
+
+
+def whitened(matrix, runs):
+    samples = Samples.from_arrays(
+        matrix, CODES.astype(float), np.full(300, 1 / 300), X.mean(axis=0), SOFTPLUS
+    )
+    rng = np.random.default_rng(0)
+    options = {"intercept": True, "tol": 1e-12, "max_iter": 50, "n_restarts": 0}
+    return solve_whitened(samples, ALPHA, runs, **options, rng=rng, who="fit")
+
+
+def by_method(runs):
+    design = Design(X, intercept=True)
+    options = {"method": "gdnp", "tol": 1e-8, "max_iter": 2_000}
+    return design, solve_by_method(design, CODES, SOFTPLUS, ALPHA, runs, **options)
+
+
+def test_both_ways_solve_the_same_problems():
+    runs = [ClassRun(None, None)] * 3
+    for ours, theirs in zip(whitened(X, runs), by_method(runs)[1], strict=True):
+        assert ours.status is theirs.status is Status.converged
+        np.testing.assert_allclose(ours.x, theirs.x, atol=1e-5)
+        assert ours.fun == pytest.approx(theirs.fun, rel=1e-9)
+
+
+def test_all_classes_share_one_design():
+    """Its means and its Gram matrix are computed once."""
+    runs = [ClassRun(None, None)] * 3
+    design, results = by_method(runs)
+    # Besides: two passes for means and Gram matrix, and one for the vector u of each class.
+    assert design.n_passes == sum(result.n_passes for result in results) + 2 + 3
+
+
+def test_a_start_at_the_solution_takes_no_iterations():
+    solved = whitened(X, [ClassRun(None, None)] * 3)
+    again = whitened(X, [ClassRun(result.x, None) for result in solved])
+    assert [result.n_iter for result in again] == [0, 0, 0]
+
+
+def test_classes_after_an_interruption_are_not_fitted():
+    runs = [ClassRun(None, None), ClassRun(None, stop), ClassRun(None, None)]
+    for results in (whitened(X, runs), by_method(runs)[1]):
+        assert [result.status for result in results] == [Status.converged, Status.interrupted]
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array])
+def test_nan_is_named(convert):
+    bad = X.copy()
+    bad[7, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        whitened(convert(bad), [ClassRun(None, None)] * 3)

@@ -1,0 +1,65 @@
+"""Scores, classes and probabilities of linear classifiers."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from classifier_cases import THREE, X, fit
+from polarstep import HalfspaceClassifier
+from polarstep.linear_model.predictions import (
+    chosen_classes,
+    class_probabilities,
+    linear_scores,
+    log_probabilities,
+)
+from problems import ARCTAN
+
+
+def test_probabilities_are_for_softplus():
+    model = fit()
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-15)
+    np.testing.assert_allclose(np.log(probabilities), model.predict_log_proba(X), rtol=1e-9)
+    far = model.predict_log_proba(1e4 * X)
+    assert np.isfinite(far).all()
+    for loss in ("sigmoid", "smooth_hinge", ARCTAN):
+        other = HalfspaceClassifier(loss=loss)
+        assert not hasattr(other, "predict_proba")
+        assert not hasattr(other, "predict_log_proba")
+        with pytest.raises(AttributeError) as error:
+            other.predict_proba(X)
+        assert "CalibratedClassifierCV" in f"{error.value} {error.value.__cause__}"
+
+
+def test_probabilities_of_rows_that_no_class_wants():
+    model = fit(X, THREE)
+    model.coef_, model.intercept_ = np.zeros((3, 4)), np.full(3, -1e4)
+    np.testing.assert_allclose(model.predict_proba(X), 1 / 3)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array])
+def test_scores_are_those_of_a_linear_function(convert):
+    rng = np.random.default_rng(0)
+    X, coef, intercept = rng.standard_normal((5, 3)), rng.standard_normal((4, 3)), np.arange(4.0)
+    np.testing.assert_allclose(linear_scores(convert(X), coef, intercept), X @ coef.T + intercept)
+    one = linear_scores(convert(X), coef[:1], intercept[:1])
+    np.testing.assert_allclose(one, X @ coef[0])
+
+
+def test_a_class_is_chosen_by_its_sign_or_as_the_highest():
+    two, three = np.array(["no", "yes"]), np.array([*"abc"])
+    assert chosen_classes(np.array([-1.0, 0.0, 2.0]), two).tolist() == ["no", "no", "yes"]
+    assert chosen_classes(np.array([[3.0, 1, 2], [0, 5, 5]]), three).tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "scores", [np.linspace(-8, 8, 7), np.random.default_rng(0).normal(size=(9, 4))]
+)
+def test_probabilities_sum_to_one_and_agree_with_their_logarithms(scores):
+    probabilities = class_probabilities(scores)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(np.exp(log_probabilities(scores)), probabilities, rtol=1e-12)
+
+
+def test_logarithms_of_two_probabilities_do_not_underflow():
+    assert log_probabilities(np.array([1e5])).tolist() == [[-1e5, 0.0]]
