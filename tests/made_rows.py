@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from polarstep.experiments.deep.plan import ACTIVATIONS, LEVELS, NORMALIZATIONS, RATES
-from polarstep.experiments.halfspaces.plan import RUNS, STARTS, VARIANTS
+from polarstep.experiments.halfspaces.plan import PENALTY, RUNS, STARTS, VARIANTS
 from polarstep.experiments.metric.plan import METHODS, first_rates
 from polarstep.experiments.report.rows import Rows
 
@@ -79,6 +79,7 @@ def population(
     gradient_ratio=0.5,
 ):
     spec = {"stage": "population", "loss": loss, "kappa": kappa, "method": method}
+    spec["length_penalty"] = PENALTY if loss in ("sigmoid", "normal_cdf") else 0.0
     outcome = {
         "worst_gap_ratio": gap_ratio,
         "worst_gradient_ratio": gradient_ratio,

@@ -41,7 +41,7 @@ def tiny(monkeypatch):
             ["reproduce"],
             ["--preset", "--data", "--out", "--seeds", "--resume", "--jobs", "POLARSTEP_DATA"],
         ),
-        (["report"], ["FOLDER"]),
+        (["report"], ["FOLDER", "--figures"]),
         (["data"], ["fetch"]),
         (["data", "fetch"], ["a9a", "cifar10", "--data"]),
     ],
@@ -189,6 +189,15 @@ def test_a_report_is_redrawn_from_the_rows_alone(tmp_path, tiny):
     assert without_dates[0] == without_dates[1]
 
 
+def test_a_report_exports_its_figures_and_rows_when_asked_to(tmp_path, tiny):
+    ask("reproduce", "network", "--out", tmp_path, "--jobs", 1)
+    folder = tmp_path / "figures"
+    answer = ask("report", tmp_path, "--figures", folder)
+    assert answer.exit_code == 0
+    assert f"Figures and rows: {folder}\n" in answer.output
+    assert {path.name for path in folder.iterdir()} == {"network.svg", "network.png", "network.csv"}
+
+
 def test_a_report_that_cannot_be_written(tmp_path, tiny):
     ask("reproduce", "network", "--out", tmp_path, "--jobs", 1)
     (tmp_path / "report.html.part").mkdir()
@@ -232,10 +241,25 @@ def python(code, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_command_is_installed_and_its_module_has_the_same_door():
-    code, printed, _ = python("from polarstep.cli import main; main()", "--version")
+@pytest.mark.parametrize(
+    "start", [["-c", "from polarstep.cli import main; main()"], ["-m", "polarstep"]], ids=" ".join
+)
+def test_the_command_and_the_package_start_the_same(start):
+    done = subprocess.run(
+        [sys.executable, *start, "--version"], capture_output=True, text=True, check=True
+    )
+    assert polarstep.__version__ in done.stdout
+
+
+def test_help_loads_nothing_that_only_runs_and_reports_need():
+    code, printed, _ = python(
+        "import sys, polarstep.cli as cli\n"
+        "try: cli.main()\n"
+        "finally: print(sorted({'torch', 'matplotlib', 'jinja2', 'tqdm'} & sys.modules.keys()))",
+        "--help",
+    )
     assert code == 0
-    assert polarstep.__version__ in printed
+    assert printed.endswith("[]\n")
 
 
 @pytest.mark.parametrize("missing", ["click", "matplotlib", "jinja2", "tqdm"])

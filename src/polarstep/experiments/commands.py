@@ -107,12 +107,23 @@ def _those_that_can_run() -> tuple[list[str], str]:
 
 @polarstep.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def report(folder: Path) -> None:
+@click.option(
+    "--figures",
+    "export_to",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write every figure as SVG and PNG into this folder, and the rows of every "
+    "experiment as NAME.csv: one line per run, nested values in columns such as spec.seed, lists "
+    "as JSON.",
+)
+def report(folder: Path, export_to: Path | None) -> None:
     """Redraw FOLDER/report.html from the rows that are there."""
     from .report.page import write_report
 
     try:
-        click.echo(f"Report: {write_report(folder)}")
+        click.echo(f"Report: {write_report(folder, export_to)}")
+        if export_to is not None:
+            click.echo(f"Figures and rows: {export_to}")
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 

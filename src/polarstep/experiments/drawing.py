@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,9 @@ RC: dict[Any, Any] = {
     "lines.linewidth": 1.6,
     "path.simplify": True,
 }
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LINESTYLES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,20 @@ class Figure:
         """The figure as an SVG element for a page."""
         return svg(self.drawn, self.id)
 
+    def png(self, dpi: int = 150) -> bytes:
+        """Return the figure as a PNG file."""
+        _set_plain_ticks(self.drawn)
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(RC):
+            self.drawn.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        return buffer.getvalue()
+
 
 def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Canvas, list[Axes]]:
-    """Panels with margins in inches: room for labels, titles, and a legend on top."""
+    """Return a figure and its panels, with room for labels, titles, and a legend on top.
+
+    Width and height are in inches.
+    """
     made = Canvas(figsize=(width, height))
     panels = made.subplots(rows, columns, squeeze=False)
     made.subplots_adjust(
@@ -64,11 +79,27 @@ def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Canvas
     return made, list(np.ravel(panels))
 
 
-def legend(drawn: Canvas, axes: Axes, columns: int) -> None:
-    """What is drawn in one of the panels, named above all of them."""
+def legend(drawn: Canvas, axes: Axes, columns: int = 7) -> None:
+    """Name what is drawn in one of the panels above all of them.
+
+    Where the names take several lines, the panels begin further down.
+    """
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     drawn.legend(unique.values(), unique.keys(), loc="upper center", ncols=columns)
+    lines = -(-len(unique) // columns)
+    needed = 1 - (0.42 + 0.2 * lines) / drawn.get_figheight()
+    drawn.subplots_adjust(top=min(drawn.subplotpars.top, needed))
+
+
+def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return a line style for every name: all colours of the palette, then the next dashes."""
+    made = {}
+    for k, name in enumerate(names):
+        dashes, color = divmod(k, len(PALETTE))
+        linestyle = _LINESTYLES[dashes % len(_LINESTYLES)]
+        made[name] = {"color": PALETTE[color], "linestyle": linestyle}
+    return made
 
 
 def band(
@@ -90,12 +121,11 @@ def band(
 
 
 def svg(drawn: Canvas, id: str) -> str:
-    """The figure as an SVG element whose ids are its own, so that several fit in one page."""
-    for axes in drawn.axes:
-        if axes.get_yscale() == "log":
-            _plain_ticks(axes.yaxis, axes.get_ylim())
-        if axes.get_xscale() == "log":
-            _plain_ticks(axes.xaxis, axes.get_xlim())
+    """Return the figure as an SVG element whose ids start with `id`.
+
+    Several such elements can stand in one page, because their ids differ.
+    """
+    _set_plain_ticks(drawn)
     buffer = io.StringIO()
     with matplotlib.rc_context({**RC, "svg.hashsalt": id}):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -105,8 +135,17 @@ def svg(drawn: Canvas, id: str) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{id}" ', 1)
 
 
+def _set_plain_ticks(drawn: Canvas) -> None:
+    """Set the ticks of all logarithmic axes."""
+    for axes in drawn.axes:
+        if axes.get_yscale() == "log":
+            _plain_ticks(axes.yaxis, axes.get_ylim())
+        if axes.get_xscale() == "log":
+            _plain_ticks(axes.xaxis, axes.get_xlim())
+
+
 def _plain_ticks(axis: Axis, limits: tuple[float, float]) -> None:
-    """A handful of ticks on a logarithmic axis, whatever its range, labelled in plain text."""
+    """Set at most seven ticks on a logarithmic axis of any range, labelled in plain text."""
     axis.set_minor_locator(NullLocator())
     if limits[0] <= 0:  # nothing can be drawn on it
         axis.set_major_locator(NullLocator())

@@ -22,7 +22,6 @@ from made_rows import (
     training,
     training_run,
 )
-from polarstep.experiments.formatting import short
 from polarstep.experiments.halfspaces.plan import RUNS
 from polarstep.experiments.registry import EXPERIMENTS
 from polarstep.experiments.report.figures import figures
@@ -209,14 +208,6 @@ def test_the_same_rows_draw_the_same_figures(full, drawn):
 def test_every_figure_that_a_verdict_points_to_is_drawn(full, drawn):
     pointed = {verdict.figure for verdict in verdicts(full)} - {None}
     assert pointed <= {figure.id for figure in drawn}
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.2, "0.2"), (1.0, "1"), (5e-8, "5e-8"), (1e-13, "1e-13"), (2e10, "2e10"), (150.0, "150")],
-)
-def test_short_numbers(value, text):
-    assert short(value) == text
 
 
 # --------------------------------------------------------------------------- the page

@@ -102,6 +102,11 @@ class Analysis:
         """Return the cells for which `keep` is true."""
         return [cell for cell in self.runs if keep(cell)]
 
+    @property
+    def losses(self) -> list[str]:
+        """The losses that have runs in the exact population."""
+        return list(dict.fromkeys(row["spec"]["loss"] for row in self.stage("population")))
+
     def population(self, method: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return (spec, outcome) of every run of a method in the exact population."""
         found = [(row["spec"], row["outcome"]) for row in self.stage("population")]

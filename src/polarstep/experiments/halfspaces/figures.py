@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..drawing import Figure, band, canvas, legend
+from ...losses import LOSSES
+from ..drawing import Figure, band, canvas, legend, styles
 from ..formatting import short
 from .analysis import Analysis, Cell
 from .plan import PENALTY, RUNS, STARTS, VARIANTS
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
 STYLES: dict[str, dict[str, Any]] = {
     "gd": {"color": "#0072B2"},
     "agd": {"color": "#E69F00"},
@@ -31,13 +31,6 @@ LABELS = {
     "gdnp": "gdnp (1/L)",
     "gdnp 1.9/L": "gdnp (1.9/L)",
     "gd 1/smoothness": "gd (1/smoothness)",
-}
-_LOSS_COLORS = {
-    "softplus": "#0072B2",
-    "sigmoid": "#D55E00",
-    "normal_cdf": "#009E73",
-    "smooth_hinge": "#CC79A7",
-    "squared": "#E69F00",
 }
 _METRICS = {
     "suboptimality": "suboptimality",
@@ -109,14 +102,14 @@ def population_gap(analysis: Analysis) -> Figure:
     """Direction gap against the bound of Theorem 1."""
     kappas = _kappas(analysis)
     worst = max(o["worst_gap_ratio"] for k in kappas for _, o in _population(analysis, k, "gdnp"))
+    of_losses = _loss_styles(analysis)
     drawn, panels = canvas(1, len(kappas), width=11, height=3.4)
     for axes, kappa in zip(panels, kappas, strict=True):
-        for width, (spec, outcome) in zip(
-            (7.5, 5.5, 3.8, 2.2, 1.0), _population(analysis, kappa, "gdnp"), strict=False
-        ):
+        found = _population(analysis, kappa, "gdnp")
+        for width, (spec, outcome) in zip(np.linspace(7.5, 1.0, len(found)), found, strict=True):
             t, gap = np.array(outcome["iteration"]), np.array(outcome["direction_gap"])
-            color = _LOSS_COLORS[spec["loss"]]
-            axes.plot(t, gap, color=color, linewidth=width, label=spec["loss"])
+            loss = spec["loss"]
+            axes.plot(t, gap, linewidth=width, label=loss, **of_losses[loss])
             bound = np.array(outcome["gap_bound"])
         axes.plot(t, bound, "k--", linewidth=1.2, label="Theorem 1's bound")
         axes.set_yscale("log")
@@ -124,7 +117,7 @@ def population_gap(analysis: Analysis) -> Figure:
         axes.set_title(f"κ = {kappa:g}")
         axes.set_xlabel("iteration")
     panels[0].set_ylabel("direction gap ρ − ρ*")
-    legend(drawn, panels[0], columns=6)
+    legend(drawn, panels[0], columns=7)
     return Figure(
         "population-gap",
         "The direction, exactly: the gap against Theorem 1's bound",
@@ -138,18 +131,19 @@ def population_gap(analysis: Analysis) -> Figure:
 
 def population_gradient(analysis: Analysis) -> Figure:
     """Gradient norm against the bound of Theorem 2, and the length."""
-    kappas = _kappas(analysis)
+    kappas, of_losses = _kappas(analysis), _loss_styles(analysis)
     drawn, panels = canvas(2, len(kappas), width=11, height=5.8)
     top, bottom = panels[: len(kappas)], panels[len(kappas) :]
     for upper, lower, kappa in zip(top, bottom, kappas, strict=True):
         for spec, outcome in _population(analysis, kappa, "gdnp"):
             t = np.array(outcome["iteration"])
-            color = _LOSS_COLORS[spec["loss"]]
-            upper.plot(t, outcome["grad_norm"], color=color, label=spec["loss"])
-            upper.plot(t, outcome["gradient_bound"], "--", color=color, linewidth=0.9, alpha=0.8)
-            lower.plot(t, outcome["length"], color=color)
+            style = of_losses[spec["loss"]]
+            upper.plot(t, outcome["grad_norm"], label=spec["loss"], **style)
+            bound = {"color": style["color"], "linestyle": "--", "linewidth": 0.9, "alpha": 0.8}
+            upper.plot(t, outcome["gradient_bound"], **bound)
+            lower.plot(t, outcome["length"], **style)
         for _, outcome in _population(analysis, kappa, "gd"):
-            style: dict[str, Any] = {"color": "#777777", "linestyle": ":"}
+            style = {"color": "#777777", "linestyle": ":"}
             label = "gd (sigmoid, 1/smoothness)"
             upper.plot(outcome["iteration"], outcome["grad_norm"], label=label, **style)
             lower.plot(outcome["iteration"], outcome["length"], **style)
@@ -159,13 +153,13 @@ def population_gradient(analysis: Analysis) -> Figure:
         lower.set_xlabel("iteration")
     top[0].set_ylabel("gradient norm (S⁻¹)")
     bottom[0].set_ylabel("length ‖w̃‖ in S")
-    legend(drawn, top[0], columns=6)
+    legend(drawn, top[0], columns=7)
     return Figure(
         "population-gradient",
         "Length and gradient, exactly: against Theorem 2's bound",
-        f"The same runs; sigmoid and normal_cdf with length penalty {PENALTY:g}, without which "
-        "they have no finite minimiser. Top: the gradient norm (solid) and its bound (dashed, same "
-        "colour); dotted, for comparison, gd with step 1/smoothness on the penalised sigmoid. "
+        f"The same runs. Bounded losses have the length penalty {PENALTY:g}, because they have no "
+        "finite minimiser without one. Top: the gradient norm (solid) and its bound (thin, dashed, "
+        "same colour); the dotted line is gd with step 1/smoothness on the penalised sigmoid. "
         "Bottom: the length, which ends where the slope along S⁻¹u vanishes.",
         drawn,
     )
@@ -234,8 +228,14 @@ def _population(
     analysis: Analysis, kappa: float, method: str
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return (spec, outcome) of the population runs at a condition number, sorted by loss."""
+    names = list(_loss_styles(analysis))
     chosen = [pair for pair in analysis.population(method) if pair[0]["kappa"] == kappa]
-    return sorted(chosen, key=lambda pair: list(_LOSS_COLORS).index(pair[0]["loss"]))
+    return sorted(chosen, key=lambda pair: names.index(pair[0]["loss"]))
+
+
+def _loss_styles(analysis: Analysis) -> dict[str, dict[str, Any]]:
+    """Return a line style for every loss of the table, and for any other that has rows."""
+    return styles(dict.fromkeys([*LOSSES, *analysis.losses]))
 
 
 def _kappas(analysis: Analysis) -> list[float]:

@@ -116,8 +116,8 @@ def _population_specs(sizes: Sizes) -> list[Spec]:
             "iterations": iterations,
             "seed": _POPULATION_SEED,
         }
-        for name in LOSSES:
-            penalty = PENALTY if name in ("sigmoid", "normal_cdf") else 0.0
+        for name, loss in LOSSES.items():
+            penalty = PENALTY if loss.is_bounded else 0.0  # without it there is no minimiser
             specs.append({**common, "loss": name, "length_penalty": penalty, "method": "gdnp"})
         specs.append({**common, "loss": "sigmoid", "length_penalty": PENALTY, "method": "gd"})
     return specs

@@ -69,7 +69,7 @@ def reference_optimum(objective: Halfspace, n_starts: int = 16) -> dict[str, Any
     rng = np.random.default_rng(0)
     u = Z.mean(axis=0)
     starts = [-u / np.linalg.norm(u)]
-    if loss.name != "softplus":
+    if not loss.is_convex:
         for k in range(1, n_starts):
             random = -u / np.linalg.norm(u) + 0.3 * k * rng.standard_normal(d) / np.sqrt(d)
             starts.append(random / np.linalg.norm(random) * min(cap, 2.0 + k))

@@ -17,6 +17,7 @@ from ...validation import complaint
 from ..drawing import Figure
 from ..experiment import Experiment
 from ..registry import EXPERIMENTS
+from .export import export
 from .figures import figures
 from .rows import Rows
 from .verdicts import verdicts
@@ -32,8 +33,20 @@ _TYPOGRAPHY = {
 }
 
 
-def write_report(folder: Path) -> Path:
-    """Write folder/report.html from the rows alone and return its path.
+def write_report(folder: Path, export_to: Path | None = None) -> Path:
+    """Write folder/report.html from the rows alone.
+
+    Parameters
+    ----------
+    folder
+        The folder with the rows.
+    export_to
+        A folder for the figures and the rows as files of their own; None for no such files.
+
+    Returns
+    -------
+    Path
+        The path of the page.
 
     Raises
     ------
@@ -48,6 +61,8 @@ def write_report(folder: Path) -> Path:
         advice = "Make some: polarstep reproduce --out " + str(folder)
         raise ValueError(complaint("polarstep report", "DIR", "hold rows", got, advice))
     drawn = figures(rows)
+    if export_to is not None:
+        export(rows, drawn, export_to)
     page = _template("polarstep.experiments.report", "report.html.j2").render(
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
