@@ -28,7 +28,7 @@ extensions = [
     "short_references",
     "trimmed_examples",
 ]
-exclude_patterns = ["extensions", "templates", "_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
+exclude_patterns = ["api/generated/examples", "extensions", "templates", "_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
 templates_path = ["templates"]
 default_role = "code"
 nitpicky = True
@@ -45,7 +45,8 @@ toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_default_options = {
     "members": True,
-    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+    "inherited-members": "BaseEstimator, Optimizer, Enum, tuple, list, dict, object",
+    "exclude-members": "get_metadata_routing, set_fit_request, set_score_request",
 }
 autosummary_filename_map = {  # file systems that ignore case would mix these up with functions
     "polarstep.curvature.Coupling": "polarstep.curvature.Coupling-class",
@@ -68,6 +69,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "show_memory": False,
+    "backreferences_dir": "api/generated/examples",
+    "doc_module": ("polarstep",),
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib",),
     "copyfile_regex": r".*\.(rst|md)",
