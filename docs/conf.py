@@ -28,7 +28,14 @@ extensions = [
     "short_references",
     "trimmed_examples",
 ]
-exclude_patterns = ["api/generated/examples", "extensions", "templates", "_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
+exclude_patterns = [
+    "api/generated/examples",
+    "extensions",
+    "templates",
+    "_build",
+    "gallery/**/*.ipynb",
+    "gallery/**/*.py",
+]
 templates_path = ["templates"]
 default_role = "code"
 nitpicky = True
@@ -45,7 +52,7 @@ toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_default_options = {
     "members": True,
-    "inherited-members": "BaseEstimator, Optimizer, Enum, tuple, list, dict, object",
+    "inherited-members": "BaseEstimator, ClassifierMixin, Optimizer, Enum, tuple, object",
     "exclude-members": "get_metadata_routing, set_fit_request, set_score_request",
 }
 autosummary_filename_map = {  # file systems that ignore case would mix these up with functions

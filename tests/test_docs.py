@@ -73,28 +73,35 @@ def public(module):
     return [name for name in names if not inspect.ismodule(getattr(module, name))]
 
 
+def value(path):
+    module, name = path.rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "polarstep",
         "polarstep.curvature",
         "polarstep.losses",
+        "polarstep.methods",
         "polarstep.methods.theory",
         "polarstep.nn",
         "polarstep.optim",
     ],
 )
 def test_every_public_name_is_in_the_api(name):
-    if name in ("polarstep.curvature", "polarstep.nn", "polarstep.optim"):
-        pytest.importorskip("torch")
+    """A name counts as documented if the API has the same object, whatever module it is from."""
+    pytest.importorskip("torch")
     module = importlib.import_module(name)
-    elsewhere = {path.rsplit(".", 1)[1] for path in documented() if name == "polarstep.losses"}
-    missing = {n for n in public(module) if f"{name}.{n}" not in documented()} - elsewhere
+    shown = [value(path) for path in documented()]
+    missing = {n for n in public(module) if not any(getattr(module, n) is v for v in shown)}
     assert missing - {"__version__"} == set()
 
 
-def test_the_api_lists_only_names_that_exist():
+def test_the_api_lists_each_name_once():
     pytest.importorskip("torch")
-    for path in documented():
-        module, name = path.rsplit(".", 1)
-        assert hasattr(importlib.import_module(module), name), path
+    paths = sorted(documented())
+    values = [value(path) for path in paths]
+    twice = [a for k, a in enumerate(paths) if any(values[k] is v for v in values[:k])]
+    assert twice == []
