@@ -11,14 +11,14 @@ from ..experiment import Experiment
 from ..records import Row
 from ..running import Spec, Stage
 from . import plan, verdicts
-from .analysis import Deep
+from .analysis import Analysis
 from .sizes import SIZES, Sizes
 
 if TYPE_CHECKING:
     from ..drawing import Figure
 
 
-class DeepNetworks(Experiment[Sizes, Deep]):
+class DeepNetworks(Experiment[Sizes, Analysis]):
     """Experiment II of the paper: deep networks with and without normalization."""
 
     name = "deep"
@@ -30,22 +30,22 @@ class DeepNetworks(Experiment[Sizes, Deep]):
         return plan.stages(sizes, data, seeds)
 
     def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        from .training import outcome
+        from .training import execute
 
-        return outcome(spec, data)
+        return execute(spec, data)
 
-    def analyse(self, rows: Sequence[Row]) -> Deep:
-        return Deep(tuple(rows))
+    def analyse(self, rows: Sequence[Row]) -> Analysis:
+        return Analysis(tuple(rows))
 
-    def verdicts(self, analysis: Deep) -> list[Verdict | Answer]:
+    def verdicts(self, analysis: Analysis) -> list[Verdict | Answer]:
         return verdicts.verdicts(analysis)
 
-    def figures(self, analysis: Deep) -> Iterator[Figure]:
+    def figures(self, analysis: Analysis) -> Iterator[Figure]:
         from .figures import figures
 
         return figures(analysis)
 
-    def section(self, analysis: Deep) -> dict[str, Any]:
+    def section(self, analysis: Analysis) -> dict[str, Any]:
         from .section import section
 
         return section(analysis)

@@ -1,7 +1,7 @@
-"""What is measured at one iterate of a deep network. Needs PyTorch.
+"""Measurements at one iterate of a deep network. This module needs PyTorch.
 
-Nothing here touches the network it is given: everything is computed on copies, in the mode that the
-network is trained in, so that batch normalization works with the statistics of the batch.
+The network that is measured does not change: everything is computed on copies. The copies are in
+the mode of the training, so batch normalization uses the statistics of the batch.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ...curvature import coupling
 from ..formatting import six_digits
-from .plan import COUPLING_ERROR, LAYERS, MIDDLE, STEP_FACTORS
+from ..networks.architecture import LAYERS
+from ..networks.images import Data
+from .plan import COUPLING_ERROR, MIDDLE, STEP_FACTORS
 
-Data = tuple[Tensor, Tensor]
 _MIDDLE = LAYERS[MIDDLE - 1]
 
 
 def measure(model: nn.Sequential, data: Data, subset: Data, rate: float) -> dict[str, Any]:
-    """All measures at the weights of `model`, for gradient descent on `data` at a learning rate.
+    """Measure a network at its weights, for gradient descent on `data` at a learning rate.
 
-    The coupling is that on `subset`.
+    The coupling, which is expensive, is measured on `subset`.
     """
     loss, gradient = differentiate(model, data)
     here, after = folded(model), folded(moved(model, gradient, rate))
@@ -42,10 +43,10 @@ def measure(model: nn.Sequential, data: Data, subset: Data, rate: float) -> dict
 
 
 def folded(model: nn.Sequential) -> nn.Sequential:
-    """A copy that computes the same function from plain weights.
+    """Return a copy that computes the same function with plain weights.
 
-    Weight normalization, W_p = g_p v_p / ||v_p||, is a parameterization of W and none of the
-    function: as to W, and to its units' directions, the copy has the same derivatives.
+    Weight normalization, W_p = g_p v_p / ||v_p||, changes the parameters and not the function, so
+    the copy has the same derivatives with respect to W and to the directions of its units.
     """
     return nn.Sequential(OrderedDict((n, _plain(layer)) for n, layer in model.named_children()))
 
@@ -54,14 +55,14 @@ def _plain(layer: nn.Module) -> nn.Module:
     if not isinstance(layer, nn.Linear) or not is_parametrized(layer):
         return copy.deepcopy(layer)
     sizes, weight = (layer.in_features, layer.out_features), layer.weight
-    # From "meta": initial weights would be drawn from torch's global random state.
+    # Creating the layer on "meta" avoids drawing weights from torch's global random state.
     plain = nn.Linear(*sizes, device="meta", dtype=weight.dtype).to_empty(device="cpu")
     plain.load_state_dict({"weight": weight, "bias": layer.bias})
     return plain
 
 
 def moved(model: nn.Sequential, gradient: dict[str, Tensor], distance: float) -> nn.Sequential:
-    """A copy with the parameters w - distance * gradient."""
+    """Return a copy with the parameters w - distance * gradient."""
     result = copy.deepcopy(model)
     with torch.no_grad():
         for name, parameter in result.named_parameters():
@@ -70,7 +71,10 @@ def moved(model: nn.Sequential, gradient: dict[str, Tensor], distance: float) ->
 
 
 def differentiate(model: nn.Sequential, data: Data) -> tuple[float, dict[str, Tensor]]:
-    """(f, its gradient by name), on a copy because batch normalization notes its statistics."""
+    """Return the loss and its gradient by the names of the parameters.
+
+    The model is copied first, because batch normalization updates its running statistics.
+    """
     model = copy.deepcopy(model)
     loss = cross_entropy(model(data[0]), data[1])
     parameters = dict(model.named_parameters())
@@ -79,13 +83,13 @@ def differentiate(model: nn.Sequential, data: Data) -> tuple[float, dict[str, Te
 
 
 def middle_coupling(model: nn.Sequential, data: Data, *, directions: bool) -> dict[str, Any]:
-    """||d2f/dW_4 dW_i||_F for every layer i; ||W_i|| and the own block, to scale them by.
+    """Return ||d2f/dW_4 dW_i||_F for every layer i, all norms ||W_i||, and the block of layer 4.
 
-    With `directions` the blocks are those by the units' directions u_p, W_p = g_p u_p, on their
-    spheres. Through batch normalization, where exact norms take many times as long, they are
-    estimates with a standard error of at most `COUPLING_ERROR`.
+    With `directions`, the derivatives are with respect to the directions u_p of the units,
+    W_p = g_p u_p, on their spheres. With batch normalization the norms are estimates whose relative
+    standard error is at most `COUPLING_ERROR`, because exact norms would take many times as long.
 
-    Source: Kohler et al., AISTATS 2019, section 5 (the blocks).
+    The blocks are those of Kohler et al., AISTATS 2019, section 5.
     """
     found = coupling(
         model,
@@ -109,15 +113,15 @@ def _is_normalized(model: nn.Sequential) -> bool:
 
 
 def covariate_shift(before: nn.Sequential, after: nn.Sequential, X: Tensor) -> list[float]:
-    """How far the inputs of layers 2, 3, ... move when all layers below them make their step.
+    """Return how far the inputs of layers 2, 3, ... move when all layers below take their step.
 
-    For every layer, with the mean m and the standard deviation s over the samples of each of its
-    inputs:
+    Let m and s be the mean and the standard deviation of each input of a layer over the samples,
+    before the step and (with a prime) after it. The shift of the layer is
 
         sqrt( sum (m' - m)^2 + (s' - s)^2 ) / sqrt( sum s^2 ).
 
-    Internal covariate shift in the sense of Ioffe and Szegedy, ICML 2015: the change of the
-    distribution of a layer's inputs, here of its first two moments.
+    This is internal covariate shift in the sense of Ioffe and Szegedy, ICML 2015, the change of the
+    distribution of a layer's inputs, for the first two moments of the distribution.
     """
     pairs = zip(_layer_inputs(before, X), _layer_inputs(after, X), strict=True)
     return [six_digits(_moment_shift(old, new)) for old, new in list(pairs)[1:]]
@@ -141,17 +145,16 @@ def _moment_shift(old: Tensor, new: Tensor) -> float:
 
 
 def gradient_shift(before: nn.Sequential, after: nn.Sequential, data: Data) -> dict[str, float]:
-    """How the middle layer's gradient changes when all layers below it make their step.
+    """Return how the middle layer's gradient changes when all layers below it take their step.
 
-    With G its gradient before and G' after: ||G' - G|| / ||G|| and the cosine of G and G'.
-
-    Source: Santurkar et al., "How does batch normalization help optimization?", NeurIPS 2018,
-    definition 2.1 (there ||G' - G||, in networks with plain or batch-normalized layers).
+    With the gradients G before the step and G' after it, the result holds ||G' - G|| / ||G|| and
+    the cosine of G and G'. Santurkar et al., "How does batch normalization help optimization?",
+    NeurIPS 2018, definition 2.1, measure ||G' - G||.
     """
     below = copy.deepcopy(before)
     stepped = after.state_dict()
     below.load_state_dict(
-        {n: stepped[n] if _layer(n) < MIDDLE else p for n, p in before.state_dict().items()}
+        {n: stepped[n] if _layer_number(n) < MIDDLE else p for n, p in before.state_dict().items()}
     )
     old, new = (differentiate(model, data)[1][_MIDDLE].double() for model in (before, below))
     cosine = (old * new).sum() / (old.norm() * new.norm())
@@ -161,8 +164,8 @@ def gradient_shift(before: nn.Sequential, after: nn.Sequential, data: Data) -> d
     }
 
 
-def _layer(name: str) -> int:
-    """The number in "linear3.weight" or "norm3.weight"."""
+def _layer_number(name: str) -> int:
+    """Return the number in a name such as "linear3.weight" or "norm3.weight"."""
     found = re.search(r"\d+", name)
     assert found is not None
     return int(found[0])
@@ -171,14 +174,14 @@ def _layer(name: str) -> int:
 def roughness(
     model: nn.Sequential, data: Data, loss: float, gradient: dict[str, Tensor], rate: float
 ) -> dict[str, list[float]]:
-    """How far the loss is from linear along the step, and the gradient from constant.
+    """Return how far the loss is from linear along the step, and the gradient from constant.
 
-    With d = t rate, for every t in `STEP_FACTORS`:
+    For every t in `STEP_FACTORS` and d = t rate, the result holds
 
         | f(w - d grad f) - (f - d ||grad f||^2) | / (d ||grad f||^2)    and
         || grad f(w - d grad f) - grad f || / ||grad f||.
 
-    Source: Santurkar et al., NeurIPS 2018, section 3.1 (loss and gradient along the step).
+    Santurkar et al., NeurIPS 2018, section 3.1, look at the loss and the gradient along the step.
     """
     size = _norm(gradient)
     of_loss, of_gradient = [], []

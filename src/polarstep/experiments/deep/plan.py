@@ -1,18 +1,16 @@
-"""Experiment II: deep networks, plain, with batch and with weight normalization; what to run.
+"""Experiment II of the paper on deep networks: the trainings to run.
 
-Fully connected networks with six hidden layers, trained by full-batch gradient descent
-on images. Stages: every network at every learning rate of a grid; then, per activation, every
-network at the tuned rate of each, so that networks can be compared at their own rates and at equal
-rates, measured on the way.
-
-How a network is trained and what is measured needs PyTorch and lives in `training`.
+Fully connected networks with six hidden layers are trained on images by gradient descent on all
+samples: plain, with batch normalization and with weight normalization. The first stage trains every
+network at every learning rate of a grid. The second stage trains and measures, for each activation,
+every network at the tuned rate of each, so that networks can be compared at their own rates and at
+equal rates.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,95 +18,60 @@ import numpy as np
 
 from ...extras import require_torch
 from ..data.images import image_data
+from ..networks.architecture import ACTIVATIONS
+from ..networks.rates import RateSweep
 from ..records import Row
 from ..running import Spec, Stage
 from .sizes import Sizes
 
-ACTIVATIONS = ("relu", "tanh")
 NORMALIZATIONS = ("plain", "batch", "weight")
-HIDDEN_LAYERS = 6
-LAYERS = tuple(f"linear{k}.weight" for k in range(1, HIDDEN_LAYERS + 2))
-MIDDLE = 4  # the layer whose dependence on the others is measured
+MIDDLE = 4  # number of the layer whose coupling with the other layers is measured
 RATES_PER_DECADE = 4
 RATES = tuple(float(f"{10 ** (k / RATES_PER_DECADE):.3g}") for k in range(-12, 5))
 LEVELS = (2.0, 1.5, 1.0, 0.5, 0.1)  # losses at which networks are compared
-COUPLING_ERROR = 0.01  # the relative standard error of coupling where it is estimated
-STEP_FACTORS = (0.5, 1.0, 2.0)  # how far along a step the smoothness of the loss is measured
-_TUNING_SEED = 10_000  # seeds of the runs count up from 0
-_TAIL = 0.05  # the share of the steps whose mean loss is the score
-_TOLERANCE = 0.1  # of the way from the best score back to the initial loss: still a good rate
+COUPLING_ERROR = 0.01  # relative standard error of a coupling that is estimated
+STEP_FACTORS = (0.5, 1.0, 2.0)  # multiples of the step at which the smoothness is measured
+TAIL = 0.05  # share of the steps whose mean loss is the score
+_TUNING_SEED = 10_000  # the seeds of the runs count up from 0
+_TOLERANCE = 0.1  # a rate is good up to this share of the way from the best score to the start
 
 RULE = f"""
-Learning rates are 10^(k/4) from {RATES[0]:g} to {RATES[-1]:g}, tried for as many steps as the runs
-take, from initial weights that no run uses. The score is the mean training loss over the last
-{_TAIL:.0%} of the steps, infinite where the training diverged; the lowest wins, ties go to the
-smaller rate. A rate is good if its score exceeds the best one by at most {_TOLERANCE:.0%} of the
-way from the best score to the initial loss; each good rate of the grid counts as a quarter of a
-decade.
+The learning rates are 10^(k/4) from {RATES[0]:g} to {RATES[-1]:g}. Each is tried for as many steps
+as the runs take, from initial weights that no run uses. The score is the mean training loss over
+the last {TAIL:.0%} of the steps, and infinite if the training diverged. The lowest score wins, and
+the smaller rate wins a tie. A rate is good if its score exceeds the best one by at most
+{_TOLERANCE:.0%} of the way from the best score to the initial loss. Each good rate of the grid
+counts as a quarter of a decade.
 """
 
 Network = tuple[str, str]  # (activation, normalization)
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """The scores of one network: `scores[i]` at `RATES[i]`, and the loss that it starts from."""
-
-    scores: np.ndarray
-    start: float
-
-    @property
-    def best(self) -> float:
-        """The tuned learning rate."""
-        return min(zip(self.scores, RATES, strict=True))[1]
-
-    @property
-    def good(self) -> list[float]:
-        """The good rates, as `RULE` defines them."""
-        least = self.scores.min()
-        if np.isinf(least):
-            return []
-        limit = least + _TOLERANCE * (self.start - least)
-        return [r for r, s in zip(RATES, self.scores, strict=True) if s <= limit]
-
-    @property
-    def decades(self) -> float:
-        """The width of the range of good rates."""
-        return len(self.good) / RATES_PER_DECADE
-
-
-def score(loss: Iterable[float]) -> float:
-    """The mean over the last part of the steps; infinite if one of them is not finite."""
-    losses = np.array(list(loss), float)
-    tail = losses[-max(1, round(_TAIL * len(losses))) :]
-    return float(tail.mean()) if np.isfinite(tail).all() else np.inf
-
-
-def tunings(rows: Iterable[Row]) -> dict[Network, Tuning]:
-    """The tuning of every network that has been tried at all rates."""
+def rate_sweeps(rows: Iterable[Row]) -> dict[Network, RateSweep]:
+    """Return the sweep of every network that has been tried at all rates."""
     tried: dict[Network, dict[float, dict[str, Any]]] = defaultdict(dict)
     for row in rows:
         spec = row["spec"]
         if spec["stage"] == "tuning":
             tried[spec["activation"], spec["normalization"]][spec["rate"]] = row["outcome"]
     networks = [(a, n) for a in ACTIVATIONS for n in NORMALIZATIONS]
-    return {
-        network: Tuning(
-            np.array([np.inf if (s := at[rate]["score"]) is None else s for rate in RATES]),
-            at[RATES[0]]["start"],
-        )
-        for network in networks
-        if (at := tried[network]).keys() >= set(RATES)
-    }
+    return {n: _sweep(at) for n in networks if (at := tried[n]).keys() >= set(RATES)}
+
+
+def _sweep(outcomes: dict[float, dict[str, Any]]) -> RateSweep:
+    scores = np.array([np.inf if (s := outcomes[r]["score"]) is None else s for r in RATES])
+    start = outcomes[RATES[0]]["start"]
+    tolerance = _TOLERANCE * (start - scores.min())
+    return RateSweep(RATES, scores, start, tolerance, RATES_PER_DECADE)
 
 
 def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
-    """The stages of the experiment, in order.
+    """Return the stages of the experiment in order.
 
     Raises
     ------
     ModuleNotFoundError
-        PyTorch is not installed.
+        If PyTorch is not installed.
     """
     require_torch("polarstep reproduce deep")
     common = {
@@ -120,7 +83,8 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
     start, *later = _measured_at(sizes.steps, sizes.points)
 
     def measured(own_rate: bool) -> Spec:
-        """The start, which no rate changes, and equal losses are for the runs at the own rate."""
+        # The start is the same at every rate, so one run measures it. Losses are compared at the
+        # own rates only.
         return {
             "coupling_samples": sizes.coupling_samples,
             "measured_at": [start, *later] if own_rate else later,
@@ -143,12 +107,12 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
         ]
 
     def runs(rows: list[Row]) -> list[Spec]:
-        tuned = tunings(rows)
+        sweeps = rate_sweeps(rows)
         return [
             {
                 "stage": "run",
                 **common,
-                **measured(rate == tuned[activation, normalization].best),
+                **measured(rate == sweeps[activation, normalization].best),
                 "activation": activation,
                 "normalization": normalization,
                 "rate": rate,
@@ -156,7 +120,7 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
             }
             for seed in range(sizes.seeds if seeds is None else seeds)
             for activation in ACTIVATIONS
-            for rate in sorted({tuned[activation, n].best for n in NORMALIZATIONS})
+            for rate in sorted({sweeps[activation, n].best for n in NORMALIZATIONS})
             for normalization in NORMALIZATIONS
         ]
 
@@ -164,6 +128,6 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
 
 
 def _measured_at(steps: int, points: int) -> list[int]:
-    """The start, and iterations spread evenly in log up to the last."""
+    """Return iteration 0 and iterations that are spaced evenly on a logarithmic scale."""
     later = np.geomspace(1, steps, max(points - 1, 1)).round().astype(int)
     return [0, *np.unique(later).tolist()]

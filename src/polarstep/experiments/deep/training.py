@@ -1,4 +1,4 @@
-"""One training of a deep network, and what is measured on the way. Needs PyTorch."""
+"""The training of one deep network, with measurements on the way. This module needs PyTorch."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ...nn import mlp, train
-from ..data.images import images
+from ...nn import TrainingStatus, mlp, train
 from ..formatting import six_digits
+from ..networks.architecture import layer_sizes
+from ..networks.images import Data, load_images
+from ..networks.rates import loss_at_end
 from ..running import Spec
-from .measures import Data, measure
-from .plan import HIDDEN_LAYERS, score
+from .measures import measure
+from .plan import TAIL
 
 
-def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """The outcome of a run or of one attempt of the tuning."""
-    torch.set_num_threads(1)  # runs are spread over processes, and give the same on any number
-    folder = data if spec["data"] == "cifar10" else None
-    pictures = images(folder, spec["samples"], 1)
-    samples = torch.from_numpy(pictures.X), torch.from_numpy(pictures.y)
-    model = _network(spec, pictures.X.shape[1], pictures.n_classes)
+def execute(spec: Spec, folder: Path | None) -> dict[str, Any]:
+    """Train a network and return the outcome of the run, or of the attempt at one rate."""
+    torch.set_num_threads(1)  # runs are spread over processes; results must not depend on threads
+    data, _ = load_images(spec, folder, 1)
+    inputs = data[0].shape[1]
+    model = _network(spec, inputs)
     if spec["stage"] == "tuning":
-        return _attempt(spec, model, samples)
-    return {"n": len(pictures.X), "d": pictures.X.shape[1], **_run(spec, model, samples)}
+        return _attempt(spec, model, data)
+    return {"n": len(data[0]), "d": inputs, **_run(spec, model, data)}
 
 
-def _network(spec: Spec, inputs: int, outputs: int) -> nn.Sequential:
+def _network(spec: Spec, inputs: int) -> nn.Sequential:
     normalization = None if spec["normalization"] == "plain" else spec["normalization"]
-    sizes = [inputs, *[spec["units"]] * HIDDEN_LAYERS, outputs]
+    sizes = layer_sizes(inputs, spec["units"])
     return mlp(sizes, spec["activation"], normalization, shift=False, seed=spec["seed"])
 
 
@@ -42,7 +43,7 @@ def _attempt(spec: Spec, model: nn.Sequential, data: Data) -> dict[str, Any]:
         "status": records[-1].status.name,
         "n_iter": records[-1].index,
         "start": records[0].loss,
-        "score": score(record.loss for record in records),
+        "score": loss_at_end([record.loss for record in records], TAIL),
     }
 
 
@@ -50,21 +51,22 @@ def _run(spec: Spec, model: nn.Sequential, data: Data) -> dict[str, Any]:
     n = len(data[0])
     chosen = np.random.default_rng(0).permutation(n)[: spec["coupling_samples"]]
     subset = data[0][chosen], data[1][chosen]
-    records, points, ahead = [], [], list(spec["levels"])
+    records, points, levels_ahead = [], [], list(spec["levels"])
     for record in train(model, cross_entropy, data, lr=spec["rate"], steps=spec["steps"]):
         records.append(record)
-        passed = [level for level in ahead if record.loss <= level]
-        ahead = [level for level in ahead if level not in passed]
-        if record.status.name == "diverged" or not (passed or record.index in spec["measured_at"]):
+        passed = [level for level in levels_ahead if record.loss <= level]
+        levels_ahead = [level for level in levels_ahead if level not in passed]
+        if record.status is TrainingStatus.diverged:
             continue
-        points.append(
-            {
-                "iteration": record.index,
-                "loss": six_digits(record.loss),
-                "levels": passed,
-                **measure(model, data, subset, spec["rate"]),
-            }
-        )
+        if passed or record.index in spec["measured_at"]:
+            points.append(
+                {
+                    "iteration": record.index,
+                    "loss": six_digits(record.loss),
+                    "levels": passed,
+                    **measure(model, data, subset, spec["rate"]),
+                }
+            )
     return {
         "status": records[-1].status.name,
         "n_iter": records[-1].index,

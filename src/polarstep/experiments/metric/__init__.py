@@ -11,14 +11,14 @@ from ..experiment import Experiment
 from ..records import Row
 from ..running import Spec, Stage
 from . import plan, verdicts
-from .analysis import Metrics
+from .analysis import Analysis
 from .sizes import SIZES, Sizes
 
 if TYPE_CHECKING:
     from ..drawing import Figure
 
 
-class Metric(Experiment[Sizes, Metrics]):
+class Metric(Experiment[Sizes, Analysis]):
     """The experiment on batch normalization's metric without batch normalization."""
 
     name = "metric"
@@ -30,22 +30,22 @@ class Metric(Experiment[Sizes, Metrics]):
         return plan.stages(sizes, data, seeds)
 
     def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        from .training import outcome
+        from .training import execute
 
-        return outcome(spec, data)
+        return execute(spec, data)
 
-    def analyse(self, rows: Sequence[Row]) -> Metrics:
-        return Metrics(tuple(rows))
+    def analyse(self, rows: Sequence[Row]) -> Analysis:
+        return Analysis(tuple(rows))
 
-    def verdicts(self, analysis: Metrics) -> list[Verdict | Answer]:
+    def verdicts(self, analysis: Analysis) -> list[Verdict | Answer]:
         return verdicts.verdicts(analysis)
 
-    def figures(self, analysis: Metrics) -> Iterator[Figure]:
+    def figures(self, analysis: Analysis) -> Iterator[Figure]:
         from .figures import figures
 
         return figures(analysis)
 
-    def section(self, analysis: Metrics) -> dict[str, Any]:
+    def section(self, analysis: Analysis) -> dict[str, Any]:
         from .section import section
 
         return section(analysis)

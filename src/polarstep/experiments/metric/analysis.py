@@ -1,4 +1,4 @@
-"""What the rows on metrics say: curves, and how soon one method is where another one is."""
+"""The analysis of the rows on metrics: curves, and how fast one recipe reaches another's loss."""
 
 from __future__ import annotations
 
@@ -10,94 +10,94 @@ from typing import Any
 
 import numpy as np
 
-from ..deep.plan import ACTIVATIONS
 from ..formatting import short
+from ..networks.architecture import ACTIVATIONS
+from ..networks.rates import RateSweep
+from ..networks.rows import NetworkRows, diverged
 from ..records import Row
-from .plan import BATCH, METHODS, Network, Sweep, sweeps
+from .plan import BATCH, RECIPES, Case, rate_sweeps
 
-Numbers = dict[Network, float]
-HALF = 0.5  # of the steps: when the loss that the others are to reach is taken
+Numbers = dict[Case, float]
+"""One number for each case."""
+
+HALF = 0.5  # share of the steps at which the loss is taken that the others have to reach
+_TINY = 1e-12  # lower losses are replaced by this, so that they have a logarithm
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """The rows; where they are of two data sets, those of the one run last."""
-
-    all_rows: tuple[Row, ...]
+class Analysis(NetworkRows):
+    """The rows on metrics, and the quantities that the report computes from them."""
 
     @cached_property
-    def rows(self) -> list[Row]:
-        """The rows of one data set."""
-        return [r for r in self.all_rows if r["spec"]["data"] == self.all_rows[-1]["spec"]["data"]]
-
-    @cached_property
-    def sweeps(self) -> dict[Network, Sweep]:
-        """The sweep of every network that has been tried at all its first rates."""
-        return sweeps(self.rows)
+    def sweeps(self) -> dict[Case, RateSweep]:
+        """The learning-rate sweep of every case that has been tried at all its first rates."""
+        return rate_sweeps(self.rows)
 
     @property
     def activations(self) -> list[str]:
-        """The activations that there are sweeps of."""
-        return [a for a in ACTIVATIONS if any(network[0] == a for network in self.sweeps)]
+        """The activations for which there are sweeps."""
+        return [a for a in ACTIVATIONS if any(case[0] == a for case in self.sweeps)]
 
-    def methods(self, activation: str) -> list[str]:
-        """The methods with a sweep."""
-        return [m for m in METHODS if (activation, m) in self.sweeps]
+    def recipes(self, activation: str) -> list[str]:
+        """Return the recipes for which there is a sweep with an activation."""
+        return [r for r in RECIPES if (activation, r) in self.sweeps]
 
     @cached_property
-    def _trainings(self) -> dict[tuple[Network, float], dict[int, Row]]:
-        found: dict[tuple[Network, float], dict[int, Row]] = defaultdict(dict)
+    def _trainings(self) -> dict[tuple[Case, float], dict[int, Row]]:
+        found: dict[tuple[Case, float], dict[int, Row]] = defaultdict(dict)
         for row in self.rows:
             spec = row["spec"]
             found[(spec["activation"], spec["method"]), spec["rate"]][spec["seed"]] = row
         return found
 
-    def trainings(self, network: Network, rate: float | None = None) -> dict[int, Row]:
-        """seed -> the training at a rate; without one, at the tuned rate."""
+    def trainings(self, case: Case, rate: float | None = None) -> dict[int, Row]:
+        """Return the trainings at a rate by their seeds; by default, at the tuned rate."""
         if rate is None:
-            if network not in self.sweeps:
+            if case not in self.sweeps:
                 return {}
-            rate = self.sweeps[network].best
-        return self._trainings.get((network, rate), {})
+            rate = self.sweeps[case].best
+        return self._trainings.get((case, rate), {})
 
-    def curves(self, network: Network, field: str) -> tuple[np.ndarray, np.ndarray]:
-        """(steps, one curve for each seed) at the tuned rate; NaN after a training diverged.
+    def curves(self, case: Case, field: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the steps, and one curve for each seed, at the tuned rate.
 
-        `field` is "loss", at the middle of the steps that it is the mean over, or
-        "validation_loss" or "accuracy", at their end.
+        `field` is "loss", which belongs to the middle of the steps that it is averaged over, or
+        "validation_loss" or "accuracy", which belong to the last of these steps. Values after a
+        training has diverged are NaN.
         """
-        rows = list(self.trainings(network).values())
-        longest: list[dict[str, Any]] = max((r["outcome"]["points"] for r in rows), key=len)
-        curves = np.full((len(rows), len(longest)), np.nan)
+        rows = list(self.trainings(case).values())
+        longest = max(rows, key=lambda row: len(row["outcome"]["points"]))
+        t, _ = _curve(longest, field)
+        curves = np.full((len(rows), len(t)), np.nan)
         for curve, row in zip(curves, rows, strict=True):
-            values = [point[field] for point in row["outcome"]["points"]]
-            curve[: len(values)] = np.array(values, float)
-        spans = np.array([point["steps"] for point in longest], float).reshape(-1, 2)
-        return spans.mean(axis=1) if field == "loss" else spans[:, 1], curves
+            values = _curve(row, field)[1]
+            curve[: len(values)] = values
+        return t, curves
 
-    def of_all(self, quantity: Callable[[Network], float]) -> Numbers:
-        """A quantity of every network that has one."""
-        found = {network: quantity(network) for network in self.sweeps}
-        return {network: value for network, value in found.items() if not np.isnan(value)}
+    def of_all(self, quantity: Callable[[Case], float]) -> Numbers:
+        """Return a quantity of every case for which it is defined."""
+        found = {case: quantity(case) for case in self.sweeps}
+        return {case: value for case, value in found.items() if not np.isnan(value)}
 
-    def seconds_per_step(self, network: Network) -> float:
-        """Of training alone, median over all rates and seeds; NaN without trainings."""
+    def seconds_per_step(self, case: Case) -> float:
+        """Return the median time of a training step over all rates and seeds; NaN without any."""
         seconds = [
             row["outcome"]["seconds_per_step"]
             for (of, _), by_seed in self._trainings.items()
-            if of == network
+            if of == case
             for row in by_seed.values()
         ]
         return float(np.median(seconds)) if seconds else np.nan
 
-    def steps_ratio(self, network: Network, other: str = BATCH, field: str = "loss") -> float:
-        """Steps to the loss that `other` has half-way, over those it takes; median over seeds.
+    def steps_ratio(self, case: Case, other: str = BATCH, field: str = "loss") -> float:
+        """Return how many times as many steps a case needs as another recipe, median over seeds.
 
-        Infinite where half of the seeds do not get there, NaN where one of the two did not run or
-        `other` diverged. Both are at their tuned rates, and seeds are compared with themselves.
-        `field` is "loss" or "validation_loss".
+        Both are at their tuned rates, and steps are counted to the loss that `other` has half-way
+        through its training. Each seed is compared with itself. The ratio is infinite if half of
+        the seeds do not reach that loss, and NaN if one of the two did not run or `other`
+        diverged. `field` is "loss" or "validation_loss".
         """
-        mine, theirs = self.trainings(network), self.trainings((network[0], other))
+        mine, theirs = self.trainings(case), self.trainings((case[0], other))
         ratios = []
         for seed in sorted(mine.keys() & theirs.keys()):
             t, loss = _curve(theirs[seed], field)
@@ -110,41 +110,41 @@ class Metrics:
                 ratios.append(steps / _first(t, loss, level))
         return float(np.median(ratios)) if ratios else np.nan
 
-    def seconds_ratio(self, network: Network, other: str = BATCH) -> float:
-        """`steps_ratio`, in seconds."""
-        seconds = [self.seconds_per_step(n) for n in (network, (network[0], other))]
-        return self.steps_ratio(network, other) * seconds[0] / seconds[1]
+    def seconds_ratio(self, case: Case, other: str = BATCH) -> float:
+        """Return `steps_ratio` in seconds instead of steps."""
+        seconds = [self.seconds_per_step(c) for c in (case, (case[0], other))]
+        return self.steps_ratio(case, other) * seconds[0] / seconds[1]
 
-    def decades_as_good(self, network: Network, other: str = BATCH) -> float:
-        """The decades of rates at which a method scores as well as `other` does at its good ones.
+    def decades_as_good(self, case: Case, other: str = BATCH) -> float:
+        """Return the decades of rates at which a case scores as well as `other` at its good rates.
 
-        NaN without a sweep of `other`, and where that diverged at every rate.
+        The result is NaN if there is no sweep of `other`, or if it diverged at every rate.
         """
-        theirs, mine = self.sweeps.get((network[0], other)), self.sweeps[network]
+        theirs, mine = self.sweeps.get((case[0], other)), self.sweeps[case]
         if theirs is None or not theirs.good:
             return np.nan
         return float((mine.scores <= theirs.limit).sum()) / mine.per_decade
 
-    def best_accuracy(self, network: Network) -> float:
-        """The `accuracy` at the rate where it is highest."""
-        return max(self.accuracy(network, rate) for rate in self.sweeps[network].rates)
+    def best_accuracy(self, case: Case) -> float:
+        """Return the highest `accuracy` over all rates."""
+        return max(self.accuracy(case, rate) for rate in self.sweeps[case].rates)
 
-    def accuracy(self, network: Network, rate: float | None = None) -> float:
-        """On the validation images at the end, median over seeds; of one that diverged it is zero.
+    def accuracy(self, case: Case, rate: float | None = None) -> float:
+        """Return the final accuracy on the validation images at a rate, median over seeds.
 
-        At a rate; without one, at the tuned rate.
+        By default, the rate is the tuned one. The accuracy of a training that diverged is zero.
         """
-        outcomes = [row["outcome"] for row in self.trainings(network, rate).values()]
-        ends = [o["points"][-1]["accuracy"] if _finished(o) else 0.0 for o in outcomes]
+        rows = self.trainings(case, rate).values()
+        ends = [0.0 if diverged(r) else r["outcome"]["points"][-1]["accuracy"] for r in rows]
         return float(np.median(ends)) if ends else np.nan
 
-    def angles(self, network: Network) -> np.ndarray:
-        """By how much the rows of each layer turn in one step half-way, median over seeds.
+    def angles(self, case: Case) -> np.ndarray:
+        """Return the angles by which one step half-way turns the rows of each layer, in radians.
 
-        At the tuned rate, in radians; empty where nothing was measured there.
+        They are medians over the seeds at the tuned rate; empty if nothing was measured there.
         """
         found = []
-        for row in self.trainings(network).values():
+        for row in self.trainings(case).values():
             half = HALF * row["spec"]["steps"]
             at = [p["angles"] for p in row["outcome"]["points"] if p["steps"][1] >= half]
             found += at[:1]
@@ -152,45 +152,38 @@ class Metrics:
 
     @property
     def diverged(self) -> int:
-        """How many trainings diverged, at any rate."""
-        return sum(not _finished(row["outcome"]) for row in self.rows)
+        """The number of trainings that diverged, at any rate."""
+        return sum(map(diverged, self.rows))
 
 
 def listed(numbers: Numbers) -> str:
-    """ "relu: SGD 3, covariance + polar 2; tanh: ..."."""
+    """List numbers as in "relu: SGD 3, covariance + polar 2; tanh: ..."."""
     return "; ".join(
         f"{activation}: "
         + ", ".join(
-            f"{m.replace(', ', ' + ')} {number(numbers[activation, m])}"
-            for m in METHODS
-            if (activation, m) in numbers
+            f"{recipe.replace(', ', ' + ')} {ratio_text(numbers[activation, recipe])}"
+            for recipe in RECIPES
+            if (activation, recipe) in numbers
         )
         for activation in dict.fromkeys(a for a, _ in numbers)
     )
 
 
-def number(ratio: float) -> str:
-    """A ratio in two or three characters; of steps, an infinite one is never."""
+def ratio_text(ratio: float) -> str:
+    """Write a ratio of steps; an infinite one means that the loss is never reached."""
     return "never" if np.isinf(ratio) else short(ratio)
 
 
-_TINY = 1e-12  # losses below are taken for this, so that they have a logarithm
-
-
-def _finished(outcome: dict[str, Any]) -> bool:
-    return bool(outcome["status"] == "finished")
-
-
 def _curve(row: Row, field: str) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, losses): of mini-batches at the middle of their steps, of validation at the end."""
-    points = row["outcome"]["points"]
+    """Return the steps and the values of a curve, as `Analysis.curves` documents them."""
+    points: list[dict[str, Any]] = row["outcome"]["points"]
     spans = np.array([point["steps"] for point in points], float).reshape(-1, 2)
     t = spans.mean(axis=1) if field == "loss" else spans[:, 1]
     return t, np.array([point[field] for point in points], float)
 
 
 def _first(t: np.ndarray, loss: np.ndarray, level: float) -> float:
-    """When the loss is first at the level, its logarithm being linear between two points."""
+    """Return when the loss first reaches a level; its logarithm is interpolated linearly."""
     reached = np.flatnonzero(loss <= level * (1 + 1e-9))
     if not len(reached):
         return np.inf

@@ -1,4 +1,4 @@
-"""Figures on batch normalization's metric without batch normalization: rows -> SVG."""
+"""The figures on batch normalization's metric: training curves, learning rates, and angles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..deep.plan import LAYERS
 from ..drawing import Figure, band, canvas, legend
-from .analysis import Metrics, Numbers, listed
-from .plan import METHODS, Network
+from ..networks.architecture import LAYERS
+from ..networks.figures import finish_rate_panel, mark_good_rates
+from .analysis import Analysis, Numbers, listed
+from .names import full_name
+from .plan import Case
 
-_TITLE = "Batch normalization's metric without it"
-# Of LengthDirection: one color for each direction rule, one style for each metric.
+# LengthDirection has one color for each direction rule and one line style for each metric.
 _LINES: dict[str, dict[str, Any]] = {
     "SGD": {"color": "#000000", "linestyle": "-"},
     "batch normalization": {"color": "#CC79A7", "linestyle": "-", "linewidth": 2.6},
@@ -34,149 +35,146 @@ _TITLES = {
 }
 
 
-def name(method: str) -> str:
-    """What a method is called in figures and tables."""
-    if METHODS[method].optimizer == "LengthDirection":
-        return "LengthDirection, " + method.replace(", ", " + ")
-    return f"SGD, {method}" if METHODS[method].normalization else method
+def figures(analysis: Analysis) -> Iterator[Figure]:
+    """Draw every figure for which there are rows."""
+    if analysis.sweeps:
+        yield training(analysis)
+        yield rates(analysis)
+        yield angles(analysis)
 
 
-def figures(metrics: Metrics) -> Iterator[Figure]:
-    """Every figure on the metric that the rows can fill."""
-    if metrics.sweeps:
-        yield training(metrics)
-        yield rates(metrics)
-        yield angles(metrics)
+# --------------------------------------------------------------------------- training
 
 
-def training(metrics: Metrics) -> Figure:
-    """Loss and accuracy at the tuned rates."""
-    activations = metrics.activations
-    drawn, panels = canvas(len(activations), 3, width=11, height=3.2 * len(activations) + 0.4)
-    drawn.subplots_adjust(hspace=0.4, top=1 - 0.85 / (3.2 * len(activations) + 0.4))
+def training(analysis: Analysis) -> Figure:
+    """Draw loss and accuracy at the tuned rates."""
+    activations = analysis.activations
+    height = 3.2 * len(activations) + 0.4
+    drawn, panels = canvas(len(activations), 3, width=11, height=height)
+    drawn.subplots_adjust(hspace=0.4, top=1 - 0.85 / height)
     for i, activation in enumerate(activations):
         for axes, kind in zip(panels[3 * i : 3 * i + 3], _CURVES, strict=True):
-            for method in metrics.methods(activation):
-                _bands(axes, metrics, (activation, method), kind)
+            for recipe in analysis.recipes(activation):
+                _plot_band(axes, analysis, (activation, recipe), kind)
             axes.set_title(f"{activation}: {_TITLES[kind]}")
-            axes.set_xlabel("seconds of the processor" if kind == "seconds" else "step")
+            axes.set_xlabel("processor time in seconds" if kind == "seconds" else "step")
             if kind == "seconds":
                 axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             if kind != "accuracy":
                 axes.set_yscale("log")
     legend(drawn, panels[0], columns=4)
-    ratios = metrics.of_all(metrics.steps_ratio)
+    ratios = analysis.of_all(analysis.steps_ratio)
     return Figure(
         "metric-training",
-        f"{_TITLE}: training",
-        "Every method at its tuned learning rate: loss of the mini-batches, averaged between "
+        "Training",
+        "Every recipe at its tuned learning rate: the loss on the mini-batches, averaged between "
         "two points, against steps and against seconds, and the share of the validation images "
-        "that are classified correctly; median of the random starts, and between the lowest and "
-        "the highest. Networks are plain unless it says batch or weight normalization. "
+        "that are classified correctly. Lines are medians of the random starts, and bands reach "
+        "from the lowest to the highest. Networks are plain unless the legend says batch or weight "
+        "normalization. "
         + (
-            "What to see, steps to the loss that batch normalization has half-way, over its own: "
+            "Steps to the loss that batch normalization has half-way, over its own: "
             f"{listed(ratios)}."
             if ratios
-            else "With batch normalization all diverged."
+            else "With batch normalization, all trainings diverged."
         ),
         drawn,
     )
 
 
-def _bands(axes: Axes, metrics: Metrics, network: Network, kind: str) -> None:
-    t, curves = metrics.curves(network, _CURVES[kind])
-    whole = np.isfinite(curves).all(axis=0)
-    if not whole.any():
+def _plot_band(axes: Axes, analysis: Analysis, case: Case, kind: str) -> None:
+    t, curves = analysis.curves(case, _CURVES[kind])
+    complete = np.isfinite(curves).all(axis=0)
+    if not complete.any():
         return
-    t, curves = t[whole], curves[:, whole]
+    t, curves = t[complete], curves[:, complete]
     if kind == "seconds":
-        t = t * metrics.seconds_per_step(network)
-    method = network[1]
-    band(axes, t, curves, label=name(method), style=_LINES[method], quantiles=(0.0, 1.0))
+        t = t * analysis.seconds_per_step(case)
+    style = _LINES[case[1]]
+    band(axes, t, curves, label=full_name(case[1]), style=style, quantiles=(0.0, 1.0))
 
 
-def rates(metrics: Metrics) -> Figure:
-    """The score of every method at every learning rate."""
-    activations = metrics.activations
+# --------------------------------------------------------------------------- learning rates
+
+
+def rates(analysis: Analysis) -> Figure:
+    """Draw the score of every recipe at every learning rate."""
+    activations = analysis.activations
     drawn, panels = canvas(1, len(activations), width=11, height=4.6)
     drawn.subplots_adjust(top=1 - 0.85 / 4.6)
+    worst = max(row["outcome"]["start"] for row in analysis.rows)
     for axes, activation in zip(panels, activations, strict=True):
-        methods = metrics.methods(activation)
-        worst = max(row["outcome"]["start"] for row in metrics.rows)
-        for place, method in enumerate(methods):
-            sweep, line = metrics.sweeps[activation, method], _LINES[method]
-            relative = np.array(sweep.rates) / sweep.best
-            shown = np.minimum(sweep.scores, worst)
-            axes.plot(relative, shown, label=name(method), marker=".", **line)
-            by_seed = np.array(
-                [
-                    [
-                        worst if (s := row["outcome"]["score"]) is None else min(s, worst)
-                        for row in metrics.trainings((activation, method), rate).values()
-                    ]
-                    for rate in sweep.rates
-                ]
-            )
-            low, high = by_seed.min(axis=1), by_seed.max(axis=1)
-            axes.fill_between(relative, low, high, color=line["color"], alpha=0.1, linewidth=0)
-            axes.plot(
-                np.array(sweep.good) / sweep.best,
-                [0.02 + 0.022 * place] * len(sweep.good),
-                "s",
-                color=line["color"],
-                markersize=3,
-                linewidth=2.2,
-                alpha=0.8,
-                linestyle=line["linestyle"],
-                transform=axes.get_xaxis_transform(),
-            )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        axes.set_ylim(low / (high / low) ** 0.25, high)
-        axes.set_title(activation)
-        axes.set_xlabel("learning rate over the tuned one")
+        for place, recipe in enumerate(analysis.recipes(activation)):
+            _plot_sweep(axes, analysis, (activation, recipe), place, worst)
+        finish_rate_panel(axes, activation, "learning rate over the tuned one", room=0.25)
     panels[0].set_ylabel("mean loss at the end")
     legend(drawn, panels[0], columns=4)
     return Figure(
         "metric-rates",
-        f"{_TITLE}: learning rates",
+        "Learning rates",
         "The mean training loss over the last steps against the learning rate, as a multiple of "
-        "the method's tuned one: mean over the random starts, and between the lowest and the "
-        "highest; what diverged or ended above the loss at the start stands there. Bars along "
-        "the bottom are the good rates. What to see, decades of good rates: "
-        f"{listed({network: sweep.decades for network, sweep in metrics.sweeps.items()})}.",
+        "the tuned rate of the recipe. Lines are means over the random starts, and bands reach "
+        "from the lowest to the highest. Trainings that diverged or ended above the initial loss "
+        "are drawn at the initial loss. The bars along the bottom are the good rates. Decades of "
+        f"good rates: {listed({case: sweep.decades for case, sweep in analysis.sweeps.items()})}.",
         drawn,
     )
 
 
-def angles(metrics: Metrics) -> Figure:
-    """By how much each layer turns in one step."""
-    activations = metrics.activations
+def _plot_sweep(axes: Axes, analysis: Analysis, case: Case, place: int, worst: float) -> None:
+    sweep, line = analysis.sweeps[case], _LINES[case[1]]
+    relative = np.array(sweep.rates) / sweep.best
+    shown = np.minimum(sweep.scores, worst)
+    axes.plot(relative, shown, label=full_name(case[1]), marker=".", **line)
+    by_seed = np.array(
+        [
+            [
+                worst if (score := row["outcome"]["score"]) is None else min(score, worst)
+                for row in analysis.trainings(case, rate).values()
+            ]
+            for rate in sweep.rates
+        ]
+    )
+    low, high = by_seed.min(axis=1), by_seed.max(axis=1)
+    axes.fill_between(relative, low, high, color=line["color"], alpha=0.1, linewidth=0)
+    style = {"color": line["color"], "linestyle": line["linestyle"]}
+    mark_good_rates(axes, np.array(sweep.good) / sweep.best, place, **style)
+
+
+# --------------------------------------------------------------------------- angles
+
+
+def angles(analysis: Analysis) -> Figure:
+    """Draw by how much each layer turns in one step."""
+    activations = analysis.activations
     drawn, panels = canvas(1, len(activations), width=11, height=4.2)
     drawn.subplots_adjust(top=1 - 0.85 / 4.2)
     spreads: Numbers = {}
     for axes, activation in zip(panels, activations, strict=True):
-        for method in metrics.methods(activation):
-            found = metrics.angles((activation, method))
+        for recipe in analysis.recipes(activation):
+            found = analysis.angles((activation, recipe))
             if not len(found) or not (found > 0).all():
                 continue
             layers = np.arange(1, len(LAYERS) + 1)
-            axes.plot(layers, found, label=name(method), marker=".", **_LINES[method])
+            axes.plot(layers, found, label=full_name(recipe), marker=".", **_LINES[recipe])
             hidden = found[:-1]
-            spreads[activation, method] = float(hidden.max() / hidden.min())
+            spreads[activation, recipe] = float(hidden.max() / hidden.min())
         axes.set_yscale("log")
         axes.set_title(activation)
         axes.set_xlabel("layer (the last is the head)")
-    panels[0].set_ylabel("angle of one step, radians")
+    panels[0].set_ylabel("angle of one step in radians")
     legend(drawn, panels[0], columns=4)
     return Figure(
         "metric-angles",
-        f"{_TITLE}: the angle of a step, layer by layer",
-        "By how much a step half-way through training turns the rows of each layer's matrix, mean "
-        "over rows, median over the random starts, at the tuned rates. LengthDirection leaves the "
-        "head to AdamW. What to see, largest over smallest angle of the six hidden layers: "
-        + (listed(spreads) or "nothing yet")
-        + ".",
+        "Angles of a step, layer by layer",
+        "The angle by which a step half-way through the training turns the rows of each layer's "
+        "matrix at the tuned rates: the mean over the rows, median of the random starts. "
+        "LengthDirection leaves the head to AdamW. "
+        + (
+            f"Ratio of the largest to the smallest angle of the six hidden layers: "
+            f"{listed(spreads)}."
+            if spreads
+            else "No angles have been measured yet."
+        ),
         drawn,
     )

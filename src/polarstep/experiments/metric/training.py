@@ -1,4 +1,4 @@
-"""One training of a network by one method. Needs PyTorch."""
+"""The training of one network by one recipe. This module needs PyTorch."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from torch.optim.lr_scheduler import LambdaLR
 from ...nn import mlp
 from ...optim import LengthDirection
 from ...optim.spheres import ROWS
-from ..data.images import images
-from ..deep.measures import Data
-from ..deep.plan import HIDDEN_LAYERS
 from ..formatting import six_digits
+from ..networks.architecture import layer_sizes
+from ..networks.images import Data, load_images
 from ..running import Spec
-from .plan import DIVERGED, METHODS, TAIL, WARM_UP, Method
+from .plan import DIVERGED, RECIPES, TAIL, WARM_UP, Recipe
 
 _OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "AdamW": AdamW}
 
 
-def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """What a training came to, and how it went there.
+def execute(spec: Spec, folder: Path | None) -> dict[str, Any]:
+    """Train a network and return its score and what was measured on the way.
 
-    Between two of ``points`` evenly spaced steps the losses of the mini-batches are averaged; at
-    each, the network is evaluated on the validation images, and the angles are taken by which one
-    step turns the rows of each layer (mean over rows, in radians). Seconds are the
-    processor's, which other processes do not lengthen much.
+    The training is measured at ``points`` evenly spaced steps. At each of them, the losses of the
+    mini-batches since the previous one are averaged, the network is evaluated on the validation
+    images, and the angles are measured by which one step turns the rows of each layer (mean over
+    the rows, in radians). Seconds are processor time, which other processes hardly affect.
     """
-    torch.set_num_threads(1)  # runs are spread over processes, and give the same on any number
-    training, validation = _data(spec, data)
-    method, steps = METHODS[spec["method"]], spec["steps"]
-    sizes = [training[0].shape[1], *[spec["units"]] * HIDDEN_LAYERS, 10]
-    model = mlp(sizes, spec["activation"], method.normalization, seed=spec["seed"])
-    optimizer = _optimizer(method, model, spec["rate"])
+    torch.set_num_threads(1)  # runs are spread over processes; results must not depend on threads
+    training, validation = _images(spec, folder)
+    recipe, steps = RECIPES[spec["method"]], spec["steps"]
+    inputs = training[0].shape[1]
+    sizes = layer_sizes(inputs, spec["units"])
+    model = mlp(sizes, spec["activation"], recipe.normalization, seed=spec["seed"])
+    optimizer = _optimizer(recipe, model, spec["rate"])
     factor = LambdaLR(optimizer, lambda t: schedule(t, steps))
     ends = set(np.linspace(0, steps, spec["points"] + 1).round().astype(int)[1:].tolist())
     losses: list[float] = []
@@ -65,7 +65,7 @@ def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
                 {
                     "steps": [begun, t + 1],
                     "loss": six_digits(float(np.mean(losses[begun:]))),
-                    **_evaluated(model, validation),
+                    **_evaluate(model, validation),
                     "angles": [six_digits(a) for a in _angles(before, _weights(model))],
                 }
             )
@@ -73,7 +73,7 @@ def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
     tail = losses[-max(1, round(TAIL * steps)) :]
     return {
         "n": len(training[0]),
-        "d": sizes[0],
+        "d": inputs,
         "status": status,
         "start": six_digits(losses[0]),
         "score": six_digits(float(np.mean(tail))) if status == "finished" else None,
@@ -82,39 +82,36 @@ def outcome(spec: Spec, data: Path | None) -> dict[str, Any]:
     }
 
 
-def _optimizer(method: Method, model: nn.Module, rate: float) -> Optimizer:
-    if method.optimizer == "LengthDirection":
-        return LengthDirection(model, rate, **method.options)
-    options: dict[str, Any] = {"lr": rate, **method.options}
-    return _OPTIMIZERS[method.optimizer](model.parameters(), **options)
+def _optimizer(recipe: Recipe, model: nn.Module, rate: float) -> Optimizer:
+    if recipe.optimizer == "LengthDirection":
+        return LengthDirection(model, rate, **recipe.options)
+    options: dict[str, Any] = {"lr": rate, **recipe.options}
+    return _OPTIMIZERS[recipe.optimizer](model.parameters(), **options)
 
 
 def schedule(t: int, steps: int) -> float:
-    """The factor of the learning rate at step t: linear from zero to one, linear back to zero."""
+    """Return the factor of the learning rate at step t, which rises to one and falls to zero."""
     rising = max(1, round(WARM_UP * steps))
     return min((t + 1) / rising, (steps - t) / max(steps - rising, 1))
 
 
-def _data(spec: Spec, data: Path | None) -> tuple[Data, Data]:
-    """Images for training and validation, those of CIFAR-10 with fewer pixels."""
-    folder = data if spec["data"] == "cifar10" else None
-    pictures = images(folder, spec["samples"], spec["validation"])
-    X, X_validation = (torch.from_numpy(x) for x in (pictures.X, pictures.X_test))
+def _images(spec: Spec, folder: Path | None) -> tuple[Data, Data]:
+    """Return the training and the validation images; those of CIFAR-10 have fewer pixels."""
+    (X, y), (X_validation, y_validation) = load_images(spec, folder, spec["validation"])
     if spec["side"] is not None:
         X, X_validation = (shrunk(x, spec["side"]) for x in (X, X_validation))
         X, X_validation = X / X.std(), X_validation / X.std()
-    y, y_validation = (torch.from_numpy(labels) for labels in (pictures.y, pictures.y_test))
     return (X, y), (X_validation, y_validation)
 
 
 def shrunk(X: Tensor, side: int) -> Tensor:
-    """Rows that hold 3 x 32 x 32 pixels as 3 x side x side, each the mean of a block."""
+    """Shrink images of 3 x 32 x 32 pixels, one per row, to 3 x side x side by averaging blocks."""
     small = nn.functional.adaptive_avg_pool2d(X.reshape(-1, 3, 32, 32), side)
     return small.flatten(1)
 
 
 def _batches(data: Data, spec: Spec) -> Iterator[Data]:
-    """As many mini-batches as steps; every epoch in a new order, what is left over left out."""
+    """Yield one mini-batch per step; every epoch has a new order and drops an incomplete batch."""
     X, y = data
     size, taken = min(spec["batch"], len(X)), 0
     for epoch in range(spec["steps"]):
@@ -127,7 +124,7 @@ def _batches(data: Data, spec: Spec) -> Iterator[Data]:
 
 
 @torch.no_grad()
-def _evaluated(model: nn.Module, data: Data) -> dict[str, float | None]:
+def _evaluate(model: nn.Module, data: Data) -> dict[str, float | None]:
     model.eval()
     outputs = model(data[0])
     model.train()
@@ -139,10 +136,10 @@ def _evaluated(model: nn.Module, data: Data) -> dict[str, float | None]:
 
 
 def _weights(model: nn.Sequential) -> list[Tensor]:
-    """A copy of every layer's matrix, as it multiplies."""
+    """Return a copy of every layer's weight matrix."""
     return [m.weight.detach().clone() for m in model if isinstance(m, nn.Linear)]
 
 
 def _angles(before: list[Tensor], after: list[Tensor]) -> list[float]:
-    """By how much the rows of each matrix have turned, mean over rows, in radians."""
+    """Return by how much the rows of each matrix have turned, mean over rows, in radians."""
     return [float(ROWS.angles(a, b).mean()) for a, b in zip(before, after, strict=True)]
