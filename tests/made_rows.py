@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 
-from polarstep.experiments.deep.plan import ACTIVATIONS, LEVELS, NORMALIZATIONS, RATES
+from polarstep.experiments.deep.plan import LEVELS, NORMALIZATIONS, RATES
 from polarstep.experiments.halfspaces.plan import PENALTY, RUNS, STARTS, VARIANTS
-from polarstep.experiments.metric.plan import METHODS, first_rates
+from polarstep.experiments.metric.plan import RECIPES, first_rates
+from polarstep.experiments.networks.architecture import ACTIVATIONS
 from polarstep.experiments.report.rows import Rows
 
 
@@ -276,7 +277,7 @@ def metric(methods=None, activations=ACTIVATIONS, seeds=1, **common):
     """
     made = []
     for a in activations:
-        for method in METHODS:
+        for method in RECIPES:
             options = {**common, **(methods or {}).get(method, {})}
             good = options.pop("good", 1)
             for k, rate in enumerate(first_rates(method, 2)):

@@ -1,41 +1,20 @@
-"""What is read out of the rows of deep networks: own rates, ratios under controls, correlations."""
+"""The analysis of deep networks: tuned runs, ratios under controls, and correlations."""
 
 import numpy as np
 import pytest
 
 from made_rows import STEPS, attempts, deep, linear, point, training_run
-from polarstep.experiments.deep.analysis import CONTROLS, MEASURES, Deep, blocks, cross, own_block
+from polarstep.experiments.deep.analysis import CONTROLS, Analysis
+from polarstep.experiments.deep.quantities import cross
 
 PLAIN, BATCH, WEIGHT = (("relu", n) for n in ("plain", "batch", "weight"))
 RAW = cross("raw", "weights")
 
 
 def tuned(**best):
-    """The tunings of all networks, 0.1 being best where nothing is said."""
+    """The sweeps of all networks; the best rate is 0.1 unless another one is given."""
     networks = ("plain", "batch", "weight")
     return [r for n in networks for r in attempts("relu", n, best.get(n, 0.1))]
-
-
-# --------------------------------------------------------------------------- points
-
-
-def test_scales_are_made_of_raw_norms_and_sizes():
-    made = point(0, 1.0)
-    made["directions"] = {"raw": [1, 2, 3, 4, 5, 6, 7], "sizes": [2.0] * 3 + [3.0] * 4, "own": 4.0}
-    raw = np.arange(1.0, 8.0)
-    np.testing.assert_allclose(blocks(made, "raw", "directions"), raw)
-    relative = raw * [6, 6, 6, 9, 9, 9, 9]
-    np.testing.assert_allclose(blocks(made, "relative", "directions"), relative)
-    np.testing.assert_allclose(blocks(made, "own", "directions"), raw / 4)
-    assert cross("raw", "directions")(made) == 4.0  # of the six others
-    assert own_block("directions")(made) == 4.0
-
-
-def test_what_is_not_finite_or_of_a_dead_layer_is_not_a_number():
-    assert np.isnan(RAW(point(0, 1.0, cross=None)))
-    assert np.isnan(cross("own", "weights")(point(0, 1.0, own=0.0)))
-    lost = point(0, 1.0, own=None, shift=None, gradient=None, roughness=None)
-    assert all(np.isnan(measure(lost)) for measure in MEASURES.values())
 
 
 # --------------------------------------------------------------------------- runs
@@ -43,39 +22,39 @@ def test_what_is_not_finite_or_of_a_dead_layer_is_not_a_number():
 
 def test_the_own_run_is_that_at_the_tuned_rate():
     runs = [training_run("relu", "plain", rate, seed) for rate in (0.1, 1.0) for seed in (0, 1)]
-    made = Deep((*tuned(plain=1.0), *runs))
-    assert {row["spec"]["rate"] for row in made.own(PLAIN).values()} == {1.0}
-    assert set(made.own(PLAIN)) == {0, 1}
-    assert made.own(BATCH) == {}
-    assert Deep(tuple(runs)).own(PLAIN) == {}  # not tuned
+    made = Analysis((*tuned(plain=1.0), *runs))
+    assert {row["spec"]["rate"] for row in made.tuned_runs(PLAIN).values()} == {1.0}
+    assert set(made.tuned_runs(PLAIN)) == {0, 1}
+    assert made.tuned_runs(BATCH) == {}
+    assert Analysis(tuple(runs)).tuned_runs(PLAIN) == {}  # not tuned
 
 
 def test_rows_of_other_images_are_left_out():
     old = [*attempts(data="cifar10"), training_run(data="cifar10", digits=0.3)]
-    made = Deep((*old, *attempts(), training_run()))
+    made = Analysis((*old, *attempts(), training_run()))
     assert {row["spec"]["data"] for row in made.rows} == {"digits"}
-    assert len(list(made.every("relu"))) == 1
-    assert Deep(()).rows == []
-    assert Deep(()).activations == []
+    assert len(list(made.all_runs("relu"))) == 1
+    assert Analysis(()).rows == []
+    assert Analysis(()).activations == []
 
 
 def test_curves_are_of_the_own_rate_and_end_where_a_run_diverged():
     ended = training_run(seed=1, status="diverged")
     ended["outcome"]["loss"] = [2.0, 1.0, None]
-    made = Deep((*tuned(), training_run(digits=0.1), ended, training_run(rate=1.0, digits=0.5)))
+    made = Analysis((*tuned(), training_run(digits=0.1), ended, training_run(rate=1.0, digits=0.5)))
     curves = made.curves(PLAIN, "loss")
     assert curves.shape == (2, STEPS + 1)
     np.testing.assert_allclose(curves[0], linear(0.1, STEPS, 2.0))
     np.testing.assert_array_equal(curves[1], [2.0, 1.0, *[np.nan] * (STEPS - 1)])
-    assert made.lowest("relu") == pytest.approx(2 * 10.0 ** (-0.5 * STEPS))
+    assert made.lowest_loss("relu") == pytest.approx(2 * 10.0 ** (-0.5 * STEPS))
     shifted = made.curves(PLAIN, "suboptimality")
-    np.testing.assert_allclose(shifted, curves - made.lowest("relu"))
+    np.testing.assert_allclose(shifted, curves - made.lowest_loss("relu"))
     assert made.diverged == {"tuning": 3, "run": 1}
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_speed_is_the_ratio_of_the_rates_of_descent(factor):
-    made = Deep(tuple(deep({"batch": {"digits": 0.1 * factor}})))
+    made = Analysis(tuple(deep({"batch": {"digits": 0.1 * factor}})))
     assert made.speed(BATCH, PLAIN) == pytest.approx(factor)
     assert made.speed(PLAIN, BATCH) == pytest.approx(1 / factor)
 
@@ -84,10 +63,10 @@ def test_speed_is_a_median_over_the_initial_weights_that_both_ran_from():
     rates = [0.1, 0.2, 0.4, 0.4]
     batch = [training_run("relu", "batch", seed=k, digits=r) for k, r in enumerate(rates)]
     plain = [training_run(seed=k) for k in range(3)]
-    made = Deep((*tuned(), *batch, *plain))
+    made = Analysis((*tuned(), *batch, *plain))
     assert made.speed(BATCH, PLAIN) == pytest.approx(2)
     assert np.isnan(made.speed(WEIGHT, PLAIN))
-    assert np.isnan(Deep(tuple(tuned())).speed(BATCH, PLAIN))
+    assert np.isnan(Analysis(tuple(tuned())).speed(BATCH, PLAIN))
 
 
 # --------------------------------------------------------------------------- controls
@@ -104,7 +83,7 @@ def made():
                 early, late = (0.5, 0.1) if spec["rate"] == 1.0 else (3.0, 3.0)
                 value = early if place["iteration"] < STEPS / 2 else late
                 place["weights"] = point(0, 1.0, cross=value)["weights"]
-    return Deep(tuple(rows))
+    return Analysis(tuple(rows))
 
 
 def test_ratios_are_taken_under_every_control(made):
@@ -120,28 +99,28 @@ def test_ratios_are_taken_under_every_control(made):
 
 
 def test_levels_that_one_network_does_not_reach_are_not_compared():
-    made = Deep(tuple(deep({"batch": {"digits": 0.01}, "weight": {"digits": 0.0}})))
+    made = Analysis(tuple(deep({"batch": {"digits": 0.01}, "weight": {"digits": 0.0}})))
     assert len(made.ratios(BATCH, RAW, "loss")) == 2  # 2 and 1.5
     assert len(made.ratios(WEIGHT, RAW, "loss")) == 1
 
 
 def test_runs_that_diverged_are_not_compared():
-    made = Deep(tuple(deep({"batch": {"status": "diverged"}})))
+    made = Analysis(tuple(deep({"batch": {"status": "diverged"}})))
     assert all(len(made.ratios(BATCH, RAW, control)) == 0 for control in CONTROLS)
     assert np.isnan(made.speed(BATCH, PLAIN))
     assert len(made.ratios(WEIGHT, RAW, "early")) == 1
 
 
 def test_what_cannot_be_divided_is_left_out():
-    made = Deep(tuple(deep({"batch": {"cross": 0.0}, "weight": {"cross": None}})))
+    made = Analysis(tuple(deep({"batch": {"cross": 0.0}, "weight": {"cross": None}})))
     assert len(made.ratios(BATCH, RAW, "early")) == 0
     assert len(made.ratios(WEIGHT, RAW, "early")) == 0
 
 
 def test_the_trend_is_from_the_first_tenth_to_the_second_half(made):
-    assert made.over_time(BATCH, RAW) == pytest.approx((0.5, 0.1))
-    assert made.over_time(PLAIN, RAW) == (1.0, 1.0)
-    assert np.isnan(Deep(tuple(tuned())).over_time(PLAIN, RAW)).all()
+    assert made.early_and_late(BATCH, RAW) == pytest.approx((0.5, 0.1))
+    assert made.early_and_late(PLAIN, RAW) == (1.0, 1.0)
+    assert np.isnan(Analysis(tuple(tuned())).early_and_late(PLAIN, RAW)).all()
 
 
 # --------------------------------------------------------------------------- explanations
@@ -149,7 +128,9 @@ def test_the_trend_is_from_the_first_tenth_to_the_second_half(made):
 
 def with_measures(*pairs):
     """One run for each (covariate shift, digits a step)."""
-    return Deep(tuple(training_run(seed=k, shift=s, digits=d) for k, (s, d) in enumerate(pairs)))
+    return Analysis(
+        tuple(training_run(seed=k, shift=s, digits=d) for k, (s, d) in enumerate(pairs))
+    )
 
 
 def test_a_measure_that_falls_with_the_loss_correlates():
@@ -164,7 +145,7 @@ def test_a_measure_that_falls_with_the_loss_correlates():
 def test_runs_that_diverged_rank_last():
     rows = [training_run(seed=k, shift=1.0 + k, digits=0.3 - 0.1 * k) for k in range(3)]
     rows.append(training_run(seed=3, shift=9.0, digits=0.9, status="diverged"))
-    made = Deep(tuple(rows))
+    made = Analysis(tuple(rows))
     assert made.correlation("covariate shift", "relu") == pytest.approx(1.0)
     assert [np.isinf(dot.score) for dot in made.dots("relu", "covariate shift")].count(True) == 1
 
@@ -174,8 +155,8 @@ def test_activations_count_alike():
     for row, shift, digits in zip(rows, [1, 2, 3, 1, 2, 3], [3, 2, 1, 1, 2, 3], strict=True):
         row["outcome"]["points"] = [point(1, 1.0, shift=float(shift))]
         row["outcome"]["loss"] = list(linear(digits / 10, STEPS, 2.0))
-    made = Deep(tuple(rows))
+    made = Analysis(tuple(rows))
     assert made.correlation("covariate shift", "relu") == pytest.approx(1.0)
     assert made.correlation("covariate shift", "tanh") == pytest.approx(-1.0)
     assert made.correlation("covariate shift") == pytest.approx(0.0)
-    assert np.isnan(Deep(()).correlation("covariate shift"))
+    assert np.isnan(Analysis(()).correlation("covariate shift"))

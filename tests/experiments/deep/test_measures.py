@@ -1,4 +1,4 @@
-"""What is measured at an iterate of a deep network, against its definition."""
+"""The measurements at an iterate of a deep network, against their definitions."""
 
 import copy
 
@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, jacrev, vjp  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
 
 from polarstep.experiments.deep import measures  # noqa: E402
-from polarstep.experiments.deep.plan import LAYERS  # noqa: E402
+from polarstep.experiments.networks.architecture import LAYERS  # noqa: E402
 from polarstep.nn import mlp, train  # noqa: E402
 
 NORMALIZATIONS = [None, "batch", "weight"]

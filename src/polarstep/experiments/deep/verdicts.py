@@ -60,7 +60,7 @@ def trains_faster(analysis: Analysis) -> Verdict:
         FINDINGS,
         "Batch normalization makes deep networks train faster.",
         share(len(good), len(speed["batch"])),
-        f"The plain network needs this many times as many iterations: {numbers}."
+        f"Speed in iterations, as a multiple of the plain network's: {numbers}."
         if numbers
         else TOO_FEW_RUNS,
         "With both activations and each network at its tuned learning rate, batch normalization "

@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..formatting import short
 from ..networks.architecture import ACTIVATIONS
 from ..networks.rates import RateSweep
 from ..networks.rows import NetworkRows, diverged
 from ..records import Row
 from .plan import BATCH, RECIPES, Case, rate_sweeps
-
-Numbers = dict[Case, float]
-"""One number for each case."""
+from .wording import Numbers
 
 HALF = 0.5  # share of the steps at which the loss is taken that the others have to reach
 _TINY = 1e-12  # lower losses are replaced by this, so that they have a logarithm
@@ -154,24 +151,6 @@ class Analysis(NetworkRows):
     def diverged(self) -> int:
         """The number of trainings that diverged, at any rate."""
         return sum(map(diverged, self.rows))
-
-
-def listed(numbers: Numbers) -> str:
-    """List numbers as in "relu: SGD 3, covariance + polar 2; tanh: ..."."""
-    return "; ".join(
-        f"{activation}: "
-        + ", ".join(
-            f"{recipe.replace(', ', ' + ')} {ratio_text(numbers[activation, recipe])}"
-            for recipe in RECIPES
-            if (activation, recipe) in numbers
-        )
-        for activation in dict.fromkeys(a for a, _ in numbers)
-    )
-
-
-def ratio_text(ratio: float) -> str:
-    """Write a ratio of steps; an infinite one means that the loss is never reached."""
-    return "never" if np.isinf(ratio) else short(ratio)
 
 
 def _curve(row: Row, field: str) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from ..drawing import Figure, band, canvas, legend
 from ..networks.architecture import LAYERS
 from ..networks.figures import finish_rate_panel, mark_good_rates
-from .analysis import Analysis, Numbers, listed
-from .names import full_name
+from .analysis import Analysis
 from .plan import Case
+from .wording import Numbers, full_name, listed
 
 # LengthDirection has one color for each direction rule and one line style for each metric.
 _LINES: dict[str, dict[str, Any]] = {
@@ -137,8 +137,8 @@ def _plot_sweep(axes: Axes, analysis: Analysis, case: Case, place: int, worst: f
     )
     low, high = by_seed.min(axis=1), by_seed.max(axis=1)
     axes.fill_between(relative, low, high, color=line["color"], alpha=0.1, linewidth=0)
-    style = {"color": line["color"], "linestyle": line["linestyle"]}
-    mark_good_rates(axes, np.array(sweep.good) / sweep.best, place, **style)
+    good = [rate / sweep.best for rate in sweep.good]
+    mark_good_rates(axes, good, place, color=line["color"], linestyle=line["linestyle"])
 
 
 # --------------------------------------------------------------------------- angles

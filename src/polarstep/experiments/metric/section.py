@@ -6,8 +6,8 @@ from typing import Any
 
 from ..networks.rates import RateSweep
 from .analysis import Analysis
-from .names import full_name
 from .plan import RULE, Case, beyond
+from .wording import full_name
 
 
 def section(analysis: Analysis) -> dict[str, Any]:

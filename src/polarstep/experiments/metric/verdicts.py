@@ -7,14 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from ..claims import UNKNOWN, Answer, Group, Verdict, share
-from .analysis import Analysis, Numbers, listed, ratio_text
+from .analysis import Analysis
 from .plan import BATCH, DIRECTIONS, Case
+from .wording import Numbers, listed, ratio_text
 
 TOO_FEW_RUNS = "There are too few trainings to tell."
 GROUP = Group("Metric", "plain networks in the metric of batch normalization")
 COVARIANCE = tuple(f"covariance, {direction}" for direction in DIRECTIONS)
 _AS_FAST = 1.1  # ratios up to this count as equally fast; mini-batches cause such differences
 _POINT = 0.01  # a lower accuracy by up to this counts as equal; it depends on the choice of images
+_PLAIN = "plain network in the metric of batch normalization"
 _BOTH = "with both direction rules and both activations"
 
 
@@ -34,8 +36,7 @@ def as_fast(analysis: Analysis) -> Verdict:
     """Compare the steps to the training loss that batch normalization has half-way."""
     ratios = analysis.of_all(analysis.steps_ratio)
     return _verdict(
-        "Without batch normalization, but in its metric, a network needs no more steps than with "
-        "it.",
+        f"A {_PLAIN} needs no more steps than a batch-normalized one.",
         _sentence("Steps to the loss that batch normalization has half-way, over its own", ratios),
         *_count(ratios, lambda r: r <= _AS_FAST),
         "At its tuned rate, LengthDirection in the covariance metric needs at most "
@@ -49,7 +50,7 @@ def as_fast_on_new_images(analysis: Analysis) -> Verdict:
     """Compare the steps to the validation loss that batch normalization has half-way."""
     ratios = analysis.of_all(lambda case: analysis.steps_ratio(case, field="validation_loss"))
     return _verdict(
-        "In the metric of batch normalization, a network needs no more steps on new images either.",
+        f"On new images, too, a {_PLAIN} needs no more steps than a batch-normalized one.",
         _sentence(
             "Steps to the validation loss that batch normalization has half-way, over its own",
             ratios,
@@ -69,7 +70,7 @@ def as_fast_in_time(analysis: Analysis) -> Verdict:
     if numbers:
         numbers += " " + _sentence("Milliseconds per step", per_step)
     return _verdict(
-        "In the metric of batch normalization, a network needs no more time.",
+        f"A {_PLAIN} needs no more time than a batch-normalized one.",
         numbers,
         *_count(ratios, lambda r: r <= _AS_FAST),
         "The rule is that for steps, with processor time. The time of a step is the median over "
@@ -89,8 +90,7 @@ def as_wide(analysis: Analysis) -> Verdict:
             "Decades of rates that score as well as batch normalization's good ones", as_good
         )
     return _verdict(
-        "In the metric of batch normalization, a network tolerates as wide a range of learning "
-        "rates.",
+        f"A {_PLAIN} tolerates as wide a range of learning rates as a batch-normalized one.",
         numbers,
         sum(mine >= batch for mine, batch in pairs),
         len(pairs),
@@ -144,7 +144,7 @@ def as_accurate(analysis: Analysis) -> Verdict:
         _sentence("The same at the rate where it is highest", highest),
     ]
     return _verdict(
-        "In the metric of batch normalization, a network classifies new images as well.",
+        f"A {_PLAIN} classifies new images as well as a batch-normalized one.",
         " ".join(numbers) if pairs else "",
         sum(mine >= batch - _POINT for mine, batch in pairs),
         len(pairs),
