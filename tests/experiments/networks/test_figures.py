@@ -10,7 +10,7 @@ def test_good_rates_are_marked_in_rows_along_the_bottom():
     _, (axes,) = canvas(1, 1, 5, 4)
     for place in range(3):
         mark_good_rates(axes, [0.1, 1.0], place, color="black")
-    heights = [line.get_ydata() for line in axes.lines]
+    heights = [list(line.get_ydata()) for line in axes.lines]
     assert all(list(line.get_xdata()) == [0.1, 1.0] for line in axes.lines)
     assert heights[0] < heights[1] < heights[2]
     assert max(heights[2]) < 0.1
