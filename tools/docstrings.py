@@ -37,7 +37,6 @@ PENDING = {
     "polarstep.design",
     "polarstep.losses",
     "polarstep.methods",
-    "polarstep.nn",
 }
 
 

@@ -20,7 +20,7 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 class GradientSplit(NamedTuple):
     """Norms of a gradient over all rows of all layers, as `gradient_split` defines them.
 
-    Attributes
+    Parameters
     ----------
     direction : float
         Norm of the gradient with respect to the directions.
@@ -35,7 +35,7 @@ class GradientSplit(NamedTuple):
 def gradient_split(
     model: nn.Module, gradients: Mapping[str, Tensor] | None = None
 ) -> GradientSplit:
-    """Norms of the gradient with respect to the directions and the lengths of weight rows.
+    """Compute the norms of the gradient by the directions and by the lengths of weight rows.
 
     The rows are those of the linear layers and the filters of the convolutions. The cost is one
     pass over the weights and the gradients; the network is not evaluated.

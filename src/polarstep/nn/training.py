@@ -70,11 +70,11 @@ def train(
         numbers, text, or lists, tuples and dicts of them) becomes part of the record and of the
         checkpoint.
 
-    Yields
-    ------
-    Step
-        The record of one iterate. With all samples there are ``steps + 1`` records, and the last
-        one describes the final weights. With mini-batches there is one record per update.
+    Returns
+    -------
+    iterator of Step
+        The records. With all samples there are ``steps + 1`` of them, and the last one describes
+        the final weights. With mini-batches there is one record per update.
 
     Raises
     ------
