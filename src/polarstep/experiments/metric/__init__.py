@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..drawing import Figure
 
 
-class Metric(Experiment[Sizes, Analysis]):
+class BatchNormMetric(Experiment[Sizes, Analysis]):
     """The experiment on batch normalization's metric without batch normalization."""
 
     name = "metric"
@@ -51,4 +51,4 @@ class Metric(Experiment[Sizes, Analysis]):
         return section(analysis)
 
 
-EXPERIMENT = Metric()
+EXPERIMENT = BatchNormMetric()
