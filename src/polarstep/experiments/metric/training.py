@@ -142,4 +142,5 @@ def _weights(model: nn.Sequential) -> list[Tensor]:
 
 def _angles(before: list[Tensor], after: list[Tensor]) -> list[float]:
     """Return by how much the rows of each matrix have turned, mean over rows, in radians."""
-    return [float(ROWS.angles(a, b).mean()) for a, b in zip(before, after, strict=True)]
+    pairs = zip(before, after, strict=True)
+    return [float(ROWS.angles(a.double(), b.double()).mean()) for a, b in pairs]
