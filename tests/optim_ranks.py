@@ -1,8 +1,8 @@
-"""Trainings in two processes, for tests/optim/test_sharding.py.
+"""Training runs in two processes, for tests/optim/test_sharding.py.
 
-As a program, ``python optim_ranks.py RANK FOLDER``, it is one of the two: it goes through `CASES`
-and writes what each came to, {case: result}, to FOLDER/RANK.pt. What one process comes to, the
-tests compute with the same networks, batches and steps.
+The program ``python optim_ranks.py RANK FOLDER`` is one of the two processes. It runs all `cases`
+and writes their results, {case: result}, to FOLDER/RANK.pt. The tests compute the results of one
+process with the same networks, batches and steps.
 """
 
 import io
@@ -34,7 +34,7 @@ def options(metric, direction, **more):
 
 
 def dense(seed=0):
-    """Rows that do not divide by two, packed matrices across the ranks' border, a single row."""
+    """Return layers with odd numbers of rows, packed matrices split between ranks, a single row."""
     torch.manual_seed(seed)
     return nn.Sequential(
         nn.Linear(6, 9),  # three matrices of three rows, by CHUNKS
@@ -89,7 +89,7 @@ def parts(xs, rank):
 
 
 def weights(model):
-    """The whole tensors, without the gaps that DTensors have."""
+    """Return copies of the whole parameters, also of those that are spread over ranks."""
     return [whole(p.detach()).clone() for p in model.parameters()]
 
 
@@ -149,7 +149,7 @@ OPTIONS = {
     "start length": options("covariance", "polar", start_length=1.0),
     "exact polar": options("euclidean", Polar(iteration="exact")),
 }
-# (wrapper, network, options): two processes, each with half of the batch, against one with all.
+# (wrapper, network, options) of the runs in which each process has half of the batch.
 TRAININGS = [
     *itertools.product(["DDP", "FSDP"], ["dense"], OPTIONS),
     *itertools.product(["DDP", "FSDP"], ["convolutional"], [f"{m} polar" for m in METRICS]),
@@ -162,7 +162,7 @@ TRAININGS = [
 
 
 def built(network, chosen, seed=0, wrapper=None, **more):
-    """(model, optimizer)."""
+    """Return a model and its optimizer."""
     model = NETWORKS[network](seed)
     if wrapper is not None:
         model = WRAPPERS[wrapper](model)
@@ -173,7 +173,7 @@ def outcome(model, optimizer):
     return {"weights": weights(model), "covariances": covariances(optimizer)}
 
 
-# --- cases: functions of the rank --------------------------------------------------------------
+# --- cases, which are functions of the rank ----------------------------------------------------
 
 
 def training(wrapper, network, chosen):
@@ -186,7 +186,7 @@ def training(wrapper, network, chosen):
 
 
 def accumulated(wrapper):
-    """Gradients of two calls per step, the first one without communication."""
+    """Accumulate the gradients of two calls per step, the first one without communication."""
 
     def case(rank):
         model, optimizer = built("dense", "covariance polar", wrapper=wrapper)
@@ -208,7 +208,10 @@ def accumulated(wrapper):
 
 
 def unequal(wrapper):
-    """Ranks with four and eight inputs: losses count alike per rank, covariances per input."""
+    """Give four inputs to one rank and eight to the other.
+
+    Losses have equal weight for each rank, covariances for each input.
+    """
 
     def case(rank):
         model, optimizer = built("dense", "covariance polar", wrapper=wrapper)
@@ -219,7 +222,7 @@ def unequal(wrapper):
 
 
 class Optional(nn.Module):
-    """A layer that the rank may leave out."""
+    """A network with a layer that a call may leave out, and one that is never called."""
 
     def __init__(self):
         super().__init__()
@@ -235,7 +238,7 @@ class Optional(nn.Module):
 
 
 def step_with_layer_left_out(model, optimizer, calls):
-    """One step on the mean loss of calls (x, whether the layer is left out)."""
+    """Take one step on the mean loss of calls (x, whether the layer is left out)."""
     optimizer.zero_grad()
     for x, left_out in calls:
         out = model(x, left_out=left_out)
@@ -244,7 +247,7 @@ def step_with_layer_left_out(model, optimizer, calls):
 
 
 def unseen(rank):
-    """The second rank leaves out a layer, both leave out another."""
+    """Train while the second rank leaves out a layer, and both leave out another."""
     model = ddp(Optional(), find_unused_parameters=True)
     optimizer = LengthDirection(model, **OPTIONS["covariance polar"])
     for x in batches():
@@ -253,7 +256,7 @@ def unseen(rank):
 
 
 def alone(rank):
-    """Trainings that have nothing to do with each other, and not as many steps either."""
+    """Train independently on each rank, with different numbers of steps."""
     model, optimizer = built("dense", "covariance polar", process_group=False)
     train(model, optimizer, parts(batches(), rank)[: STEPS - rank])
     return outcome(model, optimizer)
@@ -279,7 +282,7 @@ def identical(model, other):
 
 
 def resumed(wrapper, network, chosen):
-    """Goes on from a checkpoint: the first rank's with DDP, every rank's own with FSDP."""
+    """Resume from a checkpoint: from that of the first rank with DDP, from its own with FSDP."""
 
     def case(rank):
         xs = parts(batches(network, steps=7), rank)
@@ -290,7 +293,7 @@ def resumed(wrapper, network, chosen):
             saved = saved if rank == 0 else [None]
             dist.broadcast_object_list(saved)
         other, loaded = built(network, chosen, seed=1, wrapper=wrapper)
-        train(other, loaded, xs[:1])  # what it knew is forgotten
+        train(other, loaded, xs[:1])  # loading replaces this state
         other.load_state_dict(saved[0]["model"])
         loaded.load_state_dict(saved[0]["optimizer"])
         for each in ((model, optimizer), (other, loaded)):
@@ -301,7 +304,7 @@ def resumed(wrapper, network, chosen):
 
 
 def from_one_process(chosen):
-    """A checkpoint of one process goes on in FSDP."""
+    """Resume with FSDP from a checkpoint of one process."""
 
     def case(rank):
         from torch.distributed.checkpoint.state_dict import (
@@ -330,7 +333,7 @@ def from_one_process(chosen):
 
 
 def to_one_process(chosen, folder):
-    """A checkpoint of FSDP goes on in one process: whole tensors, or by way of a folder."""
+    """Resume in one process from a checkpoint of FSDP, as whole tensors and from a folder."""
 
     def case(rank):
         import torch.distributed.checkpoint as dcp
@@ -366,7 +369,7 @@ def to_one_process(chosen, folder):
 
 
 def checkpointed(chosen, folder):
-    """torch.distributed.checkpoint, to a folder and back into another model and optimizer."""
+    """Save to a folder by torch.distributed.checkpoint, and load into another model."""
 
     def case(rank):
         import torch.distributed.checkpoint as dcp
@@ -397,7 +400,7 @@ def checkpointed(chosen, folder):
 
 
 def broadcast(chosen):
-    """Whole tensors, which the first rank has and sends to the other."""
+    """Load whole tensors that the first rank broadcasts to the other."""
 
     def case(rank):
         from torch.distributed.checkpoint.state_dict import (
@@ -414,7 +417,7 @@ def broadcast(chosen):
         saved = through_disk(get_state_dict(model, optimizer, options=options))
         other, loaded = built("dense", chosen, seed=1, wrapper="FSDP")
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-        # The optimizer first: torch begins its state with a step, though one of rate zero.
+        # The optimizer comes first, because torch initializes its state by a step of rate zero.
         set_optimizer_state_dict(other, loaded, saved[1], options=options)
         set_model_state_dict(other, saved[0], options=options)
         for each in ((model, optimizer), (other, loaded)):
@@ -425,7 +428,7 @@ def broadcast(chosen):
 
 
 def dead_rows(folder):
-    """A row of zeros on either rank alone, which waits for its first gradient in a checkpoint."""
+    """Save and load rows of zeros, one on each rank, before their first gradient."""
 
     def case(rank):
         import torch.distributed.checkpoint as dcp
@@ -434,8 +437,8 @@ def dead_rows(folder):
         def built_with_zeros():
             model = dense()
             with torch.no_grad():
-                model[0].weight[8] = 0  # the second rank's
-                model[2].weight[0] = 0  # the first one's
+                model[0].weight[8] = 0  # a row of the second rank
+                model[2].weight[0] = 0  # a row of the first rank
             model = fsdp(model)
             return model, LengthDirection(model, **OPTIONS["euclidean polar"])
 
@@ -459,7 +462,7 @@ def dead_rows(folder):
 
 
 def watched(wrapper, chosen):
-    """Diagnostics, lengths, and lengths that are set."""
+    """Read diagnostics and lengths, and set lengths."""
 
     def case(rank):
         model, optimizer = built("dense", chosen, wrapper=wrapper)
@@ -520,7 +523,7 @@ def main(rank, folder):
     for name, case in cases(folder).items():
         try:
             results[name] = case(rank)
-        except Exception:  # the other rank learns of it when this one is gone
+        except Exception:  # the other rank notices when this process ends
             results[name] = {"error": traceback.format_exc()}
             break
     torch.save(results, f"{folder}/{rank}.pt")

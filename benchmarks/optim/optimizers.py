@@ -1,7 +1,8 @@
-"""The contestants: how an optimizer is made for a learning rate, and the rates that it is tried at.
+"""The optimizers that are compared, and the learning rates at which each is tried.
 
-Decided once, on the GPT: AdamW's betas and its rate beside matrix steps, which all share;
-everything else is as published, or the default of LengthDirection.
+All share the betas of AdamW, and its learning rate for the parameters that are not hidden matrices;
+both were chosen once, on the GPT. Everything else is as published, or the default of
+LengthDirection.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tasks import Task
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Muon, Optimizer
 
-import polarstep.optim
+from polarstep import optim
 from polarstep.optim import Angle, LengthDirection, presets
 
 Make = Callable[[nn.Module, Task, float], Optimizer | list[Optimizer]]
@@ -32,10 +33,10 @@ def sgd(model: nn.Module, task: Task, lr: float) -> Optimizer:
 
 
 def muon(model: nn.Module, task: Task, lr: float, momentum: float = 0.95) -> list[Optimizer]:
-    """torch's, on the matrices that LengthDirection sees: q, k and v apart, convolutions flattened.
+    """Make torch.optim.Muon for the matrices that LengthDirection steps.
 
-    torch.optim.Muon itself takes no convolutions, and a packed projection as one matrix, which was
-    worse on the GPT.
+    Convolutions, which torch.optim.Muon refuses, are flattened. Packed projections are split into
+    q, k and v: as one matrix they did worse on the GPT.
     """
     named = dict(model.named_parameters())
     hidden = {k: p for k, p in named.items() if p.ndim >= 2 and not k.startswith(task.outer)}
@@ -63,7 +64,7 @@ def parts(name: str, tensor: Tensor) -> tuple[Tensor, ...]:
 def ours(
     model: nn.Module, task: Task, lr: float, make: Callable = LengthDirection, **options: Any
 ) -> Optimizer:
-    return make(model, lr, others=polarstep.optim.AdamW(lr=REST_LR, betas=BETAS), **options)
+    return make(model, lr, others=optim.AdamW(lr=REST_LR, betas=BETAS), **options)
 
 
 START = {"start_length": 1.0}

@@ -68,9 +68,7 @@ def test_unknown_keywords_and_keys_are_refused():
     model = network()
     with pytest.raises(TypeError, match=r"`keyword` must be one of.*Did you mean 'direction'"):
         LengthDirection(model, directions="polar")
-    with pytest.raises(
-        TypeError, match=r"`key of a param group` must be one of .*; got 'weight_dec"
-    ):
+    with pytest.raises(TypeError, match=r"param group: `key` must be one of .*; got 'weight_dec"):
         LengthDirection([{"params": [model[0].weight], "weight_decay": 0.1}], model=model)
 
 

@@ -37,7 +37,7 @@ def test_a_resumed_training_comes_to_the_same_bits(metric, direction, dtype):
 
     resumed = network(dtype, seed=1)
     other = LengthDirection(resumed, 0.05, **options)
-    step(resumed, other, xs[0])  # what it knew is forgotten
+    step(resumed, other, xs[0])  # loading replaces this state
     resumed.load_state_dict(saved["model"])
     other.load_state_dict(saved["optimizer"])
     for x in xs[5:]:

@@ -66,7 +66,7 @@ def test_lengths_start_as_those_of_the_weights_by_default():
 
 
 def test_half_precision_weights_keep_a_master_copy():
-    """Steps far below bfloat16's resolution add up."""
+    """Steps that are far below the resolution of bfloat16 accumulate."""
     model = network(torch.bfloat16)
     optimizer = LengthDirection(model, 1e-5, metric="euclidean", others=AdamW(lr=0.0))
     x = batches(1, dtype=torch.bfloat16)[0]

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from optim_training import DIRECTIONS, METRICS, batches, network, run, step, weights  # noqa: E402
 from polarstep.optim import Covariance, LengthDirection  # noqa: E402
-from polarstep.optim.covariance import _window, patches  # noqa: E402
+from polarstep.optim.covariance import _window, damped, factor, patches  # noqa: E402
 
 CONVOLUTIONS = [
     nn.Conv1d(6, 8, 3, stride=2, padding=1),
@@ -46,15 +46,19 @@ def test_a_subsample_uses_all_positions_of_a_sequence_alike():
     layer, length = nn.Linear(8, 8), 8
     model = nn.Sequential(layer, nn.Linear(8, 1))
     optimizer = LengthDirection(model, metric=Covariance(rows=32))
-    model(torch.eye(length).expand(64, length, 8))  # x says where it stands
+    model(torch.eye(length).expand(64, length, 8))  # each input encodes its position
     torch.testing.assert_close(optimizer._watcher.inputs[layer.weight].total[0], 4 * torch.eye(8))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_inputs_of_zeros(metric):
+def test_inputs_of_zeros_leave_the_first_matrix_alone(metric):
+    """The biases are trained all the same."""
     model = network()
+    before = model[0].weight.detach().clone()
     optimizer = LengthDirection(model, 0.05, metric=metric)
-    run(model, optimizer, torch.zeros(20, 6))
+    losses = run(model, optimizer, torch.zeros(20, 6))
+    assert losses[-1] < losses[0]
+    torch.testing.assert_close(model[0].weight.detach(), before)
 
 
 @pytest.mark.parametrize(
@@ -68,24 +72,43 @@ def test_inputs_of_zeros(metric):
 )
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_batches_of_one(metric, direction):
-    """The covariance has rank one."""
+    """The covariance has rank one; weights stay finite, also without damping."""
     model = network()
     optimizer = LengthDirection(model, 0.05, metric=metric, direction=direction)
-    for _ in range(10):
-        run(model, optimizer, torch.randn(1, 6), steps=1)
+    x = torch.randn(1, 6)
+    losses = [run(model, optimizer, x, steps=1)[0] for _ in range(10)]
+    assert min(losses) < losses[0] / 2
 
 
-def test_empty_batches():
+def test_empty_batches_do_not_count():
     model = network()
     optimizer = LengthDirection(model, 0.05)
+    x = torch.randn(8, 6)
     model(torch.zeros(0, 6))
-    run(model, optimizer, torch.randn(8, 6))
+    run(model, optimizer, x, steps=1)
+    torch.testing.assert_close(optimizer.state[model[0].weight]["covariance"][0], x.T @ x / 8)
 
 
 def test_inputs_of_very_different_scales():
     model = network()
     optimizer = LengthDirection(model, 0.05, metric=Covariance(refresh_every=1))
-    run(model, optimizer, torch.randn(20, 6) * torch.logspace(-8, 8, 6), steps=20)
+    x = torch.randn(20, 6) * torch.logspace(-8, 8, 6)
+    losses = run(model, optimizer, x, steps=20)
+    assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+def test_factors_are_those_of_the_damped_covariance(damping):
+    x = torch.randn(2, 50, 4, dtype=torch.float64)
+    S = x.mT @ x / 50
+    L, R = factor(S, damping)
+    mean = S.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    expected = S + damping * mean * torch.eye(4, dtype=torch.float64)
+    torch.testing.assert_close(L @ L.mT, expected)
+    torch.testing.assert_close(
+        R.mT @ expected @ R, torch.eye(4, dtype=torch.float64).expand(2, 4, 4)
+    )
+    assert torch.equal(damped(torch.zeros(1, 4, 4), damping)[0], torch.eye(4))
 
 
 def test_batches_that_are_not_finite_are_left_out_of_the_covariance():

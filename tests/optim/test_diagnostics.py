@@ -1,4 +1,4 @@
-"""What can be seen of LengthDirection's work."""
+"""Diagnostics of LengthDirection: angles, drift, lengths and conditions."""
 
 import math
 
@@ -27,7 +27,7 @@ def step(model, optimizer, x):
 @pytest.mark.parametrize("metric", ["covariance", "euclidean", "frobenius"])
 @pytest.mark.parametrize("direction", ["adam", "sgd"])
 def test_lr_is_the_tangent_of_the_angle(metric, direction):
-    """The first step of sgd is tangent; Adam's is only nearly so, and turns by less."""
+    """The first step of SGD is tangent. The step of Adam is not quite, and turns by less."""
     model = network()
     optimizer = LengthDirection(model, 0.02, metric=metric, direction=direction)
     watch = Diagnostics(optimizer)

@@ -1,4 +1,4 @@
-"""Each published method beside its rule, written out here in plain torch."""
+"""Each published method against its rule, which is written out here in plain torch."""
 
 import math
 
@@ -27,7 +27,7 @@ STEPS = 12
 
 
 def run(make, rule, shape, lr, seed=0):
-    """The largest distance between the optimizer's W and the rule's, over the steps.
+    """Return the largest distance between the weights of the optimizer and of the rule.
 
     ``rule(W_0)`` is a generator that is sent gradients and yields weights.
     """
@@ -49,7 +49,7 @@ def run(make, rule, shape, lr, seed=0):
         optimizer.step()
         W = written_out.send(G[1])
         gap = max(gap, (layer.weight.detach() - W).abs().max().item())
-    assert (W - start).abs().max() > 0.05  # it went somewhere
+    assert (W - start).abs().max() > 0.05  # otherwise the comparison would be empty
     return gap
 
 
@@ -62,7 +62,7 @@ def rows(A):
 
 
 def newton_schulz(M, coefficients, slack=1.0):
-    """Muon's iteration, on the smaller side."""
+    """Apply Muon's iteration to the matrix or its transpose, whichever has fewer rows."""
     X = M.T if M.shape[0] > M.shape[1] else M
     X = X / (torch.linalg.matrix_norm(X) * slack)
     for a, b, c in coefficients:
@@ -82,7 +82,7 @@ POLAR_EXPRESS = [
 
 
 class PublishedAdam:
-    """Kingma and Ba, algorithm 1."""
+    """Algorithm 1 of Kingma and Ba."""
 
     def __init__(self, betas=(0.9, 0.95), eps=1e-8):
         self.betas, self.eps, self.t, self.m, self.v = betas, eps, 0, 0.0, 0.0
@@ -235,7 +235,7 @@ def test_magnitude_direction_decoupling(shape, base, positive):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_metric_of_the_inputs(shape):
-    """Polar factors in the metric S, with S from the layer's inputs and any root of its inverse."""
+    """Polar factors in the covariance metric do not depend on the choice of the root of S^-1."""
     torch.manual_seed(1)
     m, n = shape
     layer = nn.Linear(n, m, bias=False, dtype=torch.float64)
@@ -264,11 +264,13 @@ def test_the_metric_of_the_inputs(shape):
             average = new if average is None else average + 0.1 / weight * (new - average)
             S = average + 0.3 * average.trace() / n * torch.eye(n, dtype=torch.float64)
             values, vectors = torch.linalg.eigh(S)
-            root = vectors / values.sqrt() @ vectors.T  # symmetric, unlike the optimizer's
+            root = (
+                vectors / values.sqrt() @ vectors.T
+            )  # symmetric, while the optimizer's is triangular
             length = spheres(W if g is None else U)
             if g is None:
                 U, g = W / length, length
-            else:  # W stays
+            else:  # the coordinates change, W does not
                 U, g, M = U / length, g * length, M * length
         weights = W.clone().requires_grad_()
         torch.tanh(x @ (weights - target).T).square().mean().backward()

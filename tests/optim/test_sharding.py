@@ -1,6 +1,6 @@
 """LengthDirection in two processes: DistributedDataParallel, FSDP2 and their checkpoints.
 
-The trainings are in `optim_ranks`; all of them run in one pair of processes.
+The training runs are in `optim_ranks`; a single pair of processes does all of them.
 """
 
 import functools
@@ -24,12 +24,12 @@ if not (dist.is_available() and dist.is_gloo_available()):
     pytest.skip("this PyTorch has no gloo to connect processes", allow_module_level=True)
 pytest.importorskip("torch.distributed.tensor", reason="this PyTorch has no FSDP2")
 
-SECONDS = 300  # far more than they take
+SECONDS = 300  # far more than the processes need
 CLOSE = 1e-12  # measured: 3e-15
 
 
 def run(folder):
-    """What went wrong with the processes, if anything."""
+    """Run the processes and return their error messages, or an empty string."""
     program = Path(ranks.__file__)
     processes = [
         subprocess.Popen(
@@ -54,7 +54,7 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """For each rank {case: result}; one run for all workers of pytest-xdist."""
+    """Return {case: result} for each rank, from one run for all workers of pytest-xdist."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -75,7 +75,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture
 def result(results):
-    """A function: for each rank, what a case came to."""
+    """Return a function that looks up the result of a case for each rank."""
 
     def find(*case):
         for rank, seen in enumerate(results):
@@ -94,7 +94,7 @@ def ids(key):
 
 
 def gap(found, expected):
-    """The largest difference of two lists or dicts of tensors."""
+    """Return the largest difference between two lists or dicts of tensors."""
     if isinstance(found, dict):
         assert found.keys() == expected.keys()
         found, expected = list(found.values()), [expected[key] for key in found]
@@ -104,7 +104,7 @@ def gap(found, expected):
 
 
 def check(found, expected):
-    """Both ranks have come to what one process comes to."""
+    """Assert that both ranks have the result of one process."""
     for mine in found:
         assert gap(mine["weights"], expected["weights"]) < CLOSE
         assert gap(mine["covariances"], expected["covariances"]) < CLOSE
@@ -118,7 +118,7 @@ def one_process(network, chosen):
 
 
 def stepped(model, optimizer, steps):
-    """Steps on the mean of several losses: [[(x, share of its loss)]]."""
+    """Take steps on weighted sums of losses, given as lists of (x, weight of its loss)."""
     for calls in steps:
         optimizer.zero_grad()
         for x, share in calls:
@@ -127,7 +127,7 @@ def stepped(model, optimizer, steps):
     return ranks.outcome(model, optimizer)
 
 
-# --- two processes with halves of the batch are one with all of it -----------------------------
+# --- two processes with half of the batch each against one process with all of it -------------
 
 
 @pytest.mark.parametrize("key", ranks.TRAININGS, ids=ids)
@@ -150,13 +150,13 @@ def test_accumulated_gradients_are_one_batch(result, wrapper):
 
 @pytest.mark.parametrize("wrapper", ["DDP", "FSDP"])
 def test_unequal_batches_count_in_covariances_by_their_inputs(result, wrapper):
-    """Their losses count alike, as DistributedDataParallel and FSDP2 average gradients."""
+    """Losses have equal weight, because DistributedDataParallel and FSDP2 average gradients."""
     model, optimizer = ranks.built("dense", "covariance polar")
     steps = [[(part, 0.5) for part in x.split([4, 8])] for x in ranks.batches()]
     expected = stepped(model, optimizer, steps)
     check(result("unequal", wrapper), expected)
     equal = one_process("dense", "covariance polar")
-    first = "0.weight"  # the covariance of the data is the same, of whoever sees it
+    first = "0.weight"  # the covariance of the data does not depend on the split
     torch.testing.assert_close(expected["covariances"][first], equal["covariances"][first])
     assert gap(expected["weights"], equal["weights"]) > 1e-3
 
@@ -175,8 +175,8 @@ def test_a_layer_that_one_rank_does_not_call_has_the_covariance_of_the_others(re
     assert any(torch.equal(p, never) for p in found[0]["weights"])
 
 
-def test_without_a_process_group_ranks_go_alone(result):
-    """And need not take as many steps."""
+def test_without_a_process_group_ranks_are_independent(result):
+    """They may even take different numbers of steps."""
     for rank, found in enumerate(result("alone")):
         model, optimizer = ranks.built("dense", "covariance polar")
         ranks.train(model, optimizer, ranks.parts(ranks.batches(), rank)[: ranks.STEPS - rank])
@@ -195,7 +195,7 @@ def test_covariances_are_averaged_over_the_process_group_that_is_given(result):
 
 @pytest.mark.parametrize("key", ranks.RESUMED, ids=ids)
 def test_resumed_trainings_come_to_the_same_bits(result, key):
-    """With DistributedDataParallel from the first rank's checkpoint, with FSDP2 from each one's."""
+    """DistributedDataParallel loads the checkpoint of the first rank, FSDP2 one for each rank."""
     assert all(found["same"] for found in result("resumed", *key))
 
 
@@ -219,13 +219,13 @@ def test_a_checkpoint_of_two_processes_goes_on_in_one(result, way, chosen):
 
 
 def test_rows_of_zeros_wait_for_their_gradient_in_a_checkpoint(result):
-    """Each in a matrix of which the other rank has no such rows."""
+    """Each rank has a row of zeros in a matrix of which the other rank has none."""
     for found in result("dead rows"):
         assert found["same"]
         assert min(found["lengths"]) > 0.01
 
 
-# --- what can be seen and set ------------------------------------------------------------------
+# --- diagnostics and lengths -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ranks.WATCHED, ids=ids)

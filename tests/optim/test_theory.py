@@ -1,4 +1,4 @@
-"""A one-unit linear model under LengthDirection walks as `polarstep.minimize` does."""
+"""LengthDirection on a linear model of one unit gives the iterates of `polarstep.minimize`."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ KINDS = {
 
 @pytest.fixture(params=KINDS)
 def problem(request):
-    """(objective, loss of a model, w0 with ||w0||_S = 1)."""
+    """Return an objective, the same loss of a model, and w0 with ||w0||_S = 1."""
     rng = np.random.default_rng(3)
     X = rng.standard_normal((60, 5)) * [3.0, 2.0, 1.0, 1.0, 0.5]
     X = X @ np.linalg.qr(rng.standard_normal((5, 5)))[0]
@@ -111,7 +111,7 @@ def test_the_euclidean_metric_with_gradient_steps_is_weight_normalization(proble
 
 
 def test_the_theorems_step_and_a_length_search_are_gdnp(problem):
-    """Retracted to the sphere after each step: the theorem's step does not see the norm."""
+    """Retraction changes nothing, because the theorem's step does not depend on the norm."""
     objective, loss, w0 = problem
     moments = objective.moments
     expected = iterates(objective, "gdnp", w0)
@@ -143,11 +143,8 @@ def test_the_theorems_step_and_a_length_search_are_gdnp(problem):
     np.testing.assert_allclose(np.array(found), expected, rtol=0, atol=1e-10)
 
 
-def test_whitened_steps_solve_least_squares_in_one():
-    """With S^-1 before it, a gradient step of 1/2 with best length lands on the solution.
-
-    In whitened inputs the direction problem is perfectly conditioned.
-    """
+def test_steps_in_whitened_coordinates_solve_least_squares():
+    """For whitened inputs the condition number of least squares is one."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((50, 4)) * [10, 1, 0.1, 1]
     X -= X.mean(axis=0)

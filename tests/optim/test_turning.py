@@ -63,7 +63,7 @@ def test_gradients_of_any_scale(scale, direction):
     before = model.weight.detach().clone()
     model.weight.grad = torch.randn(3, 4) * scale
     optimizer.step()
-    if direction != "adam":  # which squares the gradient, as everywhere
+    if direction != "adam":  # Adam squares the gradient, which may underflow or overflow
         turned = torch.cosine_similarity(before, model.weight.detach()).acos()
         assert (turned > 0.01).all()
     assert model.weight.isfinite().all()
@@ -77,7 +77,7 @@ def test_angles_shrink_as_vectors_grow():
     for _ in range(12):
         run(model, optimizer, x, steps=1)
         seen.append(watch.read()["2.weight"]["angle_mean"])
-    assert seen[0] == pytest.approx(math.atan(0.5), rel=0.5)  # of vectors of norm one
+    assert seen[0] == pytest.approx(math.atan(0.5), rel=0.5)  # the vectors start with norm one
     assert seen[-1] < 0.5 * seen[0]
 
 

@@ -85,7 +85,7 @@ def test_lengths_start_at_the_first_step_with_inputs_and_gradients():
         model, 0.0, length=Adam(lr=0.0), others=AdamW(lr=0.0), start_length=1.0
     )
     before = model[2].weight.detach().clone()
-    optimizer.lengths("2.weight")  # begins the state
+    optimizer.lengths("2.weight")  # this initializes the state
     for p in model.parameters():
         p.grad = torch.zeros_like(p)
     optimizer.step()
@@ -93,20 +93,20 @@ def test_lengths_start_at_the_first_step_with_inputs_and_gradients():
     x = torch.randn(50, 6)
     run(model, optimizer, x, steps=1)
     sizes = (model[:2](x) @ model[2].weight.T).square().mean(0).sqrt()
-    assert (sizes - 1).abs().max() < 0.6  # other inputs than those that were seen, and damping
+    assert (sizes - 1).abs().max() < 0.6  # damping and other inputs make a difference
     assert optimizer.lengths("2.weight").eq(1.0).all()
 
 
 def test_a_warning_says_once_that_no_inputs_were_seen():
     model = network()
     optimizer = LengthDirection(model, 0.05)
-    model.eval()  # hooks count calls in training mode only
+    model.eval()  # hooks are active in training mode only
     with pytest.warns(UserWarning, match="no layer's inputs were seen") as caught:
         run(model, optimizer, torch.randn(20, 6), steps=3)
     assert len(caught) == 1
     model.train()
     run(model, optimizer, torch.randn(20, 6), steps=1)
-    assert optimizer.state[model[2].weight]["covariance_weight"] > 0  # from now on they are
+    assert optimizer.state[model[2].weight]["covariance_weight"] > 0
 
 
 @pytest.mark.parametrize("way", ["deepcopy", "pickle"])

@@ -1,4 +1,4 @@
-"""From names and objects to the options of a param group, checked before any work."""
+"""Arguments of LengthDirection and of its param groups: names to objects, checks, old keywords."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 RETRACTIONS = ("none", "normalize")
 OPTIONS = ("lr", *CHOICES, "retraction", "start_length", "others")
+# torch's schedulers read "initial_lr", and "name" is a common label of users.
 _GROUP_KEYS = ("params", *OPTIONS, "assign", "chunks", "name", "initial_lr")
 _KEYWORDS = ("params", *OPTIONS, "assign", "chunks", "model", "process_group")
-MOVED = {
+MOVED = {  # keywords of earlier versions, and how to pass the same value now
     "length_lr": "length=Adam(lr={0}) or length=SGD(lr={0})",
     "length_momentum": "length=SGD(momentum={0})",
     "length_decay": "gains=Gains(decay={0})",
@@ -58,21 +59,21 @@ def refuse(argument: str, must: str, got: object, advice: str = "") -> str:
 
 def check_keywords(keywords: Mapping[str, Any]) -> None:
     """Refuse keywords that LengthDirection does not have; name the place of those that moved."""
-    _check_known(keywords, _KEYWORDS, "keyword")
+    _check_known(keywords, _KEYWORDS, WHO, "keyword")
 
 
 def check_group_keys(group: Mapping[str, Any]) -> None:
     """Refuse keys that a param group does not have; name the place of those that moved."""
-    _check_known(group, _GROUP_KEYS, "key of a param group")
+    _check_known(group, _GROUP_KEYS, f"{WHO}, param group", "key")
 
 
-def _check_known(given: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+def _check_known(given: Mapping[str, Any], known: Iterable[str], who: str, what: str) -> None:
     for name, value in given.items():
         if name in MOVED:
             shown = "..." if callable(value) else repr(value)
-            raise TypeError(f"{WHO}: `{name}` moved: pass {MOVED[name].format(shown)}.")
+            raise TypeError(f"{who}: `{name}` moved: pass {MOVED[name].format(shown)}.")
         if name not in known:
-            raise TypeError(unknown(name, known, WHO, what))
+            raise TypeError(unknown(name, known, who, what))
 
 
 def resolve(options: Mapping[str, Any]) -> dict[str, Any]:

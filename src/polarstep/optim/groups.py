@@ -27,7 +27,7 @@ def as_groups(params: Any) -> list[dict[str, Any]]:
 
 
 def named(params: Any) -> list[Named]:
-    """Return the (name, parameter) pairs of whatever the "params" of a group are."""
+    """Return the "params" of a group, in any of their forms, as (name, parameter) pairs."""
     items = [params] if isinstance(params, Tensor) else list(params)
     pairs = [item if isinstance(item, tuple) else (None, item) for item in items]
     for _, p in pairs:
@@ -48,7 +48,7 @@ def with_names(
 def split(
     options: Mapping[str, Any], params: Iterable[Tensor], entries: Mapping[Tensor, Assigned]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a group for the matrices and a group for the other parameters, where there are any."""
+    """Yield a group for the matrices and one for the other parameters, unless they are empty."""
     params = list(params)
     for rule in ("direction", "adamw"):
         own = [p for p in params if entries[p].rule == rule]

@@ -121,7 +121,7 @@ class InputWatcher:
                 f"{WHO}: no layer's inputs were seen, so that steps are in the Euclidean metric. "
                 "Build the optimizer before a compiled model is first called, and call the model "
                 "itself, in training mode.",
-                stacklevel=5,
+                stacklevel=6,  # the caller of `step`, which torch wraps twice
             )
 
     def save(self, states: States) -> None:
