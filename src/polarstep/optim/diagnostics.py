@@ -79,8 +79,8 @@ class Diagnostics:
             Angles by which rows (whole matrices in the Frobenius metric) turned in the last step,
             in radians and in the metric of the step.
         ``length_min``, ``length_mean``, ``length_max``
-            Absolute lengths |g|; in the covariance metric, a length is the root mean square of a
-            unit's pre-activation.
+            Absolute lengths ``|g|``; in the covariance metric, a length is the root mean square
+            of a unit's pre-activation.
         ``turned``, ``turned_since``
             Mean Euclidean angle between the rows of W now and at the start, or at the last call.
         ``grown``, ``grown_since``

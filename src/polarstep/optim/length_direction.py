@@ -29,7 +29,7 @@ class LengthDirection(Optimizer):
 
     A matrix W, with a row for each unit, is written as W = diag(g) U with lengths g and directions
     U, whose rows lie on the unit sphere of a metric. With the gradient G by W and the matrix S of
-    the metric,
+    the metric::
 
         dL/dg_i = <G_i, U_i>,    dL/dU_i = g_i (G_i - S U_i <G_i, U_i>),
         U <- retract(U - lr Q),  g <- step of the length rule,
@@ -84,11 +84,6 @@ class LengthDirection(Optimizer):
         No other keyword is accepted. The error for a keyword of an earlier version says which
         option object has it now.
 
-    Attributes
-    ----------
-    assignment : Assignment
-        The rule of each parameter; ``print`` shows a table.
-
     Raises
     ------
     ValueError
@@ -103,37 +98,38 @@ class LengthDirection(Optimizer):
 
     Notes
     -----
-    *Covariance metric.* S is the damped E[x x^T] of the layer's inputs [1]_, so that ||U_i||_S = 1
-    means that the pre-activation of unit i has mean square one. All steps are taken in coordinates
-    that whiten the inputs: with S = L L^T the metric of V = U L is Euclidean. Layers whose inputs
-    cannot be observed (packed projections of attention, recurrent layers), or have not been yet,
-    are stepped in the Euclidean metric. Build the optimizer before a compiled model is called.
+    *Covariance metric.* S is the damped E[x x^T] of the layer's inputs [1]_, so that
+    ``||U_i||_S = 1`` means that the pre-activation of unit i has mean square one. All steps are
+    taken in coordinates that whiten the inputs: with S = L L^T the metric of V = U L is Euclidean.
+    Layers whose inputs cannot be observed (packed projections of attention, recurrent layers), or
+    have not been yet, are stepped in the Euclidean metric. Build the optimizer before a compiled
+    model is first called.
 
     *Start of the lengths.* With ``start_length=1`` and the covariance metric, every unit starts
     with a pre-activation of mean square one, as under batch normalization. Lengths are set once the
     inputs of the layer were seen, at the first step with a gradient. Salimans and Kingma [2]_ start
-    in this way from the first batch.
+    this way from the first batch.
 
     *No retraction.* The norm of v grows with each step, the faster the larger ``lr`` is, so that a
-    wide range of learning rates works (Arora, Li and Lyu [3]_). In whitened coordinates v starts
+    wide range of learning rates works [3]_. In whitened coordinates v starts
     with norm one.
 
     *Rows of zeros.* A row that is zero at the start takes the direction of steepest descent at its
-    first gradient. A row that becomes zero later keeps its direction.
+    first gradient. A row that is set to zero later keeps its direction.
 
-    *Param groups.* A group may set every option up to ``retraction``, by name or by object, and
-    ``assign`` and ``chunks`` for its own parameters. Parameters that go by AdamW are in groups of
-    their own, whose "lr" is that of ``others``. Schedulers that change "lr" work as for every
+    *Param groups.* A group may set every option from ``lr`` to ``retraction``, by name or by
+    object, and ``assign`` and ``chunks`` for its own parameters. Parameters that go by AdamW are in
+    groups of their own, whose "lr" is that of ``others``. Schedulers change "lr" as for every
     optimizer; the learning rate of the lengths changes in proportion. Momentum is not an entry of
     the groups, so that OneCycleLR needs ``cycle_momentum=False``.
 
-    *Weights changed between steps* are noticed, but not if changed through ``.data``.
+    *Changed weights.* Changes between steps are noticed, but not those through ``.data``.
 
     References
     ----------
     .. [1] J. Kohler et al., Exponential convergence rates for batch normalization, AISTATS 2019.
     .. [2] T. Salimans and D. P. Kingma, Weight normalization, NeurIPS 2016.
-    .. [3] S. Arora, Z. Li, K. Lyu, Auto rate-tuning by batch normalization, ICLR 2019.
+    .. [3] S. Arora, Z. Li and K. Lyu, Auto rate-tuning by batch normalization, ICLR 2019.
 
     Examples
     --------
@@ -150,7 +146,7 @@ class LengthDirection(Optimizer):
     >>> loss.item() < 0.01
     True
 
-    Options beyond the names are objects:
+    Objects set the options of a metric or a rule:
 
     >>> from polarstep.optim import Adam, Covariance
     >>> optimizer = LengthDirection(model, metric=Covariance(damping=1.0), length=Adam(lr=0.02))

@@ -91,7 +91,7 @@ class Covariance(RowSphere, Metric):
 
     Notes
     -----
-    S is the uncentred covariance E[x x^T] of the inputs x, so that ||U_i||_S = 1 means that the
+    S is the uncentred covariance E[x x^T] of the inputs x, so that ``||U_i||_S = 1`` means that the
     pre-activation of unit i has mean square one. With the Cholesky factor S = L L^T, the rows of
     V = U L have Euclidean norm one. Only calls of the model in training mode and with gradients
     enabled are used. Gains of columns would change S, so that gains are those of rows.
