@@ -20,7 +20,7 @@ def fit(X=X, y=Y, weight=None, **options):
 
 
 def excess(model, X, y, weight=None, k=0):
-    """The relative suboptimality of a fit (class k against the rest), by an independent solver."""
+    """Return the relative suboptimality of a fit (class k against the rest), found by Newton."""
     sign = np.where(y == model.classes_[1 if len(model.classes_) == 2 else k], 1.0, -1.0)
     alpha = 1.0 / model.C
     options = {"intercept": model.fit_intercept, "weight": weight}
@@ -29,7 +29,7 @@ def excess(model, X, y, weight=None, k=0):
 
 
 def logistic(X=X, y=Y, weight=None, **options):
-    """scikit-learn's optimum."""
+    """Return the optimum that scikit-learn finds."""
     model = LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=1000, **options)
     return model.fit(X, y, weight)
 

@@ -65,7 +65,7 @@ def in_memory(X, y, weight, centre, loss=SOFTPLUS):
 
 
 def both(form="dense", *, loss=SOFTPLUS, weight=WEIGHTS, intercept=True):
-    """The same samples in Dask and in memory."""
+    """Return the same samples in Dask and in memory."""
     collection, used = FORMS[form](X)
     weights = None if weight is None else da.from_array(weight, chunks=300)
     _, there, _ = reading.read_samples(
@@ -78,7 +78,7 @@ def both(form="dense", *, loss=SOFTPLUS, weight=WEIGHTS, intercept=True):
 
 
 def values(handle):
-    """What `RowValues` stand for, brought here."""
+    """Return the values by row that `BlockValues` stand for."""
     parts = handle.compute()
     return np.concatenate([part[-1] if isinstance(part, tuple) else part for part in parts])
 
@@ -96,7 +96,7 @@ def solution(samples, tol=1e-15, **options):
 
 
 def frame(parts=4):
-    """The data as a Dask data frame with the columns x0, x1, ..., label, weight and row."""
+    """Return the data as a Dask data frame with columns x0, x1, ..., label, weight and row."""
     pd = pytest.importorskip("pandas", reason="data frames need pandas")
     reason = "Dask has no data frames: pip install 'polarstep[dask]'"
     dd = pytest.importorskip("dask.dataframe", reason=reason)
@@ -109,14 +109,14 @@ def frame(parts=4):
 
 
 def refusal(kind, X, y, weight=None, **options):
-    """The text of the error that reading these collections raises."""
+    """Return the text of the error that reading these collections raises."""
     with pytest.raises(kind) as caught:
         reading.read_samples(X, y, weight, loss=SOFTPLUS, intercept=False, who="fit", **options)
     return str(caught.value)
 
 
 def spoilt(value, row=400, column=3):
-    """X with one value replaced."""
+    """Return X with one value replaced."""
     bad = X.copy()
     bad[row, column] = value
     return bad

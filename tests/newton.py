@@ -1,7 +1,7 @@
-"""An independent optimum of linear classifiers, for the tests: Newton's method with damping.
+"""The optimum of a linear classifier by Newton's method with damping, as a reference for tests.
 
-Columns are centred and scaled, sums are taken in long doubles, the losses are those of `losses`;
-nothing else is shared with what is tested.
+Columns are centred and scaled, and sums are taken in long doubles. Only the losses are shared with
+the code under test.
 """
 
 import numpy as np
@@ -19,9 +19,10 @@ class Reference:
     Attributes
     ----------
     fun : float
-        F at the optimum; of a loss that is not convex, at the local one below the start.
-    w, b
-        The optimum, for the columns as they were given.
+        F at the optimum; for a loss that is not convex, at the local minimum below the start.
+    w : ndarray, shape (d,)
+    b : float
+        The optimum for the columns as they were given.
     """
 
     def __init__(self, X, y, loss, alpha, *, intercept=True, weight=None, start=None):
@@ -30,7 +31,7 @@ class Reference:
         self.s = np.ones(len(X), LONG) if weight is None else np.asarray(weight, LONG)
         self.intercept = intercept
         self.centre = np.zeros(X.shape[1], LONG)
-        if intercept:  # about the first row: a constant column becomes exactly zero
+        if intercept:  # relative to the first row, so that a constant column becomes exactly zero
             self.centre = X[0] + self.s @ (X - X[0]) / self.s.sum()
         Z = X - self.centre
         self.unit = np.sqrt(self.s @ np.square(Z) / self.s.sum())
@@ -50,11 +51,11 @@ class Reference:
         self.b = float(self.theta[-1] - self.centre @ w) if intercept else 0.0
 
     def value(self, w, b=0.0):
-        """F at weights for the columns as they were given."""
+        """Return F(w, b) for the columns as they were given."""
         return float(self._value(self._inside(w, b)))
 
     def excess(self, w, b=0.0):
-        """The relative suboptimality (F(w, b) - F*)/F*."""
+        """Return the relative suboptimality (F(w, b) - F*)/F*."""
         return float((self._value(self._inside(w, b)) - self._value(self.theta)) / self.fun)
 
     def _inside(self, w, b):
@@ -80,7 +81,7 @@ class Reference:
             H = (Z.T * h) @ Z + np.diag(self.penalty.astype(float))
             size = np.sqrt(np.maximum(np.abs(np.diag(H)), 1e-15 * bound))
             H /= np.outer(size, size)
-            while True:  # Levenberg's damping, for far starts, singular and indefinite H
+            while True:  # Levenberg's damping for far starts and for singular or indefinite H
                 try:
                     factor = la.cho_factor(H + (ridge + 1e-15) * np.eye(len(H)))
                 except la.LinAlgError:

@@ -26,6 +26,7 @@ PUBLIC = {
     "polarstep",
     "polarstep.curvature",
     "polarstep.design",
+    "polarstep.linear_model",
     "polarstep.losses",
     "polarstep.methods",
     "polarstep.nn",

@@ -64,7 +64,7 @@ def test_a_warm_start_from_the_solution_takes_no_iterations(fit_intercept, y):
     np.testing.assert_allclose(model.coef_, before, rtol=1e-12)
 
 
-def test_a_warm_start_that_does_not_fit_is_left_out():
+def test_a_warm_start_of_another_shape_is_ignored():
     model = fit(warm_start=True)
     for changed_X, changed_y in ((X, THREE), (X[:, :2], THREE), (X[:, :2], Y), (X, Y)):
         model.fit(changed_X, changed_y)
@@ -72,7 +72,7 @@ def test_a_warm_start_that_does_not_fit_is_left_out():
 
 
 def test_an_interrupted_fit_keeps_its_last_iterate(monkeypatch):
-    """As by Ctrl-C in the third evaluation on all rows."""
+    """KeyboardInterrupt is raised in the third evaluation on all rows, as if by Ctrl-C."""
     from polarstep.linear_model.solver.samples import Samples
 
     seen, evaluate = [], Samples.evaluate
@@ -96,7 +96,7 @@ def test_an_interrupted_fit_keeps_its_last_iterate(monkeypatch):
     assert relative(model.coef_, fit(tol=1e-13).coef_) < 1e-5
 
 
-def test_a_warning_exactly_where_max_iter_is_too_small():
+def test_a_warning_exactly_when_max_iter_is_too_small():
     enough = fit(tol=1e-12).n_iter_[0]
     assert enough > 1
     with warnings.catch_warnings():
@@ -121,7 +121,7 @@ def test_threads_give_the_same(y, convert):
     assert relative(two.coef_ * UNITS, one.coef_ * UNITS) < 1e-5
 
 
-def test_verbose_prints_an_iteration_a_line(capsys):
+def test_verbose_prints_one_line_for_each_iteration(capsys):
     model = fit(verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == model.n_iter_[0] + 1
@@ -131,7 +131,7 @@ def test_verbose_prints_an_iteration_a_line(capsys):
 
 
 def test_random_state():
-    # Sums may round differently where arrays lie differently in memory: equal but for rounding.
+    # Sums round differently if arrays are aligned differently, so results are equal to rounding.
     many = np.random.default_rng(1).integers(0, 300, 5000)
     large_X, large_y = X[many] + 0.01 * UNITS * RNG.standard_normal((5000, 4)), Y[many]
     loose = {"tol": 1e-2}
@@ -144,7 +144,7 @@ def test_random_state():
 
 
 @pytest.mark.parametrize("loss", BOUNDED)
-def test_restarts_never_worsen_the_end(loss):
+def test_restarts_never_worsen_the_result(loss):
     for seed in range(4):
         data, y = skewed(seed, n=80, d=5)
         alone = fit(data, y, loss=loss, C=100.0, tol=1e-6, max_iter=300)
@@ -158,7 +158,7 @@ def test_restarts_never_worsen_the_end(loss):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
 def test_the_methods_of_the_paper_end_to_end(method, y):
-    """On scaled columns, where their penalty is well conditioned too."""
+    """The columns are scaled, because these methods need a penalty that is well conditioned."""
     scaled = (X / UNITS) / (X / UNITS).std(0)
     options = {"C": 0.3, "max_iter": 20_000, "tol": 1e-7}
     for convert in (np.asarray, sp.csr_matrix):
@@ -178,7 +178,7 @@ def test_a_method_of_the_paper_takes_weights():
     assert relative(model.coef_, best.coef_) < 1e-3
 
 
-def test_a_loss_of_ones_own():
+def test_a_user_defined_loss():
     model = fit(loss=ARCTAN, tol=1e-7, max_iter=500)
     assert model.score(X, Y) > 0.7
     own = ps.MarginLoss(*(getattr(LOSSES["softplus"], p) for p in ("phi", "dphi", "d2phi")))

@@ -9,14 +9,14 @@ from polarstep import HalfspaceClassifier
 from problems import relative
 
 
-def test_rows_of_weight_zero_are_not_looked_at():
+def test_rows_of_weight_zero_are_ignored():
     spoiled, weight = X.copy(), np.ones(300)
     spoiled[:5], weight[:5] = np.nan, 0.0
     ours, theirs = fit(spoiled, Y, weight), fit(X[5:], Y[5:])
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6)
 
 
-def test_a_class_that_has_weight_zero_only_is_kept_as_a_name():
+def test_a_class_of_weight_zero_stays_in_classes():
     weight = np.where(THREE == 1, 0.0, 1.0)
     model = fit(X, THREE, weight)
     np.testing.assert_array_equal(model.classes_, [0, 1, 2])
@@ -66,7 +66,7 @@ def test_duplicate_sparse_entries_are_added_up_and_X_is_left_alone():
     assert doubled.nnz == 2 * made.nnz
 
 
-def test_float32_sums_are_float64_sums():
+def test_float32_data_are_summed_in_float64():
     single = X.astype(np.float32)
     found, expected = fit(single), fit(single.astype(float))
     assert found.coef_.dtype == np.float64
@@ -138,6 +138,7 @@ BAD = {
     "max_iter zero": ({"max_iter": 0}, (X, Y), ValueError, "`max_iter` must be .* >= 1"),
     "max_iter real": ({"max_iter": 1.5}, (X, Y), TypeError, "`max_iter` must be a whole"),
     "n_restarts": ({"n_restarts": -1}, (X, Y), ValueError, "`n_restarts` must be"),
+    "n_jobs": ({"n_jobs": 0}, (X, Y), ValueError, "`n_jobs` must not be zero.* -1 for all"),
     "loss": ({"loss": "softplu"}, (X, Y), ValueError, "`loss`.* Did you mean 'softplus'"),
     "loss number": ({"loss": 3}, (X, Y), TypeError, "`loss` must be a name or a MarginLoss"),
     "method": ({"method": "gdn"}, (X, Y), ValueError, "`method`.* Did you mean 'gd"),
@@ -157,7 +158,7 @@ def test_bad_input_is_refused_by_name(case):
         HalfspaceClassifier(**options).fit(*arguments)
 
 
-def test_prediction_refuses_what_fit_refuses():
+def test_predictions_refuse_bad_input():
     model = fit()
     with pytest.raises(ValueError, match="NaN"):
         model.predict(spoiled(np.nan))

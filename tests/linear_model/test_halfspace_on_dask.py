@@ -57,7 +57,7 @@ def test_weights_and_class_weights():
     np.testing.assert_allclose(far.coef_, near.coef_, rtol=1e-6)
 
 
-def test_what_is_refused():
+def test_input_that_is_refused():
     X, y = (da.from_array(a, chunks=100) for a in data(2))
     with pytest.raises(ValueError, match=r"`method` must be 'whitened' on Dask; got 'gdnp'"):
         ps.HalfspaceClassifier(method="gdnp").fit(X, y)

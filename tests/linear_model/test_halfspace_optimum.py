@@ -76,7 +76,7 @@ def test_several_classes_one_against_the_rest(weight, class_weight):
 
 
 @pytest.mark.parametrize("name", [*CONVEX, "sigmoid"])
-def test_a_weight_of_k_is_k_rows(name):
+def test_a_weight_of_k_equals_k_copies_of_the_row(name):
     times = np.random.default_rng(1).integers(0, 4, 300)
     weighted = fit(X, Y, times, loss=name)
     repeated = fit(np.repeat(X, times, axis=0), np.repeat(Y, times), loss=name)
@@ -86,7 +86,7 @@ def test_a_weight_of_k_is_k_rows(name):
 @pytest.mark.parametrize("loss", BOUNDED)
 @pytest.mark.parametrize("C", [0.1, 3.0])
 def test_bounded_losses_are_no_worse_than_scipy(loss, C):
-    """L-BFGS-B starts at zero and at the optimum of softplus, on columns scaled for it."""
+    """SciPy starts at zero and at the optimum of softplus, on scaled columns."""
     phi = margin_loss(loss)
     for seed in range(3):
         data, y = skewed(seed, n=200, d=4)
@@ -107,7 +107,7 @@ def test_bounded_losses_are_no_worse_than_scipy(loss, C):
         assert f(np.append(ours.coef_[0], ours.intercept_))[0] <= theirs * (1 + 1e-6)
 
 
-def test_a_few_wrong_labels_far_out_do_not_turn_a_bounded_loss():
+def test_a_bounded_loss_is_robust_to_wrong_labels_far_out():
     rng = np.random.default_rng(0)
     data = rng.standard_normal((400, 2))
     y = data[:, 0] > 0
@@ -187,8 +187,8 @@ HARD = {
 
 @pytest.mark.parametrize("C", [1e-6, 1.0, 1e8])
 @pytest.mark.parametrize("name", HARD)
-def test_what_was_asked_for_is_reached(name, C):
-    """The suboptimality is at most tol, and at most what the result says of itself."""
+def test_the_requested_suboptimality_is_reached(name, C):
+    """The suboptimality is at most tol, and not much more than the estimate in the result."""
     X, y = HARD[name]
     sign = np.where(y, 1.0, -1.0)
     reference = Reference(X, sign, "softplus", 1 / C)
@@ -202,7 +202,7 @@ def test_what_was_asked_for_is_reached(name, C):
 
 @pytest.mark.parametrize("loss", ["smooth_hinge", "squared", smooth_hinge(0.05)], ids=str)
 @pytest.mark.parametrize("name", ["gaussian", "separable", "n < d", "categories", "rare", "units"])
-def test_other_convex_losses_reach_it_too(name, loss):
+def test_other_convex_losses_reach_the_requested_suboptimality(name, loss):
     X, y = HARD[name]
     for C in (1e-3, 10.0):
         reference = Reference(X, np.where(y, 1.0, -1.0), loss, 1 / C)
@@ -211,8 +211,8 @@ def test_other_convex_losses_reach_it_too(name, loss):
 
 
 @st.composite
-def nasty(draw):
-    """(X, y, weight) of a few rows that are degenerate in one way or another."""
+def degenerate(draw):
+    """Draw (X, y, weight) with a few rows that are degenerate in one of several ways."""
     rng = np.random.default_rng(draw(st.integers(0, 100_000)))
     n, d = draw(st.integers(2, 40)), draw(st.integers(1, 8))
     X = rng.standard_normal((n, d))
@@ -247,19 +247,19 @@ def nasty(draw):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    nasty(),
+    degenerate(),
     st.floats(-6, 6).map(lambda e: 10.0**e),
     st.sampled_from(CONVEX),
     st.sampled_from([1e-3, 1e-6]),
 )
-def test_small_nasty_problems(data, C, loss, tol):
-    """The optimum to tol, or a status that does not claim it."""
+def test_small_degenerate_problems(data, C, loss, tol):
+    """The result is optimal to tol, or its status does not claim that it is."""
     X, y, weight = data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = fit(X, y, weight, C=C, loss=loss, tol=tol, max_iter=300)
     assert np.isfinite(model.coef_).all()
-    # The estimate is one of a rate: it can be wrong, but not by an order of magnitude.
+    # The estimate rests on an observed rate, which is never wrong by an order of magnitude.
     assert excess(model, X, y, weight) <= 10 * max(tol, model.result_.gap)
     if model.result_.success:
         assert excess(model, X, y, weight) <= 10 * tol

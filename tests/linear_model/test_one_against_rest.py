@@ -44,10 +44,10 @@ def test_both_ways_solve_the_same_problems():
 
 
 def test_all_classes_share_one_design():
-    """Its means and its Gram matrix are computed once."""
+    """The means and the Gram matrix are computed once."""
     runs = [ClassRun(None, None)] * 3
     design, results = by_method(runs)
-    # Besides: two passes for means and Gram matrix, and one for the vector u of each class.
+    # Besides the runs, the means and the Gram matrix take one pass each, and u one for each class.
     assert design.n_passes == sum(result.n_passes for result in results) + 2 + 3
 
 

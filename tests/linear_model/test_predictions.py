@@ -31,7 +31,7 @@ def test_probabilities_are_for_softplus():
         assert "CalibratedClassifierCV" in f"{error.value} {error.value.__cause__}"
 
 
-def test_probabilities_of_rows_that_no_class_wants():
+def test_probabilities_are_equal_where_all_scores_are_very_negative():
     model = fit(X, THREE)
     model.coef_, model.intercept_ = np.zeros((3, 4)), np.full(3, -1e4)
     np.testing.assert_allclose(model.predict_proba(X), 1 / 3)

@@ -35,7 +35,7 @@ def test_converged_runs_give_no_warning():
 def test_the_warning_names_classes_reasons_and_the_largest_gap():
     results = [
         DONE,
-        replace(DONE, status=Status.max_iter, gap=1e-3),
+        replace(DONE, status=Status.max_iter),
         replace(DONE, status=Status.stalled, gap=2e-2),
         replace(DONE, status=Status.max_iter, gap=1e-4),
     ]

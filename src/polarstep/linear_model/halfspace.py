@@ -57,14 +57,14 @@ class HalfspaceClassifier(LinearClassifier):
         "whitened" is the method for practical use. "gdnp", "gd", "agd", "wn" and "bn" are those of
         the paper, for study; they need an intercept and data in memory.
     tol : float, default=1e-6
-        Relative suboptimality (F - F*)/F* at which fit stops, as far as it can be estimated. With
-        the paper's methods `tol` bounds the norm of the gradient instead.
+        Estimated relative suboptimality (F - F*)/F* at which fit stops. With the paper's methods
+        `tol` bounds the norm of the gradient instead.
     max_iter : int, default=100
         Maximum number of iterations on all rows. An iteration reads the data once, or up to three
         times if a step is rejected.
     class_weight : dict or "balanced", default=None
-        Factors of the sample weights, by class. "balanced" gives all classes the same total weight.
-        A class that a dict does not name has the factor 1.
+        Factors by which the weights of each class are multiplied. "balanced" gives all classes the
+        same total weight. A class that a dict does not name has the factor 1.
     warm_start : bool, default=False
         Whether fit starts from the present coefficients if their number fits the data.
     n_restarts : int, default=0
@@ -237,8 +237,9 @@ class HalfspaceClassifier(LinearClassifier):
         whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
         whole_number(self.n_restarts, _WHO, "n_restarts")
         flag(self.fit_intercept, _WHO, "fit_intercept")
-        if self.n_jobs is not None:
-            whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64)
+        if self.n_jobs is not None and not whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64):
+            advice = "Use -1 for all cores, or None for one thread."
+            raise ValueError(complaint(_WHO, "n_jobs", "not be zero", 0, advice))
         look_up(self.method, METHODS, _WHO, "method")
         if self.method != "whitened" and not self.fit_intercept:
             got = f"False with method={self.method!r}, which works on centred data"

@@ -46,7 +46,7 @@ def warn_unless_converged(
         return
     which = "" if len(results) == 1 else f" (classes {[labels[k] for k in failed]})"
     advice = " ".join(dict.fromkeys(results[k].status.value for k in failed))
-    gap = max(results[k].gap for k in failed)
-    known = "" if np.isnan(gap) else f" The relative suboptimality is about {gap:.1e}."
-    text = f"{who}{which}: {advice}{known}"
+    gaps = [results[k].gap for k in failed if not np.isnan(results[k].gap)]
+    distance = f" The relative suboptimality is about {max(gaps):.1e}." if gaps else ""
+    text = f"{who}{which}: {advice}{distance}"
     warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel + 1)

@@ -16,7 +16,7 @@ def test_is_dask():
     assert not collections.is_dask(X, [1.0], None)
 
 
-def test_dask_is_imported_when_it_is_needed_only():
+def test_dask_is_imported_only_when_it_is_needed():
     code = (
         "import sys, numpy as np; from polarstep.linear_model.on_dask import collections, reading;"
         "assert not collections.is_dask(np.zeros(3)); assert 'dask' not in sys.modules;"

@@ -24,7 +24,7 @@ from polarstep.linear_model.on_dask import reading
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0, 1: 0.5, 2: 0.0}])
-def test_class_weights_multiply_those_of_samples(class_weight):
+def test_class_weights_multiply_sample_weights(class_weight):
     X, y, weight = data(classes=3)
     _, there, total = reading.read_samples(
         da.from_array(X, chunks=(CHUNKS, D)), y, weight,
@@ -122,11 +122,11 @@ def test_read_only_blocks():
 
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_named_with_its_place(value, kind):
+def test_values_that_are_not_finite_are_named_with_their_place(value, kind):
     bad = da.from_array(spoilt(value), chunks=(CHUNKS, D)).map_blocks(kind)
     text = refusal(ValueError, bad, Y)
     assert f"got {value} at row 400 (row 59 of block 3), column 3" in text
-    # A row of weight zero is not there, but counts.
+    # Rows of weight zero are left out, but they count in the place that is named.
     weight = np.ones(N)
     weight[[0, 345, 346]] = 0
     text = refusal(ValueError, bad, Y, weight)

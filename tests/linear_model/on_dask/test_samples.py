@@ -29,7 +29,7 @@ from polarstep.losses import LOSSES
 
 @pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["plain", "weights"])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_question_has_the_same_answer(form, weight):
+def test_every_method_gives_the_same_result_as_in_memory(form, weight):
     there, here = both(form, weight=weight)
     assert (there.n, there.d, there.is_sparse) == (here.n, here.d, here.is_sparse)
     assert there.size == here.size
@@ -76,7 +76,7 @@ def test_every_loss(loss):
     assert other == pytest.approx(here.with_loss(SOFTPLUS).evaluate(w, 0.1)[0].value)
 
 
-def test_rows_that_effective_rows_looks_at_are_those_looked_at_in_memory():
+def test_effective_rows_uses_the_same_rows_as_in_memory():
     n = 5_300
     X, y, _ = data(n)
     chunks = (1_111, 889, 2_300, 1_000)
@@ -122,7 +122,7 @@ def test_the_same_fit(form):
 
 
 @pytest.mark.parametrize("limit", [1 << 25, 0], ids=["sampled here", "sampled there"])
-def test_the_same_fit_by_way_of_subsamples(limit, monkeypatch):
+def test_the_same_fit_with_subsamples(limit, monkeypatch):
     monkeypatch.setattr(cluster, "_CLIENT_VALUES", limit)
     X, y, _ = data(30_000)
     _, there, _ = reading.read_samples(
@@ -170,12 +170,12 @@ def largest_result(n, monkeypatch):
             da.from_array(weight, chunks=n // 5), loss=SOFTPLUS, intercept=True,
         )  # fmt: skip
         rng = np.random.default_rng(0)
-        # No subsample: the whole fit is on the workers.
+        # Without subsamples the whole fit runs on the workers.
         whitened.solve([problem(samples)], None, 1e-10, 30, rng)
         samples.effective_rows()
         samples.subsample(50, rng)
     return max(sizes)
 
 
-def test_what_comes_to_the_client_does_not_grow_with_the_rows(monkeypatch):
+def test_transfers_to_the_client_do_not_grow_with_the_rows(monkeypatch):
     assert largest_result(40_000, monkeypatch) == largest_result(1_000, monkeypatch)

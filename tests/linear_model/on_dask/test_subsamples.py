@@ -10,7 +10,7 @@ from polarstep.linear_model.solver.samples import Samples
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_the_sample_of_each_class_stands_for_it(classes):
+def test_a_subsample_keeps_the_weight_of_each_class(classes):
     X, y, weight = data(3_000, classes=classes)
     _, there, _ = reading.read_samples(
         da.from_array(X, chunks=(700, D)), y, weight, loss=SOFTPLUS, intercept=True
@@ -31,7 +31,7 @@ def test_the_sample_of_each_class_stands_for_it(classes):
     assert everything.n == there.n
 
 
-def test_a_large_sample_stays_on_the_workers(monkeypatch):
+def test_a_large_subsample_stays_on_the_workers(monkeypatch):
     there, _ = both("csr")
     here = there.subsample(200, np.random.default_rng(0))
     monkeypatch.setattr(cluster, "_CLIENT_VALUES", 100)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_FAN_IN = 8  # how many values a node of a tree combines
+_FAN_IN = 8  # the number of values that a node of a tree combines
 
 Combine = Callable[[Sequence[Any]], Any]
 
