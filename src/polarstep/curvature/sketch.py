@@ -86,96 +86,111 @@ def norms(
     generator: np.random.Generator,
     bar: Any,
 ) -> tuple[dict[tuple[str, str], Estimate], int]:
-    """Estimate the norms of all rows with all columns and themselves; count the products."""
+    """Estimate the norms of all rows with all columns and themselves; count the products.
+
+    A row stops when each of its standard errors is at most rtol times its norm, or after
+    `max_products` products. `memory` is in bytes, and `bar` is a progress bar.
+    """
     found: dict[tuple[str, str], Estimate] = {}
     spent = 0
     for row in rows:
         left = [n for n in dict.fromkeys([row, *columns]) if pair_of(row, n) not in found]
-        estimates, count = row_norms(
-            batch_loss, row, left, directions, memory, rtol, max_products, generator, bar
-        )
-        found |= {pair_of(row, name): e for name, e in zip(left, estimates, strict=True)}
-        spent += count
+        products = Products(batch_loss, list(dict.fromkeys([row, *left])), directions, memory)
+        bar.reset(total=max_products)
+        sketch = RowSketch(products, row, left, max_products, generator, bar)
+        sketch.run(rtol)
+        found |= {pair_of(row, name): e for name, e in zip(left, sketch.estimates, strict=True)}
+        spent += products.count
     return found, spent
 
 
-def row_norms(
-    batch_loss: BatchLoss,
-    row: str,
-    columns: Sequence[str],
-    directions: bool,
-    memory: int,
-    rtol: float,
-    max_products: int,
-    generator: np.random.Generator,
-    bar: Any,
-) -> tuple[list[Estimate], int]:
-    """Estimate ||H_ji||_F^2 for the row i and each column j; also return the number of products.
+class RowSketch:
+    """The estimates of ||H_ji||_F^2 for one row i and several columns j.
 
-    1. Take a few probes, and predict from them how many are needed.
-    2. If a larger basis Q costs less than these probes, enlarge it and return to step 1.
-    3. Take probes until each standard error is at most rtol times its norm, or until max_products
-       are spent.
+    Attributes
+    ----------
+    basis : Tensor of shape (numbers in the row's parameter, vectors)
+        The orthonormal basis Q.
+    estimates : list of Estimate
+        One for each column.
     """
-    products = Products(batch_loss, list(dict.fromkeys([row, *columns])), directions, memory)
-    weight = batch_loss.parameters[row]
-    shape, size = weight.shape, weight.numel()
-    bar.reset(total=max_products)
 
-    def gaussian(count: int, like: Tensor) -> Tensor:
-        values = generator.standard_normal((count, *like.shape), dtype=np.float32)
-        return torch.from_numpy(values).to(like.device, like.dtype)
+    def __init__(
+        self,
+        products: Products,
+        row: str,
+        columns: Sequence[str],
+        max_products: int,
+        generator: np.random.Generator,
+        bar: Any,
+    ) -> None:
+        self.products, self.row, self.columns = products, row, columns
+        self.max_products, self.generator, self.bar = max_products, generator, bar
+        self.weight = products.parameters[row]
+        self.basis = self.weight.new_zeros(self.weight.numel(), 0)
+        self.estimates = [Estimate() for _ in columns]
 
-    def batches(count: int) -> Iterator[int]:
-        """Split a number of products into parts that fit the memory."""
-        for start in range(0, count, products.at_once):
-            yield min(products.at_once, count - start)
-            bar.update(min(products.at_once, count - start))
+    def run(self, rtol: float) -> None:
+        """Estimate the norms to a relative standard error of rtol.
 
-    def probe(count: int) -> None:
-        for some in batches(min(count, max_products - products.count)):
-            v = gaussian(some, weight).flatten(1)
-            v = v - (v @ basis) @ basis.T
-            found = products.from_one(row, v.view(-1, *shape), columns)
-            for estimate, responses in zip(estimates, found, strict=True):
+        1. Take a few probes, and predict from them how many are needed.
+        2. If a larger basis Q costs less than these probes, enlarge it and return to step 1.
+        3. Take probes until each standard error is at most rtol times its norm, or until no
+           products are left.
+        """
+        size = self.weight.numel()
+        while True:
+            self.probe(_PILOT)
+            have = self.basis.shape[1]
+            more = min(max(have, _SMALLEST_BASIS), _LARGEST_BASIS - have, size - have)
+            left = self.max_products - self.products.count - _PILOT
+            if not 0 < 2 * more < min(_needed(self.estimates, rtol), left):
+                break
+            self.enlarge_basis(more)
+            if self.basis.shape[1] == size:
+                return  # the exact part is everything
+        while (done := len(self.estimates[0].sample)) < _needed(self.estimates, rtol):
+            if self.products.count >= self.max_products:
+                break
+            self.probe(min(max(_needed(self.estimates, rtol) - done, 2), done))
+
+    def probe(self, count: int) -> None:
+        """Add the responses to random vectors in the orthogonal complement of the basis."""
+        for some in self._batches(min(count, self.max_products - self.products.count)):
+            v = self._gaussian(some, self.weight).flatten(1)
+            v = v - (v @ self.basis) @ self.basis.T
+            for estimate, responses in zip(self.estimates, self._respond(v), strict=True):
                 estimate.sample_more(responses.flatten(1))
 
-    def enlarge(count: int) -> Tensor:
-        """Return a basis with more vectors, and add the products with them to the exact parts."""
-        scales = [1.0 / e.norm if e.norm > 0 else 0.0 for e in estimates]
+    def enlarge_basis(self, count: int) -> None:
+        """Add vectors to the basis, and their products to the exact parts; drop the samples."""
+        scales = [1.0 / e.norm if e.norm > 0 else 0.0 for e in self.estimates]
         range_of = []
-        for some in batches(count):
-            like = [products.parameters[name] for name in columns]
-            G = [scale * gaussian(some, p) for scale, p in zip(scales, like, strict=True)]
-            range_of.append(products.to_one(row, G, columns).flatten(1).T)
+        for some in self._batches(count):
+            like = [self.products.parameters[name] for name in self.columns]
+            G = [scale * self._gaussian(some, p) for scale, p in zip(scales, like, strict=True)]
+            range_of.append(self.products.to_one(self.row, G, self.columns).flatten(1).T)
         # A joint QR keeps the new vectors orthogonal even if the range has no more dimensions.
-        together = torch.linalg.qr(torch.cat([basis, *range_of], dim=1))[0]
-        new = together[:, basis.shape[1] :]
-        for vectors in torch.split(new.T, products.at_once):
-            found = products.from_one(row, vectors.reshape(-1, *shape), columns)
-            for estimate, responses in zip(estimates, found, strict=True):
-                estimate.exact += square(responses)
-            bar.update(len(vectors))
-        return together
+        basis = torch.linalg.qr(torch.cat([self.basis, *range_of], dim=1))[0]
+        exact = [estimate.exact for estimate in self.estimates]
+        for vectors in torch.split(basis[:, self.basis.shape[1] :].T, self.products.at_once):
+            exact = [e + square(r) for e, r in zip(exact, self._respond(vectors), strict=True)]
+            self.bar.update(len(vectors))
+        self.basis, self.estimates = basis, [Estimate(exact=e) for e in exact]
 
-    basis = weight.new_zeros(size, 0)
-    estimates = [Estimate() for _ in columns]
-    while True:
-        probe(_PILOT)
-        have = basis.shape[1]
-        more = min(max(have, _SMALLEST_BASIS), _LARGEST_BASIS - have, size - have)
-        left = max_products - products.count - _PILOT
-        if not 0 < 2 * more < min(_needed(estimates, rtol), left):
-            break
-        basis = enlarge(more)
-        estimates = [Estimate(exact=estimate.exact) for estimate in estimates]
-        if basis.shape[1] == size:
-            return estimates, products.count
-    while (done := len(estimates[0].sample)) < _needed(estimates, rtol):
-        if products.count >= max_products:
-            break
-        probe(min(max(_needed(estimates, rtol) - done, 2), done))
-    return estimates, products.count
+    def _respond(self, vectors: Tensor) -> list[Tensor]:
+        shaped = vectors.reshape(-1, *self.weight.shape)
+        return self.products.from_one(self.row, shaped, self.columns)
+
+    def _gaussian(self, count: int, like: Tensor) -> Tensor:
+        values = self.generator.standard_normal((count, *like.shape), dtype=np.float32)
+        return torch.from_numpy(values).to(like.device, like.dtype)
+
+    def _batches(self, count: int) -> Iterator[int]:
+        """Split a number of products into parts that fit the memory."""
+        for start in range(0, count, self.products.at_once):
+            yield min(self.products.at_once, count - start)
+            self.bar.update(min(self.products.at_once, count - start))
 
 
 def _needed(estimates: Sequence[Estimate], rtol: float) -> int:
