@@ -46,4 +46,4 @@ def test_even_moments():
 
 def test_centred_rows():
     samples, Z = samples_of("F")
-    np.testing.assert_allclose(samples.centred_rows(), Z)
+    np.testing.assert_allclose(samples.matrix.centred_rows(), Z)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from polarstep.linear_model.solver.matrix import Sums, mirrored
+from polarstep.linear_model.solver.matrix import mirrored
 from weighted_samples import KINDS, samples_of
 
 
@@ -20,13 +20,6 @@ def test_products_are_those_of_dense_numpy(kind, n_threads):
     )
     rows = np.array([3, 8, 20])
     np.testing.assert_allclose(matrix.take(rows).project(v, 0.0), (Z @ v)[rows], rtol=1e-10)
-
-
-def test_sums_add_up():
-    a = Sums(1.0, np.array([1.0, 2.0]), 3.0, 4.0, 5.0)
-    total = a + a
-    assert total[0] == 2.0
-    np.testing.assert_array_equal(total.by_w, [2.0, 4.0])
 
 
 def test_mirrored():

@@ -36,7 +36,7 @@ def test_each_rare_weight_is_optimal_by_itself(loss, monkeypatch):
     alpha = problem.penalty.diagonal
     w, b = np.array([0.5, -0.2, 0.1, 0.0, 3.0, -1.0]), 0.3
     monkeypatch.setattr(sparse_matrix, "_RARE_SHARE", 24.5 / samples.X.nnz)  # the four of them
-    new, moved_b, margins = samples.fit_rare_columns(w, b, alpha)
+    new, moved_b, sums, margins = samples.fit_rare_columns(w, b, alpha)
     np.testing.assert_array_equal(new[:2], w[:2])
     assert (new[2:] != w[2:]).all()
     np.testing.assert_allclose(margins, problem.evaluate(np.append(new, moved_b)).margins)
@@ -44,7 +44,8 @@ def test_each_rare_weight_is_optimal_by_itself(loss, monkeypatch):
     untouched = (X[:, 2:] == 0).all(axis=1)
     before = problem.evaluate(np.append(w, b)).margins
     np.testing.assert_allclose(margins[untouched], before[untouched], rtol=1e-12)
-    sums, _ = samples.evaluate(new, moved_b)
+    again, _ = samples.evaluate(new, moved_b)
+    np.testing.assert_allclose(sums.by_w, again.by_w, rtol=1e-9, atol=1e-13)
     slopes = sums.by_w + X.mean(axis=0) * sums.by_b + alpha * new  # b moves, too
     start = samples.evaluate(w, b)[0]
     slopes_before = start.by_w + X.mean(axis=0) * start.by_b + alpha * w
@@ -61,7 +62,7 @@ def test_fitting_all_columns_again_and_again_ends_at_the_optimum(monkeypatch):
     alpha = np.full(samples.d, 1e-3)
     w = np.zeros(samples.d)
     for _ in range(100):
-        w, b, _ = samples.fit_rare_columns(w, 0.0, alpha)
+        w, b, *_ = samples.fit_rare_columns(w, 0.0, alpha)
         assert b == 0.0
     sums, _ = samples.evaluate(w, 0.0)
     np.testing.assert_allclose(sums.by_w + alpha * w, 0.0, atol=1e-10)

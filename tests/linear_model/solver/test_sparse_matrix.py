@@ -36,9 +36,9 @@ def test_effective_rows_are_numbers_of_entries():
 
 def test_a_matrix_that_would_become_too_large_is_not_made_dense(monkeypatch):
     samples, Z = samples_of("csr")
-    np.testing.assert_allclose(samples.centred_rows(), Z)
+    np.testing.assert_allclose(samples.matrix.centred_rows(), Z)
     monkeypatch.setattr(sparse_matrix, "_LARGEST_DENSE", 10)
-    assert samples.centred_rows() is None
+    assert samples.matrix.centred_rows() is None
 
 
 def test_rare_columns_are_those_with_the_fewest_entries():

@@ -14,9 +14,9 @@ import scipy.sparse as sp
 from ...losses import MarginLoss
 from ...validation import complaint, plus_minus_one
 from ..solver.dense_matrix import dense_gram_cost, even_moments
-from ..solver.matrix import Sums
 from ..solver.samples import Samples
 from ..solver.sparse_matrix import category_starts, csr_gram_cost
+from ..solver.weighted_rows import Sums, WeightedRows
 from .census import Census, count_labels, take_census
 from .graphs import BlockValues, OnePerBlock, combine_blocks, compute_combined, map_blocks
 from .subsamples import draw_rows, restoring_factors, scale_weights
@@ -24,7 +24,7 @@ from .subsamples import draw_rows, restoring_factors, scale_weights
 _CLIENT_VALUES = 1 << 22  # values of X in the largest subsample that moves to the client: 32 MiB
 
 
-class DaskSamples:
+class DaskSamples(WeightedRows[BlockValues]):
     """Rows in blocks on Dask workers, with labels and weights, for one loss.
 
     A pass over the rows runs one task for each block, in which the block is a `Samples`, and a tree
@@ -60,17 +60,8 @@ class DaskSamples:
         self.census, self.centre, self.loss, self.n_threads = census, centre, loss, n_threads
         self.d, self.is_sparse = census.d, census.is_sparse
         self.n = int(census.counts.sum())
-        self._X, self._rows = X, rows
-
-    @property
-    def size(self) -> int:
-        """The number of values of X that a pass reads."""
-        return self.census.nnz if self.is_sparse else self.n * self.d
-
-    @property
-    def weight(self) -> BlockValues:
-        """The weight of each row."""
-        return self._rows
+        self.size = census.nnz if self.is_sparse else self.n * self.d
+        self._X, self._rows, self.weight = X, rows, rows
 
     def centred_at(self, centre: np.ndarray) -> DaskSamples:
         """Return the same rows with another centre."""
@@ -160,8 +151,8 @@ class DaskSamples:
         census = replace(before, weights=before.weights * factors)
         return DaskSamples(X, rows, census, self.centre, self.loss, self.n_threads)
 
-    def centred_rows(self) -> None:
-        """Return None, because the rows are never brought to the client as a whole."""
+    def in_row_space(self) -> None:
+        """Return None, because the rows are not in memory."""
 
     # ------------------------------------------------------------------ passes over the rows
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from .samples import Samples
+from .weighted_rows import WeightedRows
 
 _MOST_DENSE = 3_000  # columns of a dense X up to which the Gram matrix has all of them
 _MOST_SPARSE = 1_000  # the same for a sparse X
@@ -81,7 +82,7 @@ class GramColumns:
         return np.maximum(self.place, 0)
 
 
-def choose_gram_columns(samples: Samples) -> GramColumns:
+def choose_gram_columns(samples: WeightedRows[Any]) -> GramColumns:
     """Choose every column if there are few, and otherwise the most important ones.
 
     The number of columns is limited so that a factorization costs no more than a few reads of X.
@@ -95,7 +96,7 @@ def choose_gram_columns(samples: Samples) -> GramColumns:
     return _columns_of_largest_variance(samples, affordable)
 
 
-def _columns_of_largest_variance(samples: Samples, count: int) -> GramColumns:
+def _columns_of_largest_variance(samples: WeightedRows[Any], count: int) -> GramColumns:
     """Choose the columns of largest variance, and leave the others out."""
     place = np.full(samples.d, -1, np.int32)
     single = np.sort(np.argsort(-samples.squares(samples.weight))[:count])
@@ -103,7 +104,7 @@ def _columns_of_largest_variance(samples: Samples, count: int) -> GramColumns:
     return GramColumns(place, len(single), len(single))
 
 
-def _frequent_columns(samples: Samples, count: int) -> GramColumns:
+def _frequent_columns(samples: WeightedRows[Any], count: int) -> GramColumns:
     """Choose the most frequent columns, and the sum of the remaining columns of each category."""
     counts = samples.effective_rows()
     single = np.argsort(-counts, kind="stable")[:count]

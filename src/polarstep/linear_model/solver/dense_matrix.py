@@ -9,7 +9,8 @@ import numpy as np
 import scipy.linalg as la
 
 from . import kernels
-from .matrix import Matrix, Sums, mirrored
+from .matrix import Matrix, mirrored
+from .weighted_rows import Sums
 
 _SINGLE_PRECISION_FROM = 256  # columns from which a Gram matrix is computed in float32
 _GRAM_VALUES = 1 << 17  # values of X that are centred and weighted at a time: 1 MiB

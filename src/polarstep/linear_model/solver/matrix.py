@@ -6,25 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import kernels
 from .rare_columns import RareColumns
-
-
-class Sums(NamedTuple):
-    """Sums over rows at (w, b), where p = (x - centre)^T w and a = -y (p + b) is the margin."""
-
-    value: float  # sum of s phi(a)
-    by_w: np.ndarray  # its gradient with respect to w, shape (d,)
-    by_b: float  # its derivative with respect to b
-    mean: float  # sum of s p
-    square: float  # sum of s p^2
-
-    def __add__(self, other: Any) -> Sums:
-        return Sums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+from .weighted_rows import Sums
 
 
 class Matrix(ABC):

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from copy import copy
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg as la
 
 from .columns import GramColumns
 from .penalty import Penalty
-from .samples import Samples
+from .weighted_rows import WeightedRows
 
 ENOUGH_ROWS = 100  # effective rows of a column from which its moments are trusted
 
@@ -31,7 +32,7 @@ class SecondMoments:
 
     Parameters
     ----------
-    samples : Samples or DaskSamples
+    samples : WeightedRows
     columns : GramColumns
 
     Attributes
@@ -40,7 +41,7 @@ class SecondMoments:
         Whether the moments have been computed.
     """
 
-    def __init__(self, samples: Samples, columns: GramColumns) -> None:
+    def __init__(self, samples: WeightedRows[Any], columns: GramColumns) -> None:
         self._samples, self._columns, self.is_known = samples, columns, False
 
     @cached_property

@@ -9,11 +9,10 @@ import numpy as np
 
 from ...losses import MarginLoss
 from .columns import GramColumns, choose_gram_columns
-from .matrix import Sums
 from .metric import ENOUGH_ROWS, Metric, SecondMoments
 from .penalty import Penalty
 from .row_space import ColumnCoordinates, Coordinates
-from .samples import Samples
+from .weighted_rows import Sums, WeightedRows
 
 
 class NotFinite(ValueError):
@@ -42,7 +41,7 @@ class Problem:
 
     Parameters
     ----------
-    samples : Samples or DaskSamples
+    samples : WeightedRows
         Their weights sum to 1.
     penalty : Penalty
     intercept : bool
@@ -64,7 +63,7 @@ class Problem:
 
     def __init__(
         self,
-        samples: Any,
+        samples: WeightedRows[Any],
         penalty: Penalty,
         intercept: bool,
         *,
@@ -92,7 +91,7 @@ class Problem:
         """Return the same problem with +1 for one of the labels and -1 for the others."""
         return self._with_samples(self.samples.one_against_rest(label))
 
-    def _with_samples(self, samples: Any) -> Problem:
+    def _with_samples(self, samples: WeightedRows[Any]) -> Problem:
         """Return the same problem with other labels or another loss, for the same matrix."""
         return Problem(
             samples,
@@ -130,8 +129,7 @@ class Problem:
         fitted = self.samples.fit_rare_columns(*self.split(theta), self.penalty.diagonal)
         if fitted is None:
             return self.evaluate(theta)
-        w, b, margins = fitted
-        sums, _ = self.samples.evaluate(w, b, margins)
+        w, b, sums, margins = fitted
         self.passes += 2
         return self._point(self.join(w, b), sums, margins)
 
@@ -185,7 +183,7 @@ class Problem:
         self.passes += 1
         return Metric(G, self.columns, self.penalty, self.intercept, diagonal)
 
-    def metric_of(self, some: Samples, point: Point) -> Metric:
+    def metric_of(self, some: WeightedRows[Any], point: Point) -> Metric:
         """Return the metric of some of the rows: second moments weighted by |phi''| at the point.
 
         If a column has few effective rows among them, the diagonal is computed from all rows.

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .matrix import Matrix, Sums, mirrored
+from .matrix import Matrix, mirrored
 from .rare_columns import RareColumns, gather_rare_columns
+from .weighted_rows import Sums
 
 _RARE_SHARE = 0.02  # share of the entries of X that the columns regarded as rare have together
 _LARGEST_DENSE = 20_000_000  # largest number of values of a sparse X that may become dense

@@ -8,7 +8,6 @@ from .lbfgs import Convergence
 from .metric import Metric
 from .penalty import DiagonalPenalty
 from .problem import Point, Problem
-from .row_space import RowSpace
 
 _FEWEST_ROWS = 2_000  # fewest rows of a subsample
 _SMALL = 300_000  # values of X; below this size a pass over X is negligible
@@ -35,12 +34,11 @@ def in_row_space(problem: Problem) -> Problem:
     if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS):
         return problem
     ridge = problem.penalty.ridge
-    X = samples.centred_rows() if ridge > 0 else None
-    if X is None:
+    found = samples.in_row_space() if ridge > 0 else None
+    if found is None:
         return problem
-    basis = RowSpace(X)
-    penalty = DiagonalPenalty(np.full(samples.n, ridge))
-    inside = samples.with_rows(basis.rows)
+    inside, basis = found
+    penalty = DiagonalPenalty(np.full(inside.d, ridge))
     return Problem(inside, penalty, problem.intercept, coordinates=basis)
 
 
