@@ -44,7 +44,7 @@ def class_factors(
     weights : ndarray, shape (K,)
         The sum of the sample weights of each class.
     who : str
-        The name in whose name an error message speaks.
+        The name of the caller, for error messages.
     """
     if class_weight is None:
         return np.ones(len(classes))
@@ -86,7 +86,7 @@ def row_weights(
     sample_weight : array-like, shape (n,), number or None
     class_weight : dict, "balanced" or None
     who : str
-        The name in whose name an error message speaks.
+        The name of the caller, for error messages.
     """
     weight = None
     if sample_weight is not None:

@@ -64,7 +64,7 @@ def solve_whitened(
     tol, max_iter, n_restarts, rng
         As for `whitened.run`.
     who : str
-        The name in whose name an error message speaks.
+        The name of the caller, for error messages.
 
     Returns
     -------

@@ -73,7 +73,7 @@ def as_column(
     n_blocks : int
         The number of blocks of X.
     who : str
-        The name in whose name an error message speaks.
+        The name of the caller, for error messages.
     """
     if not is_dask(value) and lengths is not None and np.ndim(value):
         value = import_module("dask.array").from_array(np.asarray(value), chunks=-1)

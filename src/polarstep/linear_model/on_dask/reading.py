@@ -62,7 +62,7 @@ def read_samples(
     n_threads : int
         The number of threads for subsamples that come to the client.
     who : str
-        The name in whose name an error message speaks.
+        The name of the caller, for error messages.
 
     Returns
     -------
