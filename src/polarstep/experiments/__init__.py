@@ -1,7 +1,6 @@
-"""The paper's experiments: runs, rows on disk, figures, verdicts and the report.
+"""The experiments of the paper and others: their runs, rows on disk, verdicts, figures and report.
 
-Rows flow one way: `halfspaces`, `network`, `deep` and `metric` say what to run, `running` runs it
-and appends a row per finished run (`records`), and `verdicts`, `figures` and `report` read nothing
-but those rows.
-Needs the extra ``polarstep[reproduce]``.
+An experiment (see `experiment` and `registry`) says what to run; `running` runs it and `records`
+appends one row per finished run; verdicts, figures and the report are made from those rows alone.
+The package needs the extra ``polarstep[reproduce]``.
 """

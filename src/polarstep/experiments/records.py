@@ -1,4 +1,4 @@
-"""The record: one JSON line per finished run, appended and flushed, never rewritten."""
+"""Records of finished runs: files of JSON lines that are appended to and never rewritten."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ Row = dict[str, Any]
 
 
 def key(spec: dict[str, Any]) -> str:
-    """What identifies a run: everything that its outcome depends on, the version included."""
+    """Return the key of a run: a hash of everything that its outcome depends on.
+
+    That includes the version of polarstep.
+    """
     text = json.dumps({**spec, "polarstep": __version__}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def environment() -> dict[str, Any]:
-    """The versions and the machine that a run was made with."""
+    """Return the versions of the packages and a description of the machine."""
     packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
     with suppress(PackageNotFoundError):
         packages["torch"] = version("torch")
@@ -45,8 +48,8 @@ def environment() -> dict[str, Any]:
 class Record:
     """The rows of one experiment in ``folder/<experiment>.jsonl``.
 
-    A line that a killed process left half-written is passed over when reading, and ended before
-    the next row is appended.
+    If a process was killed while it wrote a line, the incomplete line is ignored by readers, and a
+    line break is added to it before the next row is appended.
     """
 
     def __init__(self, folder: Path, experiment: str) -> None:
@@ -63,11 +66,11 @@ class Record:
         self._environment = environment()
 
     def rows(self) -> list[Row]:
-        """All complete rows, oldest first."""
+        """Return all complete rows, oldest first."""
         return list(read_rows(self.path))
 
     def append(self, spec: dict[str, Any], outcome: dict[str, Any]) -> Row:
-        """Add the row of a finished run; it is on disk when this returns."""
+        """Append the row of a finished run and return it; it is on disk when this returns."""
         row = {
             "key": key(spec),
             "spec": spec,
@@ -86,7 +89,7 @@ class Record:
         return row
 
     def set_aside(self) -> Path | None:
-        """Begin anew: the rows so far move to a file beside, whose path is returned."""
+        """Move the rows so far to another file and return its path; None if there are no rows."""
         if not self.path.stat().st_size:
             return None
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
@@ -97,7 +100,7 @@ class Record:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The complete rows of a record; lines that are not whole JSON objects are passed over."""
+    """Yield the complete rows of a record; lines that are not rows in JSON are skipped."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -111,7 +114,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it: arrays as lists, NaN and infinity as null."""
+    """Convert a value to what JSON has: arrays to lists, NaN and infinity to null."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):

@@ -262,7 +262,7 @@ def test_a_folder_that_is_not_whole_is_not_taken_for_the_data(tmp_path, cifar10,
     folder = write_cifar10(tmp_path / "cifar10" / NAME)
     for file in missing:
         (folder / file).unlink()
-    with pytest.raises(ValueError, match=r"must be a whole folder or none") as caught:
+    with pytest.raises(ValueError, match=r"must be a complete folder") as caught:
         fetch("cifar10", tmp_path)
     assert f"`{folder}`" in str(caught.value)
     assert f"got one without {', '.join(sorted(missing))}. Delete it" in str(caught.value)

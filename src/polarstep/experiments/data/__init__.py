@@ -1,1 +1,1 @@
-"""Data sets of the experiments: downloads, image sets and tables."""
+"""The data sets of the experiments: downloads, images and tables."""

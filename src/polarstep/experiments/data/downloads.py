@@ -1,4 +1,4 @@
-"""Public data sets: where they come from, and what must arrive."""
+"""Downloads of public data sets, with their checksums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...validation import complaint, look_up
 
 @dataclass(frozen=True)
 class Archive:
-    """What a downloaded tar archive holds: regular files in one folder, and nothing else."""
+    """The contents of a tar archive: regular files in one folder, and nothing else."""
 
     folder: str
     files: frozenset[str]
@@ -25,12 +25,12 @@ class Archive:
 
 @dataclass(frozen=True)
 class Download:
-    """Files of one server, with checksums "algorithm:digest", and their place in a data folder."""
+    """Files on one server, their checksums "algorithm:digest", and their folder for data."""
 
     folder: str
     base_url: str
     files: Mapping[str, str]
-    archive: Archive | None = None  # then it is the only file
+    archive: Archive | None = None  # the contents of the only file, if that is an archive
 
 
 DOWNLOADS: dict[str, Download] = {
@@ -43,8 +43,8 @@ DOWNLOADS: dict[str, Download] = {
             "a9a.t": "sha256:1f448a153f0320399a7e40836eb207655b0bde0f21fc941cc472193daa9f5de9",
         },
     ),
-    # Krizhevsky 2009, Learning multiple layers of features from tiny images; 163 MB. The digest is
-    # the one that the authors publish, on https://www.cs.toronto.edu/~kriz/cifar.html
+    # Krizhevsky 2009, Learning multiple layers of features from tiny images; 163 MB. The authors
+    # publish the digest on https://www.cs.toronto.edu/~kriz/cifar.html
     "cifar10": Download(
         "cifar10",
         "https://www.cs.toronto.edu/~kriz/",
@@ -61,36 +61,38 @@ DOWNLOADS: dict[str, Download] = {
 def fetch(
     name: str, folder: Path, *, base_url: str = "", retries: int = 2, timeout: float = 30.0
 ) -> list[Path]:
-    """Download a public data set into its place in a data folder; what is there is kept.
+    """Download a public data set into a data folder, unless it is there already.
 
-    Files arrive under temporary names and are renamed when their checksums are right. An archive
-    is unpacked and then removed; if unpacking is interrupted, the archive stays for the next time.
+    Files are downloaded under temporary names and renamed after their checksums are verified. An
+    archive is unpacked and then removed; if the unpacking is interrupted, the archive is kept and
+    need not be downloaded again.
 
     Parameters
     ----------
     name
-        A key of DOWNLOADS.
+        A key of `DOWNLOADS`.
     folder
-        The data folder; a9a goes to folder/libsvm, CIFAR-10 to folder/cifar10/cifar-10-batches-py.
+        The data folder. a9a is written to folder/libsvm, CIFAR-10 to
+        folder/cifar10/cifar-10-batches-py.
     base_url
-        Another server than the publisher's.
+        The address of a server to use in the place of the publisher's.
     retries
-        How often a failed download is tried again.
+        The number of times that a failed download is repeated.
     timeout
-        For how many seconds the server may be silent.
+        The number of seconds after which a silent server counts as failed.
 
     Returns
     -------
     list of Path
-        The files, or the folder that was in the archive.
+        The files, or the folder from the archive.
 
     Raises
     ------
     ValueError
-        For an unknown name, a download whose checksum differs (it is not kept), an archive that
-        holds anything unexpected, or a folder in the archive's place that lacks files.
+        The name is unknown, the checksum of a download differs (the file is not kept), an archive
+        contains anything unexpected, or the folder of the archive exists and lacks files.
     OSError
-        If the server or the folder does not answer.
+        The server or the folder cannot be reached.
     """
     import pooch
 
@@ -113,29 +115,30 @@ def fetch(
 
 
 def _is_unpacked(place: Path, archive: Archive) -> bool:
-    """Whether the archive's folder is there; a ValueError if it is, but is not whole."""
+    """Return whether the archive's folder exists; raise ValueError if it exists and lacks files."""
     unpacked = place / archive.folder
     if not unpacked.exists():
         return False
     if missing := sorted(file for file in archive.files if not (unpacked / file).is_file()):
         got = f"one without {', '.join(missing)}"
         who, advice = "polarstep data fetch", "Delete it, and fetch again."
-        raise ValueError(complaint(who, str(unpacked), "be a whole folder or none", got, advice))
+        raise ValueError(complaint(who, str(unpacked), "be a complete folder", got, advice))
     return True
 
 
 def unpack(path: Path, archive: Archive) -> Path:
-    """Unpack a tar archive beside itself and remove it; the folder appears whole or not at all.
+    """Unpack a tar archive next to itself, and remove the archive.
 
-    Only the expected files are written, as fresh regular files: links, devices, other names and
-    names that stand twice are refused, whatever the archive says about paths, owners and modes.
+    The folder appears when all files are written, or not at all. Only the expected files are
+    written, as new regular files: links, devices, other names and duplicate names are refused, and
+    owners and modes are ignored.
 
     Raises
     ------
     ValueError
-        If the archive is damaged, or holds anything but what it should.
+        The archive is damaged, lacks a file, or contains anything unexpected.
     OSError
-        If the folder cannot be written.
+        The folder cannot be written.
     """
 
     def refuse(got: str) -> ValueError:

@@ -1,4 +1,4 @@
-"""Images for deep networks: CIFAR-10 where it is, scikit-learn's digits where it is not."""
+"""Images for deep networks: CIFAR-10, or scikit-learn's digits where CIFAR-10 is missing."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images in rows, scaled, and their classes 0, ..., n_classes - 1.
+    """Scaled images in rows, with their classes 0, ..., n_classes - 1.
 
-    X (n, d) and X_test are float32, y (n,) and y_test int64. A row holds one channel after the
-    other, each row by row: 3 x 32 x 32 for CIFAR-10, 1 x 8 x 8 for the digits.
+    X of shape (n, d) and X_test are float32; y of shape (n,) and y_test are int64. A row of X is a
+    flattened array of channels x height x width: 3 x 32 x 32 for CIFAR-10, 1 x 8 x 8 for digits.
     """
 
     name: str
@@ -37,34 +37,35 @@ class Images:
 
 
 def image_data(folder: Path | None) -> str:
-    """The name of the images that the experiments use: "cifar10", or "digits" without it."""
+    """Return "cifar10" if the folder has CIFAR-10, else "digits"."""
     return "digits" if find_cifar10(folder) is None else "cifar10"
 
 
 @lru_cache(maxsize=2)
 def images(folder: Path | None, n_train: int | None = None, n_test: int | None = None) -> Images:
-    """The images in a data folder, or the digits if it has none; read once, so leave them as is.
+    """Return the images in a data folder, or the digits if it has none.
 
     Every channel c is scaled to (x - m_c) / s_c with the mean m_c and the standard deviation s_c
-    of that channel over the training images returned; digits have one channel.
+    of that channel over the returned training images. The digits have one channel. The arrays are
+    cached and must not be modified.
 
     Parameters
     ----------
     folder
-        Data folder with CIFAR-10 (see `find_cifar10`), or None.
+        The data folder with CIFAR-10 (see `find_cifar10`), or None.
     n_train, n_test
-        How many images, None or too large a number for all: always the same, chosen at random from
-        all batches, as many of each class as of every other (give or take one) while they last. A
-        smaller choice is part of a larger one.
+        The number of images; None, or a number that is too large, for all of them. They are a fixed
+        random choice from all batches in which the counts of any two classes differ by at most one,
+        as long as there are enough images. A smaller choice is a subset of a larger one.
 
     Raises
     ------
     ValueError
-        If the files are not CIFAR-10's, for instance truncated, or a number is not positive.
+        The files are not those of CIFAR-10, for instance truncated, or a number is not positive.
     TypeError
-        If a number is not whole.
+        A number is not an integer.
     OSError
-        If they cannot be read.
+        The files cannot be read.
     """
     name = image_data(folder)
     X, y, X_test, y_test = _cifar10(folder) if folder and name == "cifar10" else _digits()
@@ -74,7 +75,7 @@ def images(folder: Path | None, n_train: int | None = None, n_test: int | None =
 
 
 def _choice(y: np.ndarray, n: int | None, argument: str) -> np.ndarray:
-    """The rows of a balanced random choice, in ascending order."""
+    """Return the rows of a balanced random choice, in ascending order."""
     if n is None:
         return np.arange(len(y))
     n = whole_number(n, "images", argument, at_least=1)
@@ -83,20 +84,20 @@ def _choice(y: np.ndarray, n: int | None, argument: str) -> np.ndarray:
     for label in np.unique(y):
         of_class = y[order] == label
         turn[of_class] = np.arange(of_class.sum())
-    # The first image of every class, then the second of every class, ...
+    # The order is: the first image of every class, then the second of every class, and so on.
     return np.sort(order[np.argsort(turn, kind="stable")[:n]])
 
 
 def _standardised(
     X: np.ndarray, X_test: np.ndarray, channels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both in float32, less the mean and over the standard deviation of every channel of X."""
+    """Return both in float32, scaled by the mean and standard deviation of every channel of X."""
     X, X_test = (x.astype(np.float32, order="C") for x in (X, X_test))
     for c in range(channels):
         rows, others = (x.reshape(len(x), channels, -1)[:, c] for x in (X, X_test))
         mean = rows.mean(dtype=np.float64)
         rows -= mean
-        std = np.sqrt(np.square(rows).mean(dtype=np.float64)) or 1.0  # a channel of one colour
+        std = np.sqrt(np.square(rows).mean(dtype=np.float64)) or 1.0  # if the channel is constant
         rows /= std
         others -= mean
         others /= std
@@ -107,7 +108,7 @@ def _standardised(
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(X, y, X_test, y_test) of scikit-learn's digits, shuffled the same way every time."""
+    """Return (X, y, X_test, y_test) of scikit-learn's digits, in a fixed random order."""
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
@@ -121,9 +122,10 @@ def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find_cifar10(folder: Path | None) -> Path | None:
-    """CIFAR-10's folder in a data folder (in its cifar10 folder, in itself, or itself), if any.
+    """Return the folder of CIFAR-10 in a data folder, or None.
 
-    One that lacks some of its files is found too: to read it is an error that says so.
+    It is looked for in the subfolder cifar10, directly in the data folder, and as the data folder
+    itself. A folder that lacks some of the files is found, too, and reading it raises an error.
     """
     if folder is None:
         return None
@@ -133,7 +135,7 @@ def find_cifar10(folder: Path | None) -> Path | None:
 
 
 def _cifar10(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(X, y, X_test, y_test) of CIFAR-10: X uint8 (n, 3072), y int64 (n,)."""
+    """Return (X, y, X_test, y_test) of CIFAR-10, with X uint8 (n, 3072) and y int64 (n,)."""
     found = find_cifar10(folder) or folder
     batches = [_batch(found / file, folder) for file in [*_TRAINING, _TEST]]
     X, y = (np.concatenate(parts) for parts in zip(*batches[:-1], strict=True))
@@ -141,7 +143,7 @@ def _cifar10(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
 
 
 class _Stored:
-    """What takes the place of an array or of its type in a pickle: what is said of it, unused."""
+    """A stand-in for an array or its type in a pickle, which keeps the arguments unused."""
 
     arguments: tuple[Any, ...] = ()
     state: Any = None
@@ -153,19 +155,19 @@ class _Stored:
         self.state = state
 
     def array(self) -> np.ndarray:
-        """The uint8 array that numpy wrote as (version, shape, type, by columns?, bytes)."""
+        """Return the uint8 array whose state is (version, shape, type, is Fortran, bytes)."""
         _, shape, dtype, by_columns, content = self.state
         if dtype.arguments[0] not in ("u1", b"u1"):
-            raise TypeError(f"it holds an array of {dtype.arguments[0]!r} instead of uint8")
+            raise TypeError(f"it has an array of type {dtype.arguments[0]!r} instead of uint8")
         return np.frombuffer(content, np.uint8).reshape(shape, order="F" if by_columns else "C")
 
 
 class _Forbidden(pickle.UnpicklingError):
-    """A pickle names something that no array needs."""
+    """A pickle refers to something that no array needs."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads numbers, text, lists, dictionaries and numpy's arrays; runs nothing that is named."""
+    """Reads numbers, text, lists, dictionaries and NumPy arrays, and never calls foreign code."""
 
     _ADMITTED = frozenset(
         {
@@ -183,10 +185,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _batch(path: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(X, y) of one file: a pickle of {b"data": uint8 (n, 3072), b"labels": n of 0, ..., 9, ...}.
+    """Read (X, y) from one file: a pickle of {b"data": uint8 (n, 3072), b"labels": list of n}.
 
-    Files with other than 10,000 images are welcome, so that checksums cannot be asked for. The
-    published files were written by Python 2, whose text is bytes here.
+    Checksums are not compared, because files with any number of images are accepted. The published
+    files were written by Python 2, whose text is bytes here.
     """
 
     def refuse(got: str, must: str = "be a file of CIFAR-10, python version") -> NoReturn:
@@ -195,14 +197,14 @@ def _batch(path: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(complaint("cifar10", str(path), must, got, advice))
 
     if not path.is_file():
-        refuse("nothing: there is no such file")
+        refuse("no such file")
     stored = path.read_bytes()
     try:
         content = _Unpickler(io.BytesIO(stored), encoding="bytes").load()
         X, labels = content[b"data"].array(), content[b"labels"]
     except _Forbidden as error:
-        refuse(f"one that asks for {error}, which was not run", "hold arrays, numbers and text")
-    except Exception as error:  # whatever a broken pickle makes of itself
+        refuse(f"a reference to {error}, which was not called", "hold arrays, numbers and text")
+    except Exception as error:  # a broken pickle can raise anything
         refuse(f"{len(stored):,} bytes that cannot be read ({type(error).__name__}: {error})")
     if X.ndim != 2 or X.shape[1] != 3 * 32 * 32 or not len(X):
         refuse(f"shape {X.shape}", "hold b'data' of shape (n, 3072)")

@@ -1,4 +1,4 @@
-"""The data of the experiments: Gaussian problems made here, a9a and breast_cancer."""
+"""Tables of data: generated Gaussian problems, a9a and breast_cancer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .downloads import DOWNLOADS
 
 
 def find_a9a(folder: Path | None) -> Path | None:
-    """The file a9a in a data folder (itself or its libsvm folder), if it is there."""
+    """Return the path of a9a in a data folder or in its subfolder libsvm, or None."""
     if folder is None:
         return None
     candidates = [folder / "libsvm" / "a9a", folder / "a9a"]
@@ -23,14 +23,14 @@ def find_a9a(folder: Path | None) -> Path | None:
 
 @lru_cache(maxsize=1)
 def a9a(folder: Path) -> tuple[Any, np.ndarray]:
-    """(X, y) of a9a: CSR (32,561 x 123), labels -1/+1.
+    """Read (X, y) of a9a: a CSR matrix (32,561 x 123) and labels -1 and +1.
 
     Raises
     ------
     ValueError
-        If the file is not the published one, for instance truncated.
+        The file is missing, or is not the published one, for instance truncated.
     OSError
-        If it cannot be read.
+        The file cannot be read.
     """
     from sklearn.datasets import load_svmlight_file
 
@@ -52,13 +52,16 @@ def a9a(folder: Path) -> tuple[Any, np.ndarray]:
 
 
 def real_data(folder: Path | None) -> str:
-    """The name of the real data set that the experiments use."""
+    """Return "a9a" if the folder has it, else "breast_cancer"."""
     return "breast_cancer" if find_a9a(folder) is None else "a9a"
 
 
 @lru_cache(maxsize=4)
 def load(name: str, folder: Path | None, rows: int | None) -> tuple[Any, np.ndarray]:
-    """(X, y) of "a9a" or "breast_cancer", raw scale; a fixed random choice of rows if asked."""
+    """Return (X, y) of "a9a" or "breast_cancer", not scaled.
+
+    If `rows` is smaller than the number of rows, a fixed random choice of rows is returned.
+    """
     if name == "a9a":
         X, y = a9a(folder or Path("."))
     else:
@@ -74,9 +77,10 @@ def load(name: str, folder: Path | None, rows: int | None) -> tuple[Any, np.ndar
 def gaussian_moments(
     d: int, kappa: float, separation: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(u, S) with eigenvalues of S spread evenly in log from 1/kappa to 1, u^T S^-1 u = separation.
+    """Return random (u, S) with condition number kappa and u^T S^-1 u = separation.
 
-    The eigenvectors are random, and S^(-1/2) u points in a random direction.
+    The logarithms of the eigenvalues of S are evenly spaced from -log(kappa) to 0. The eigenvectors
+    of S and the direction of S^(-1/2) u are random.
     """
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.standard_normal((d, d)))[0]
@@ -89,7 +93,7 @@ def gaussian_moments(
 def gaussian_sample(
     u: np.ndarray, S: np.ndarray, n: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """n draws of the two-class model x|y ~ N(-y u, S - u u^T) with balanced y."""
+    """Draw n samples of the two-class model x|y ~ N(-y u, S - u u^T) with balanced y."""
     rng = np.random.default_rng(seed)
     y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
     noise = rng.standard_normal((n, len(u))) @ np.linalg.cholesky(S - np.outer(u, u)).T

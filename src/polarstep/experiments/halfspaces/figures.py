@@ -41,7 +41,7 @@ _POINTS = 80  # per curve; more cannot be seen
 
 
 def figures(analysis: Analysis) -> Iterator[Figure]:
-    """Every figure on halfspaces that the rows can fill."""
+    """Draw every figure on halfspaces for which there are rows."""
     if analysis.runs:
         yield overview(analysis)
     if _kappas(analysis):
@@ -55,7 +55,7 @@ def figures(analysis: Analysis) -> Iterator[Figure]:
 
 
 def overview(analysis: Analysis) -> Figure:
-    """The suboptimality at the end of every method on every problem."""
+    """Draw the final suboptimality of every method on every problem."""
     cells = list(analysis.runs)
     drawn, (axes,) = canvas(1, 1, width=11, height=4.2)
     for place, name in enumerate(RUNS):
@@ -68,7 +68,7 @@ def overview(analysis: Analysis) -> Figure:
         axes.vlines(x, low, high, color=color, linewidth=1.2, alpha=0.6)
         axes.plot(x, middle, "o", color=color, markersize=5, label=LABELS[name])
     axes.set_yscale("log")
-    axes.set_ylabel("suboptimality at the end")
+    axes.set_ylabel("final suboptimality")
     labels = ["\n".join(cell).replace(", ", ",\n") for cell in cells]
     axes.set_xticks(range(len(cells)), labels, fontsize=7.5)
     axes.grid(axis="x", visible=False)
@@ -79,27 +79,29 @@ def overview(analysis: Analysis) -> Figure:
     return Figure(
         "overview",
         "Every method on every problem",
-        "Suboptimality after all iterations: median (dot) and the middle 90% (bar) of the random "
-        "starts; lower is better, and values near 1e-13 are rounding. What to see: "
+        "Suboptimality after all iterations: the median (dot) and the middle 90% (bar) of the "
+        "random starts. Lower is better, and values near 1e-13 are rounding errors. What to see: "
         + _lowest_most_often(analysis),
         drawn,
     )
 
 
 def _lowest_most_often(analysis: Analysis) -> str:
-    """For each data set, which methods end lowest and on how many problems."""
+    """Say for each data set which methods end lowest, and on how many problems."""
     parts = []
     for data in dict.fromkeys(cell[0] for cell in analysis.runs):
         cells = [cell for cell in analysis.runs if cell[0] == data]
         ends = [{name: analysis.median(cell, name)[-1] for name in RUNS} for cell in cells]
         wins = Counter(min(end, key=end.__getitem__) for end in ends)
         won = ", ".join(f"{LABELS[name]} on {count}" for name, count in wins.most_common())
-        parts.append(f"of the {len(cells)} problems on {data}, ends lowest: {won}")
+        parts.append(
+            f"the methods that end lowest on the {len(cells)} problems with {data} are {won}"
+        )
     return "; ".join(parts) + "."
 
 
 def population_gap(analysis: Analysis) -> Figure:
-    """Direction gap against the bound of Theorem 1."""
+    """Draw the direction gap and the bound of Theorem 1."""
     kappas = _kappas(analysis)
     worst = max(o["worst_gap_ratio"] for k in kappas for _, o in _population(analysis, k, "gdnp"))
     of_losses = _loss_styles(analysis)
@@ -122,15 +124,15 @@ def population_gap(analysis: Analysis) -> Figure:
         "population-gap",
         "The direction, exactly: the gap against Theorem 1's bound",
         "gdnp with step 1/L in the Gaussian population, where every integral is exact. What to "
-        "see: one curve, drawn once per loss with thinner and thinner pens, because the direction "
-        "does not depend on the loss; and where it lies against the dashed bound: at most "
-        f"{worst:.3f} of it, over all iterates after the start.",
+        "see: the curves of all losses, drawn with thinner and thinner lines, lie on one another, "
+        "because the direction does not depend on the loss; and the dashed bound holds: the gap is "
+        f"at most {worst:.3f} of it at all iterates after the start.",
         drawn,
     )
 
 
 def population_gradient(analysis: Analysis) -> Figure:
-    """Gradient norm against the bound of Theorem 2, and the length."""
+    """Draw the gradient norm with the bound of Theorem 2, and the length."""
     kappas, of_losses = _kappas(analysis), _loss_styles(analysis)
     drawn, panels = canvas(2, len(kappas), width=11, height=5.8)
     top, bottom = panels[: len(kappas)], panels[len(kappas) :]
@@ -166,7 +168,7 @@ def population_gradient(analysis: Analysis) -> Figure:
 
 
 def run_curves(analysis: Analysis, data: str, variant: str, against: str) -> Figure:
-    """Suboptimality, gradient norm and direction gap of every method, for both starts."""
+    """Draw suboptimality, gradient norm and direction gap of every method from both starts."""
     starts = [start for start in STARTS if (data, variant, start) in analysis.runs]
     drawn, panels = canvas(len(starts), 3, width=11, height=2.9 * len(starts))
     for i, start in enumerate(starts):
@@ -192,15 +194,15 @@ def run_curves(analysis: Analysis, data: str, variant: str, against: str) -> Fig
     return Figure(
         f"runs-{slug}{suffix}",
         f"{data}, {variant}" + (", against passes over the data" if suffix else ""),
-        f"Median and middle 90% of the random starts; top row from length 1, bottom row from "
-        f"length {STARTS['plateau']:g}. Suboptimality is against the lowest value that the "
-        "reference solver or any run found. The direction gap is against S⁻¹u, which is the best "
-        "direction of a Gaussian population; a sample's own best direction lies a little beside "
-        "it, so that this gap levels off. "
+        "The median and the middle 90% of the random starts; the top row starts at length 1, the "
+        f"bottom row at length {STARTS['plateau']:g}. Suboptimality is the excess over the lowest "
+        "value that the reference solver or any run found. The direction gap is measured to S⁻¹u, "
+        "the best direction of a Gaussian population; the best direction of a sample differs a "
+        "little, so that this gap levels off. "
         + (
-            "A pass is one product with X or its transpose. Every iteration of every method costs "
-            "two; bn and gdnp also use u and S, two more passes before the first iteration, which "
-            "are not drawn."
+            "A pass is one product with X or its transpose. Every iteration of every method takes "
+            "two passes. bn and gdnp also need u and S, which take two passes more, before the "
+            "first iteration; these are not drawn."
             if suffix
             else _what_to_see(analysis, data, variant)
         ),
@@ -210,7 +212,7 @@ def run_curves(analysis: Analysis, data: str, variant: str, against: str) -> Fig
 
 
 def _what_to_see(analysis: Analysis, data: str, variant: str) -> str:
-    """Which methods get furthest, in the numbers of these rows."""
+    """Say which methods end lowest and highest."""
     parts = []
     for start in STARTS:
         cell = (data, variant, start)
@@ -218,8 +220,8 @@ def _what_to_see(analysis: Analysis, data: str, variant: str) -> str:
             ends = {name: analysis.median(cell, name)[-1] for name in RUNS}
             best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
             parts.append(
-                f"from {start} {LABELS[best]} ends lowest ({short(ends[best])}) "
-                f"and {LABELS[worst]} highest ({short(ends[worst])})"
+                f"from the start {start!r}, {LABELS[best]} ends lowest ({short(ends[best])}) and "
+                f"{LABELS[worst]} highest ({short(ends[worst])})"
             )
     return "What to see: " + "; ".join(parts) + "."
 
@@ -239,5 +241,5 @@ def _loss_styles(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
 
 def _kappas(analysis: Analysis) -> list[float]:
-    """The condition numbers that gdnp has run on; an interruption may leave gd alone."""
+    """Return the condition numbers with runs of gdnp."""
     return sorted({spec["kappa"] for spec, _ in analysis.population("gdnp")})

@@ -1,7 +1,8 @@
-"""Experiment I: learning halfspaces, in the exact population, on samples and on real data.
+"""What the experiment on halfspaces runs, and how.
 
-Stages: exact population runs; an independent reference optimum of every problem; step sizes of the
-constant-step methods tuned per problem; the runs from random starts.
+Its stages are: runs in the exact population; an independent reference optimum of every problem; the
+tuning of the step sizes of the constant-step methods for every problem; and the runs from random
+starts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .sizes import Sizes
 from .starts import random_start, run_from
 from .tuning import tune
 
-SEPARATION = 0.5  # u^T S^-1 u of the Gaussian problems: the best direction errs on 16 %
+SEPARATION = 0.5  # u^T S^-1 u of the Gaussian problems, for which the least error is 16%
 PENALTY = 1e-3
 CAP = 20.0
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -34,9 +35,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sigmoid, penalty": {"loss": "sigmoid", "length_penalty": PENALTY},
     "sigmoid, cap": {"loss": "sigmoid", "max_length": CAP},
 }
-STARTS = {"length 1": 1.0, "plateau": CAP}  # ||wt_0||_S; far out the sigmoid is nearly flat
+STARTS = {"length 1": 1.0, "plateau": CAP}  # ||wt_0||_S; the sigmoid is nearly flat at CAP
 TUNED = ("gd", "agd", "wn", "bn")
-# What is run from every random start: how it is called, and its method.
+# The runs from every random start: their names and their methods.
 RUNS = {
     "gd": "gd",
     "agd": "agd",
@@ -54,7 +55,7 @@ _POPULATION_POINTS = 200
 
 
 def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
-    """The stages of the experiment, in order."""
+    """Return the stages of the experiment, in order."""
     problems = _problems(sizes, data)
     places = [(problem, start) for problem in problems for start in STARTS]
     n_seeds = sizes.seeds if seeds is None else seeds
@@ -152,7 +153,7 @@ def _text(problem: Spec) -> str:
 
 
 def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """The outcome of one run."""
+    """Run one spec and return its outcome."""
     if spec["stage"] == "population":
         return _population_run(spec)
     objective = _objective(_text(spec["problem"]), data)
@@ -161,7 +162,7 @@ def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
         return {**reference_optimum(objective), **_describe(objective)}
     length = STARTS[spec["start"]]
     if spec["stage"] == "tuning":
-        # Starts that no run uses: seeds of the runs count up from 0.
+        # The seeds of the runs count up from 0, so that no run uses the starts of the tuning.
         tuning_starts = [random_start(objective, 10_000 + k) for k in range(2)]
         return tune(
             objective,
@@ -202,7 +203,7 @@ def _objective(problem_text: str, data: Path | None) -> Halfspace:
 
 
 def _describe(objective: Halfspace) -> dict[str, Any]:
-    """Facts about the data for the report."""
+    """Return the facts about the data that the report shows."""
     moments = objective.moments
     n, d = objective.design.shape
     facts = theory.check_assumptions(moments, objective.design, objective.labels)
@@ -229,7 +230,7 @@ def _population_run(spec: Spec) -> dict[str, Any]:
     last = len(trace) - 1
     gap_bound = theory.rate_bound(moments, gap[0], last)
     gradient_bound = theory.gradient_bound(moments, gap[0], last, spec["loss"])
-    # Below these the iterates are rounding errors, of which the theorem says nothing.
+    # Below these values the iterates are rounding errors, to which the theorems do not apply.
     later = np.arange(last + 1) > 0
     gaps, gradients = later & (gap > 1e-24), later & (gradient > 1e-11)
     shown = np.unique(np.geomspace(1, last + 1, _POPULATION_POINTS).astype(int)) - 1

@@ -1,4 +1,4 @@
-"""Reference optima by an independent solver: scipy's, in whitened coordinates."""
+"""Reference optima, computed by SciPy in whitened coordinates, independently of `minimize`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,29 @@ from ...methods.halfspace import Halfspace
 
 
 def reference_optimum(objective: Halfspace, n_starts: int = 16) -> dict[str, Any]:
-    """The lowest value that scipy finds, from several starts.
+    """Find the lowest value that SciPy reaches from several starts.
 
-    In coordinates wt = P v with ||wt||_S = ||v||_2, so that the conditioning of the data plays no
-    part: a trust-region Newton method with the exact Hessian; where the length is capped and the
-    free optimum lies beyond the cap, L-BFGS over directions at that length.
-    A convex problem has one optimum and needs one start; for the others the starts are S^-1 u and
-    random directions at several lengths, and the lowest value is the best known, not more.
+    The coordinates are wt = P v with ||wt||_S = ||v||_2, so that the conditioning of the data does
+    not matter. The method is a trust-region Newton method with the exact Hessian; if the length is
+    capped and the unconstrained optimum lies beyond the cap, it is L-BFGS over directions at the
+    length of the cap.
+
+    A convex problem has one optimum and needs one start. For other problems the starts are S^-1 u
+    and random directions at several lengths, and the lowest value need not be the global minimum.
+
+    Parameters
+    ----------
+    objective
+        The objective, with its loss, its length penalty and its cap on the length.
+    n_starts
+        The number of starts for problems that are not convex.
 
     Returns
     -------
     dict
-        fun, grad_norm (in v; on the cap its tangential part), length, starts, spread (largest
-        minus lowest value over the starts).
+        fun: the lowest value. grad_norm: the norm of the gradient with respect to v, on the cap
+        that of its tangential part. length: ||v||. starts: the number of starts. spread: the
+        largest minus the lowest value over the starts.
     """
     P = objective.moments.whitening
     Z = -objective.labels[:, None] * np.asarray(objective.design.X @ P - objective.design.mean @ P)
@@ -60,7 +70,9 @@ def reference_optimum(objective: Halfspace, n_starts: int = 16) -> dict[str, Any
         if not np.isfinite(cap):
             return free(v)
         end = on_cap(v)
-        if end @ gradient(end) > 0:  # f falls inwards: look there
+        if (
+            end @ gradient(end) > 0
+        ):  # f falls towards smaller lengths, so that the optimum may lie inside
             inside = free(0.9 * end)
             if np.linalg.norm(inside) <= cap:
                 return inside

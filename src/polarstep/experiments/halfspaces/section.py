@@ -23,13 +23,13 @@ def section(analysis: Analysis) -> dict[str, Any]:
 
 
 def _problem(row: dict[str, Any]) -> dict[str, Any]:
-    """A line of the table of problems."""
+    """Return one line of the table of problems."""
     problem, outcome = row["spec"]["problem"], row["outcome"]
     return {"data": problem["data"], "variant": problem["variant"], **outcome}
 
 
 def _iterations(analysis: Analysis) -> list[dict[str, Any]]:
-    """The table of iterations to each accuracy, one entry per problem and start."""
+    """Return the tables of iterations to each accuracy, one per problem and start."""
     tables = []
     for cell, runs in analysis.runs.items():
         counts = {
@@ -58,7 +58,7 @@ def _iterations(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _steps(row: dict[str, Any]) -> dict[str, Any]:
-    """A line of the table of tuned steps."""
+    """Return one line of the table of tuned steps."""
     spec, outcome = row["spec"], row["outcome"]
     tried = [score for *_, score in outcome["attempts"]]
     notes = ["no factor was stable"] if not outcome["stable"] else []

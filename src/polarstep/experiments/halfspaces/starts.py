@@ -1,4 +1,4 @@
-"""Runs of different methods from one and the same weight."""
+"""Random starts, and runs of different methods from the same weight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...result import Result, Status
 
 
 def random_start(objective: Objective, seed: int) -> np.ndarray:
-    """A standard normal direction, in the range of S."""
+    """Draw a standard normal vector and project it onto the range of S."""
     rng = np.random.default_rng(seed)
     return objective.moments.project(rng.standard_normal(len(objective.moments.u)))
 
@@ -26,10 +26,16 @@ def run_from(
     callback: Any = None,
     **options: Any,
 ) -> Result:
-    """`minimize` from the weight of S-norm `length` in the direction w0, the same for all methods.
+    """Call `minimize` at the weight of S-norm `length` in the direction of w0.
 
-    w itself starts at norm 1 in the norm of its parameterization, so that a step size means the
-    same from every start.
+    The weight is the same for all methods. In a parameterization by length and direction, w itself
+    starts at norm 1 in the norm of the parameterization, so that a step size has the same effect
+    for every start.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The run was interrupted, and not by a callback.
     """
     moments = objective.moments
     w = w0 / moments.norm(w0)

@@ -1,6 +1,6 @@
-"""Step sizes for the constant-step methods, by a grid search that cannot reward an unstable step.
+"""A grid search for the step sizes of the constant-step methods, which rejects unstable steps.
 
-`RULE` states it in the words of the report.
+`RULE` describes it for the report.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ _FINE_MOVES = 6
 RULE = """
 A factor multiplies the default step 1/(C L), where C bounds the curvature of the objective in the
 metric S. A factor is stable if, from both tuning starts (which no run uses), the objective stays
-finite, is never above its start, and after the first tenth of the iterations never rises (agd,
-whose momentum overshoots by design, is excused from the last condition). Among the stable factors
-the lowest score wins: the mean of log10 suboptimality, taken at its worst in each of 16 stretches
-of the iterations; ties within 0.01 go to the smaller step. The factors 4^-2 ... 4^5 are tried
-first (4^-6 ... 4^5 for wn and bn); wn and bn have a step for the length too, and try 4^0 ... 4^6
-for it next. From the best of these, one factor or both are doubled and halved while that wins, six
-times at most. gdnp is not tuned.
+finite, never exceeds its initial value, and never rises after the first tenth of the iterations.
+The last condition does not apply to agd, whose momentum overshoots by design. The stable factor
+with the lowest score is chosen. The score is the mean over 16 equal stretches of the iterations of
+log10 of the largest suboptimality in the stretch; if scores differ by less than 0.01, the smaller
+step is chosen. The factors 4^-2 ... 4^5 are tried first (4^-6 ... 4^5 for wn and bn). wn and bn
+also have a step size for the length, for which the factors 4^0 ... 4^6 are tried next. Then one
+factor or both are doubled or halved as long as that lowers the score, at most six times. gdnp is
+not tuned.
 """
 
 
@@ -42,14 +43,15 @@ def tune(
     iterations: int,
     reference: float,
 ) -> dict[str, Any]:
-    """The best stable constant steps of one method on one problem.
+    """Find the best stable constant steps of one method on one problem.
 
     Returns
     -------
     dict
-        steps: options for `minimize`. factor, length_factor: what they are in units of the default
-        steps. stable: False if no factor was. edge: whether the factor is an end of the grid.
-        attempts: (factor, length factor, score or None where unstable) in the order tried.
+        steps: the options for `minimize`. factor, length_factor: the steps in units of the default
+        steps. stable: whether any factor was stable. edge: whether the factor is an end of the
+        grid. attempts: (factor, length factor, score) in the order tried, with an infinite score
+        for an unstable step.
     """
     default = 1.0 / (objective.curvature * objective.moments.L)
     default_length = default * (objective.moments.L if method == "bn" else 1.0)
@@ -63,7 +65,7 @@ def tune(
         return steps
 
     def winner(pairs: list[tuple[float, float]]) -> tuple[float, float]:
-        """The best pair, ties to the smaller step; the smallest if none is stable."""
+        """Return the pair with the lowest score; on a tie, the smaller one."""
         pairs = sorted(pairs)
         for pair in pairs:
             if pair not in scores:
@@ -99,7 +101,7 @@ def tune(
 
 
 def _moves(has_length: bool) -> list[tuple[float, float]]:
-    """What a factor, or both, are multiplied by in the fine search."""
+    """Return the multipliers of (factor, length factor) that the fine search tries."""
     if not has_length:
         return [(0.5, 1.0), (2.0, 1.0)]
     return [(i, j) for i in (0.5, 1.0, 2.0) for j in (0.5, 1.0, 2.0) if (i, j) != (1.0, 1.0)]
@@ -114,7 +116,7 @@ def _score(
     steps: dict[str, float],
     reference: float,
 ) -> float:
-    """Mean of log10 of the worst suboptimality in each stretch; infinity for unstable steps."""
+    """Return the score that `RULE` defines; it is infinite for unstable steps."""
     total = 0.0
     for w0 in starts:
         watch = _Watch(iterations if method == "agd" else iterations // 10)
@@ -131,10 +133,10 @@ def _score(
 
 
 class _Watch:
-    """A callback that stops a run as soon as it is unstable."""
+    """A callback that stops a run as soon as f rises although it must not."""
 
     def __init__(self, transient: int) -> None:
-        self.transient = transient  # iterations in which f may rise, though not above its start
+        self.transient = transient  # for so many iterations f may rise, but not above its start
         self.ceiling = np.inf
         self.unstable = False
 

@@ -27,7 +27,7 @@ def verdicts(analysis: Analysis) -> list[Verdict | Answer]:
 
 
 def _by_data(good: list[Cell], cells: list[Cell]) -> str:
-    """How many of the problems on each data set: "3 of 6 on gaussian, ..."."""
+    """Count the good problems of each data set, as in "3 of 6 problems on gaussian"."""
     parts = []
     for data in dict.fromkeys(cell[0] for cell in cells):
         count, total = (sum(cell[0] == data for cell in some) for some in (good, cells))
@@ -43,25 +43,26 @@ def _name(cell: Cell) -> str:
 
 
 def linear_on_gaussian_samples(analysis: Analysis) -> Verdict:
-    """Straight lines in log scale, from the medians over the random starts."""
+    """Check that the median suboptimality of gdnp is a straight line on a logarithmic axis."""
     cells = analysis.cells(is_gaussian)
     found = {cell: straightness(analysis.median(cell, "gdnp")) for cell in cells}
     good = [cell for cell in cells if found[cell][0] >= 0.98]
-    digits = "; ".join(f"{_name(c)}: {found[c][1]:.0f} iterations a digit" for c in good)
+    rates = "; ".join(f"{_name(c)}: {found[c][1]:.0f}" for c in good)
     bad = "; ".join(_name(c) for c in cells if c not in good)
     return Verdict(
         FINDINGS,
         "On Gaussian data the convergence is linear.",
         share(len(good), len(cells)),
-        f"gdnp, step 1/L: {digits or 'nowhere'}." + (f" Not linear: {bad}." if bad else ""),
-        "The median suboptimality of gdnp gets below 1e-6, and between 1e-2 and 1e-8 its logarithm "
-        "is a straight line with R^2 >= 0.98, on every Gaussian sample.",
+        f"Iterations per decimal digit of gdnp with step 1/L: {rates or 'linear nowhere'}."
+        + (f" Not linear: {bad}." if bad else ""),
+        "On every problem with Gaussian samples, the median suboptimality of gdnp gets below 1e-6, "
+        "and its logarithm between 1e-2 and 1e-8 is a straight line with R^2 >= 0.98.",
         "runs-gaussian-softplus",
     )
 
 
 def speeds_up_real_data(analysis: Analysis) -> Verdict:
-    """gdnp against gd, both counted to what both reach."""
+    """Compare the iterations of gdnp and gd to the suboptimality that both reach."""
     cells = analysis.cells(lambda cell: not is_gaussian(cell))
     speed = {cell: analysis.speed(cell, "gdnp", "gd") for cell in cells}
     good = [cell for cell in cells if speed[cell] > 1]
@@ -70,17 +71,17 @@ def speeds_up_real_data(analysis: Analysis) -> Verdict:
         FINDINGS,
         "GDNP also speeds up the real data set, which is not Gaussian.",
         share(len(good), len(cells)),
-        f"{data}: times fewer iterations than tuned gd: "
+        f"Iterations of tuned gd over those of gdnp on {data}: "
         + "; ".join(f"{_name(c)} {short(speed[c])}" for c in cells)
         + ".",
-        "gdnp (step 1/L) needs fewer iterations than tuned gd to the tightest suboptimality that "
-        "both reach for good, in every problem on real data.",
+        "On every problem with real data, gdnp with step 1/L needs fewer iterations than tuned gd "
+        "to the lowest suboptimality that both reach and do not exceed again.",
         f"runs-{data}-softplus",
     )
 
 
 def normalization_comes_close(analysis: Analysis) -> Verdict:
-    """bn and wn against gdnp, counted to what both reach."""
+    """Compare the iterations of bn and wn with those of gdnp."""
     cells = list(analysis.runs)
     speed = {c: (analysis.speed(c, "bn", "gdnp"), analysis.speed(c, "wn", "gdnp")) for c in cells}
     good = [c for c in cells if min(speed[c]) >= 0.5]
@@ -89,10 +90,10 @@ def normalization_comes_close(analysis: Analysis) -> Verdict:
         FINDINGS,
         "BN and WN come close to GDNP: the decoupling itself carries the effect.",
         share(len(good), len(cells)),
-        f"At least half as fast as gdnp, both: {_by_data(good, cells)}. Speed relative to gdnp, "
-        f"median over problems: bn {bn:.2f}, wn {wn:.2f}.",
-        "Tuned bn and tuned wn need at most twice the iterations of gdnp (step 1/L) to the "
-        "tightest suboptimality that both reach for good, in every problem.",
+        f"Both are at least half as fast as gdnp on {_by_data(good, cells) or 'no problem'}. The "
+        f"speed relative to gdnp, median over problems, is {bn:.2f} for bn and {wn:.2f} for wn.",
+        "On every problem, tuned bn and tuned wn each need at most twice the iterations of gdnp "
+        "with step 1/L to the lowest suboptimality that both reach and do not exceed again.",
         "overview",
     )
 
@@ -101,7 +102,7 @@ def normalization_comes_close(analysis: Analysis) -> Verdict:
 
 
 def accelerates_provably(analysis: Analysis) -> Verdict:
-    """gdnp against gd with the step of its theory, where every integral is exact."""
+    """Compare gdnp and gd, each with the step of its theory, in the exact population."""
     by_kappa: dict[float, dict[str, float]] = {}
     for row in analysis.stage("population"):
         spec, outcome = row["spec"], row["outcome"]
@@ -117,19 +118,22 @@ def accelerates_provably(analysis: Analysis) -> Verdict:
         QUESTIONS,
         "Can batch normalization provably accelerate gradient descent on a non-convex problem?",
         share(len(good), len(pairs)),
-        "Gradient norm at the end, gdnp against gd with step 1/smoothness, penalised sigmoid: "
-        + "; ".join(f"kappa {k:g}: {v['gdnp']:.1e} against {v['gd']:.1e}" for k, v in pairs.items())
-        + (f". Too few iterations to tell: kappa {too_short}." if too_short else "."),
-        "In the Gaussian population with the penalised sigmoid, gdnp ends with less than a tenth "
-        "of the gradient norm of gd at the step that its theory allows, for every kappa whose runs "
-        "are long enough for Theorem 2 to promise a factor of 100.",
+        "Final gradient norm of gdnp and of gd with step 1/smoothness, for the penalised sigmoid: "
+        + "; ".join(f"kappa {k:g}: {v['gdnp']:.1e} and {v['gd']:.1e}" for k, v in pairs.items())
+        + (f". Too few iterations to tell for kappa {too_short}." if too_short else "."),
+        "In the Gaussian population with the penalised sigmoid, the final gradient norm of gdnp is "
+        "less than a tenth of that of gd with the step that the theory of gd allows, for every "
+        "kappa whose runs are long enough for Theorem 2 to promise a factor of 100.",
         "population-gradient",
     )
 
 
 def decoupling_speeds_up(analysis: Analysis) -> Answer:
-    """Whether normalization speeds up gradient descent where nothing but decoupling can."""
-    rule = "on halfspaces, bn or wn is faster than gd, all tuned, in more than half of the problems"
+    """Check whether normalization is faster where only decoupling can be the reason."""
+    rule = (
+        "on halfspaces, tuned bn or tuned wn is faster than tuned gd on more than half of the "
+        "problems"
+    )
     cells = list(analysis.runs)
     if not cells:
         return Answer(DECOUPLING, None, "Halfspaces are not measured.", rule, "overview")
@@ -138,15 +142,15 @@ def decoupling_speeds_up(analysis: Analysis) -> Answer:
     return Answer(
         DECOUPLING,
         max(len(bn), len(wn)) > 0.5 * len(cells),
-        "Halfspaces, whose inputs are fixed so that no covariate shift can play a part: faster "
-        f"than equally tuned gd are bn in {_by_data(bn, cells)}; wn in {_by_data(wn, cells)}.",
+        "The inputs of a halfspace are fixed, so that there is no covariate shift. bn is faster "
+        f"than equally tuned gd on {_by_data(bn, cells)}; wn is on {_by_data(wn, cells)}.",
         rule,
         "overview",
     )
 
 
 def exponential_on_nonconvex(analysis: Analysis) -> Verdict:
-    """Theorem 2 at every iterate, for losses that are not convex."""
+    """Check the bound of Theorem 2 at every iterate, for the bounded losses."""
     found = [pair for pair in analysis.population("gdnp") if pair[0]["length_penalty"] > 0]
     good = [o for _, o in found if o["worst_gradient_ratio"] <= 1 + 1e-9]
     losses = dict.fromkeys(spec["loss"] for spec, _ in found)
@@ -167,7 +171,7 @@ def exponential_on_nonconvex(analysis: Analysis) -> Verdict:
 
 
 def direction_bound(analysis: Analysis) -> Verdict:
-    """Theorem 1 at every iterate."""
+    """Check the bound of Theorem 1 at every iterate."""
     found = analysis.population("gdnp")
     good = [o for _, o in found if o["worst_gap_ratio"] <= 1 + 1e-9]
     worst = max((o["worst_gap_ratio"] for _, o in found), default=0.0)
@@ -177,15 +181,16 @@ def direction_bound(analysis: Analysis) -> Verdict:
         THEORY,
         "Theorem 1: the direction gap stays below (1 - mu/L)^(2t) times its start, for every loss.",
         share(len(good), len(found)),
-        f"Largest gap/bound after the start: {worst:.3f}, over {count:,} iterates of {len(found)} "
-        f"runs (kappa {kappas or 'none'}).",
-        "gap <= bound at every iterate whose gap is above rounding, in every population run.",
+        f"The largest ratio of gap to bound after the start is {worst:.3f}, over {count:,} "
+        f"iterates of {len(found)} runs (kappa {kappas or 'none'}).",
+        "In every population run, the gap is at most the bound at every iterate at which it is "
+        "above rounding errors.",
         "population-gap",
     )
 
 
 def same_for_every_loss(analysis: Analysis) -> Verdict:
-    """One trajectory of directions, whatever the loss."""
+    """Check that the direction gap is the same for all losses."""
     by_kappa: dict[float, list[np.ndarray]] = {}
     for spec, outcome in analysis.population("gdnp"):
         by_kappa.setdefault(spec["kappa"], []).append(np.array(outcome["direction_gap"]))
@@ -199,10 +204,11 @@ def same_for_every_loss(analysis: Analysis) -> Verdict:
         THEORY,
         "The direction's trajectory does not depend on the loss.",
         share(len(good), len(spread)),
-        "Largest relative difference of the gap between losses: "
+        "The largest relative difference of the gap between losses is, by condition number: "
         + "; ".join(f"kappa {k:g}: {s:.0e}" for k, s in sorted(spread.items()))
         + ".",
-        "Over the losses the gaps agree to 1e-6 at every iterate shown, while above 1e-16.",
+        "The gaps of all losses agree to a relative 1e-6 at every recorded iterate at which they "
+        "are above 1e-16.",
         "population-gap",
     )
 
@@ -211,7 +217,7 @@ def same_for_every_loss(analysis: Analysis) -> Verdict:
 
 
 def plateau(analysis: Analysis) -> Verdict:
-    """gd with the step of its theory against gd with a tuned one, from far out."""
+    """Compare gd with the step of its theory and gd with a tuned step, from a large length."""
     cells = analysis.cells(lambda c: c[1].startswith("sigmoid") and c[2] == "plateau")
     ends = {
         c: (analysis.median(c, "gd 1/smoothness")[-1], analysis.median(c, "gd")[-1]) for c in cells
@@ -219,28 +225,32 @@ def plateau(analysis: Analysis) -> Verdict:
     good = [c for c in cells if ends[c][0] > 10 * ends[c][1]]
     return Verdict(
         BESIDE,
-        "From far out, gd with step 1/smoothness stalls on the sigmoid's plateau; a tuned step "
-        "escapes.",
+        "Started at a large length, gd with step 1/smoothness stalls on the sigmoid's plateau, and "
+        "a tuned step escapes.",
         share(len(good), len(cells)),
-        "Suboptimality at the end, step 1/smoothness against tuned: "
-        + "; ".join(f"{c[0]}, {c[1]}: {a:.0e} against {b:.0e}" for c, (a, b) in ends.items())
+        "Final suboptimality with step 1/smoothness and with the tuned step: "
+        + "; ".join(f"{c[0]}, {c[1]}: {a:.0e} and {b:.0e}" for c, (a, b) in ends.items())
         + ".",
-        "With step 1/smoothness gd ends more than ten times further from the best value than "
+        "The final suboptimality of gd with step 1/smoothness is more than ten times that of gd "
         "with the tuned step.",
         "runs-gaussian-sigmoid-penalty",
     )
 
 
 def fastest_on_gaussian(analysis: Analysis) -> Verdict:
-    """Iterations to two accuracies on one problem."""
+    """Compare the iterations of five methods to two accuracies on one problem."""
     cell = ("gaussian", "softplus", "length 1")
     claim = (
-        "On Gaussian softplus gdnp with step 1.9/L is the fastest of the five methods to 1e-8; "
-        "agd is faster to 1e-6."
+        "With softplus on Gaussian data, gdnp with step 1.9/L is the fastest of the five methods "
+        "to 1e-8, and agd is faster to 1e-6."
     )
-    rule = "Median iterations to 1e-8 (first half) and to 1e-6 (second half), start of length 1."
+    rule = (
+        "From the start of length 1, the median number of iterations to 1e-8 is the smallest for "
+        "gdnp (first half of the claim), and that to 1e-6 is smaller for agd than for gdnp (second "
+        "half)."
+    )
     if cell not in analysis.runs:
-        return Verdict(BESIDE, claim, UNKNOWN, "No such runs.", rule, None)
+        return Verdict(BESIDE, claim, UNKNOWN, "There are no such runs.", rule, None)
     names = ("gdnp 1.9/L", "agd", "gd", "wn", "bn")
     count = {
         target: {name: analysis.iterations_to(cell, name, target) for name in names}
@@ -249,15 +259,16 @@ def fastest_on_gaussian(analysis: Analysis) -> Verdict:
     first = all(count[1e-8]["gdnp 1.9/L"] < count[1e-8][name] for name in names[1:])
     second = count[1e-6]["agd"] < count[1e-6]["gdnp 1.9/L"]
     numbers = "; ".join(
-        f"to {target:.0e}: " + ", ".join(f"{name} {_count(k)}" for name, k in by_name.items())
+        f"to {target:.0e}, {', '.join(f'{name} {_count(k)}' for name, k in by_name.items())}"
         for target, by_name in count.items()
     )
+    numbers = f"Median number of iterations: {numbers}."
     verdict = share(first + second, 2)
     return Verdict(BESIDE, claim, verdict, numbers, rule, "runs-gaussian-softplus")
 
 
 def not_fastest_on_real(analysis: Analysis) -> Verdict:
-    """gdnp against the four others on real data."""
+    """Compare gdnp with the four other methods on real data."""
     cells = analysis.cells(lambda cell: not is_gaussian(cell))
     ahead = []
     for cell in cells:
@@ -268,10 +279,12 @@ def not_fastest_on_real(analysis: Analysis) -> Verdict:
     data = cells[0][0] if cells else "real data"
     return Verdict(
         BESIDE,
-        "On the real data set gdnp is not the fastest of the five.",
+        "On the real data set, gdnp is not the fastest of the five methods.",
         share(len(cells) - sum(ahead), len(cells)),
-        f"{data}: gdnp (either step) is the fastest in {sum(ahead)} of {len(cells)} problems.",
-        "In no problem is gdnp, relative to agd, faster than gd, agd, wn and bn.",
+        f"gdnp, with the better of its two steps, is the fastest on {sum(ahead)} of {len(cells)} "
+        f"problems with {data}.",
+        "On no problem with real data is gdnp faster than all of gd, agd, wn and bn, where every "
+        "method is compared with agd.",
         "overview",
     )
 

@@ -1,1 +1,1 @@
-"""The report: rows of finished runs become one HTML page with verdicts and figures."""
+"""The report: an HTML page with the verdicts, figures and tables of all experiments."""

@@ -1,4 +1,4 @@
-"""One self-contained HTML page from the rows of an output folder."""
+"""The report: one self-contained HTML page, made from the rows of an output folder."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ def _section(
 
 
 def _typeset(text: str) -> str:
-    """Formulas as a page shows them: superscripts, Greek letters, numbers that do not break."""
+    """Write formulas with superscripts and Greek letters, and keep numbers on one line."""
     for plain, set_ in _TYPOGRAPHY.items():
         text = text.replace(plain, set_)
     return re.sub(r"(\d)e-0*(\d)", "\\1e\N{NON-BREAKING HYPHEN}\\2", text)
 
 
 def _environments(rows: Rows) -> list[dict[str, Any]]:
-    """The distinct environments that the rows were made in."""
+    """Return the distinct environments in which the rows were made."""
     seen = {str(row["environment"]): row["environment"] for row in rows.all}
     return list(seen.values())

@@ -18,7 +18,7 @@ def figures(rows: Sequence[Row]) -> Iterator[Figure]:
 
 
 def training(rows: Sequence[Row]) -> Figure:
-    """f and |d_g f| over units and sweeps."""
+    """Draw f and |d_g f| after the training of every unit in every sweep."""
     drawn, (left, right) = canvas(1, 2, width=11, height=3.8)
     for row in rows:
         spec, trace = row["spec"], row["outcome"]["trace"]
@@ -47,11 +47,11 @@ def training(rows: Sequence[Row]) -> Figure:
     return Figure(
         "network",
         "One hidden layer, unit by unit",
-        "Three tanh units, softplus, trained one after another by gdnp, then swept again. Left: f "
-        "falls with every unit of the first sweep. Right: dots are the largest |∂f/∂g| over all "
-        "units, crosses that of the unit just trained. What to see: each unit is critical when it "
-        "is trained, later units push the earlier lengths off their optimum, and further sweeps "
-        "bring the whole network to a critical point; on data, whose directions keep moving, "
-        "slower than in the population.",
+        f"{N_UNITS} tanh units with the loss softplus, trained one after another by gdnp, and "
+        "then swept again. Left: f falls with every unit of the first sweep. Right: dots are the "
+        "largest |∂f/∂g| over all units, crosses that of the unit just trained. What to see: "
+        "each unit is critical when it has been trained; training later units makes the earlier "
+        "lengths suboptimal; further sweeps bring the whole network to a critical point, more "
+        "slowly on data, whose directions keep moving, than in the population.",
         drawn,
     )

@@ -1,4 +1,4 @@
-"""The one-hidden-layer network, trained unit by unit: in the population and on data."""
+"""What the experiment on the network with one hidden layer runs, and how."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEED = 0
 
 
 def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
-    """The stages of the experiment; it has no random starts, so that `seeds` does not matter."""
+    """Return the stages; `seeds` is ignored, because the experiment has no random starts."""
     gaussian = {"d": sizes.dimension, "kappa": sizes.kappa}
     population = [
         {
@@ -61,7 +61,7 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
 
 
 def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """The outcome of one training."""
+    """Train one network and return the outcome."""
     if spec["stage"] == "population":
         u, S = datasets.gaussian_moments(spec["d"], spec["kappa"], spec["separation"], _SEED)
         network = tanh_network.TanhNetwork.gaussian(u, S, spec["n_units"], loss=spec["loss"])

@@ -16,7 +16,7 @@ def verdicts(rows: Rows) -> list[Verdict | Answer]:
 
 
 def unit_directions(rows: Rows) -> Verdict:
-    """Theorem 3 for every unit."""
+    """Check the direction of every unit that is on."""
     gaps = [
         g for _, t in _trainings(rows, "population") for g in t["direction_gap"] if g is not None
     ]
@@ -25,42 +25,43 @@ def unit_directions(rows: Rows) -> Verdict:
         THEORY,
         "Theorem 3: every tanh unit takes the direction S^-1 u.",
         share(good, len(gaps)),
-        f"Largest direction gap of a unit after its training: {max(gaps, default=0):.0e}.",
-        "In the population, every unit that is on ends with a direction gap below 1e-12.",
+        f"The largest direction gap of a unit after its training is {max(gaps, default=0):.0e}.",
+        "In the population, the training of every unit that is not switched off ends with a "
+        "direction gap below 1e-12.",
         "network",
     )
 
 
 def sweeps_mend(rows: Rows) -> Verdict:
-    """Slopes of the lengths after the first sweep and after the last."""
+    """Compare the slopes of the lengths after the first sweep and after the last one."""
     found = [t for s, t in _trainings(rows, "population") if s["loss"] == "softplus"]
     slopes = [_by_sweep(t) for t in found]
     good = sum(s[-1] < 1e-4 * s[0] for s in slopes)
     numbers = "; ".join(
-        f"largest |d_g f| {s[0]:.1e} after one pass, {s[-1]:.1e} after {len(s)}" for s in slopes
+        f"{s[0]:.1e} after one sweep and {s[-1]:.1e} after {len(s)}" for s in slopes
     )
     return Verdict(
         THEORY,
-        "One pass leaves the earlier lengths off their optimum, and repeated sweeps mend that.",
+        "After one sweep the earlier lengths are not optimal, and further sweeps correct that.",
         share(good, len(slopes)),
-        f"Softplus, population: {numbers}.",
-        "The largest |d_g f| falls by a factor of at least 1e4 from the first sweep to the last.",
+        f"The largest |d_g f|, softplus in the population: {numbers}.",
+        "The largest |d_g f| falls by a factor of at least 1e4 from the first to the last sweep.",
         "network",
     )
 
 
 def second_unit_is_idle(rows: Rows) -> Verdict:
-    """The squared loss leaves the second unit nothing to do."""
+    """Check that the second unit is skipped with the squared loss."""
     found = [t for s, t in _trainings(rows, "population") if s["loss"] == "squared"]
     good = sum(bool(t["skipped"][1]) for t in found)
     return Verdict(
         THEORY,
         "With the squared loss the first unit is optimal, and the second gets length zero.",
         share(good, len(found)),
-        "Lengths: "
+        "Lengths of the units: "
         + "; ".join(", ".join(f"{g:.4g}" for g in t["length"][:3]) for t in found)
         + ".",
-        "Trained after the first, the second unit finds a zero gradient and is skipped.",
+        "After the first unit is trained, the second unit has a zero gradient and is skipped.",
         "network",
     )
 
@@ -71,6 +72,6 @@ def _trainings(rows: Rows, stage: str) -> list[tuple[dict, dict]]:
 
 
 def _by_sweep(trace: dict) -> list[float]:
-    """The largest |d_g f| at the end of every sweep."""
+    """Return the largest |d_g f| at the end of every sweep."""
     ends = dict(zip(trace["sweep"], trace["largest_slope"], strict=True))
     return list(ends.values())
