@@ -1,4 +1,4 @@
-"""What an optional dependency is for, said where it is missing."""
+"""Optional dependencies: where one is missing, the error says how to install it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,34 @@ from importlib import import_module
 
 
 def require_torch(who: str) -> None:
-    """Go on if PyTorch can be imported, or say what to install.
+    """Raise an error that says how to install PyTorch, unless it can be imported.
+
+    Parameters
+    ----------
+    who : str
+        The caller that the message names.
 
     Raises
     ------
     ModuleNotFoundError
-        PyTorch is not installed. What goes wrong inside of an installed one is raised as it is.
+        If PyTorch is not installed. An error inside an installed PyTorch is raised unchanged.
     """
     _require("torch", "PyTorch", who)
 
 
 def require_dask(who: str) -> None:
-    """Go on if Dask and its arrays can be imported, or say what to install; as `require_torch`."""
+    """Raise an error that says how to install Dask, unless its arrays can be imported.
+
+    Parameters
+    ----------
+    who : str
+        The caller that the message names.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Dask is not installed. An error inside an installed Dask is raised unchanged.
+    """
     _require("dask.array", "Dask", who)
 
 

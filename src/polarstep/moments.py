@@ -1,8 +1,7 @@
-"""The first two moments that the theory runs on: u, S, and the geometry that S defines."""
+"""The first two moments of the data, u and S, and the geometry that S defines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,74 +14,119 @@ from .validation import complaint, matrix, number, vector
 _LARGEST_DIMENSION = 20_000
 
 
-@dataclass(frozen=True, eq=False)
 class Moments:
-    """u = -E[y x] and S = E[x x^T] of centred data, with norms and solves in the metric S.
+    """The moments u = -E[y x] and S = E[x x^T] of centred data, with the geometry of S.
 
     Parameters
     ----------
     u : array-like, shape (d,)
         The mean of z = -y x. It must lie in the range of S.
     S : array-like, shape (d, d)
-        The covariance of x: symmetric, positive semidefinite, not zero.
-    mean : ndarray, shape (d,), optional
+        The covariance of x: symmetric, positive semidefinite and not zero.
+    mean : array-like, shape (d,), optional
         The mean of x before centring; zeros by default.
     n_samples : int, optional
-        How many samples (of positive weight) the moments were taken from; None for a population.
+        The number of samples of positive weight behind the moments; None for a population.
+    y_squared : float, default 1
+        E[y^2], which is 1 for the labels -1 and +1.
+    n_passes : int, default 0
+        The number of passes over the data that the moments cost.
+
+    Attributes
+    ----------
+    u : ndarray, shape (d,)
+        The mean of z.
+    S : ndarray, shape (d, d)
+        The covariance of x.
+    mean : ndarray, shape (d,)
+        The mean of x before centring.
+    n_samples : int or None
+        The number of samples; None for a population.
     y_squared : float
-        E[y^2]; 1 for labels -1 and +1.
+        E[y^2].
+    n_passes : int
+        The number of passes over the data that the moments cost.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If u or S is not finite and real, S is not a covariance matrix, or u is not in its range.
 
     Notes
     -----
-    Rank and solves are taken in the correlation scale diag(S)^(-1/2) S diag(S)^(-1/2), so that
-    they do not depend on the units of the features. Where S is singular, `mu` is the smallest
-    non-zero eigenvalue and `solve` the pseudo-inverse; every statement of the theory then holds
-    on the range of S.
+    Rank and solves are computed in the correlation scale diag(S)^(-1/2) S diag(S)^(-1/2), so that
+    they do not depend on the units of the features. If S is singular, `mu` is the smallest non-zero
+    eigenvalue and `solve` the pseudo-inverse, and every statement of the theory holds on the range
+    of S.
 
-    Source: Kohler et al., AISTATS 2019 (arXiv 1805.10694), section 2.
+    References
+    ----------
+    J. Kohler et al., "Exponential convergence rates for batch normalization", AISTATS 2019
+    (arXiv:1805.10694), section 2.
+
+    Examples
+    --------
+    >>> moments = Moments([0.5, 0.1], [[1.0, 0.0], [0.0, 0.25]])
+    >>> moments.mu, moments.L, moments.condition_number
+    (0.25, 1.0, 4.0)
+    >>> moments.solve(moments.u)
+    array([0.5, 0.4])
     """
 
-    u: np.ndarray
-    S: np.ndarray
-    mean: np.ndarray = None  # type: ignore[assignment]
-    n_samples: int | None = None
-    y_squared: float = 1.0
-    n_passes: int = field(default=0, repr=False)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        u: Any,
+        S: Any,
+        mean: Any = None,
+        n_samples: int | None = None,
+        y_squared: float = 1.0,
+        n_passes: int = 0,
+    ) -> None:
         who = "Moments"
-        u = vector(self.u, who, "u")
+        u = vector(u, who, "u")
         d = len(u)
-        S = _covariance(self.S, d, who)
-        mean = np.zeros(d) if self.mean is None else vector(self.mean, who, "mean", length=d)
-        for name, value in (("u", u), ("S", S), ("mean", mean)):
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "y_squared", number(self.y_squared, who, "y_squared", at_least=0))
-        inside = self.project(u)
-        # The u of data lies there but for rounding, which is all there is where no feature is
-        # correlated with the label.
-        if self.n_samples is None and np.linalg.norm(u - inside) > 1e-6 * np.linalg.norm(u):
+        self.S = _covariance(S, d, who)
+        self.mean = np.zeros(d) if mean is None else vector(mean, who, "mean", length=d)
+        self.n_samples, self.n_passes = n_samples, n_passes
+        self.y_squared = number(y_squared, who, "y_squared", at_least=0)
+        # On data u is in the range up to rounding. If no feature is correlated with the label, u
+        # consists of rounding errors alone, so that no relative check is possible.
+        self.u = self.project(u)
+        if n_samples is None and np.linalg.norm(u - self.u) > 1e-6 * np.linalg.norm(u):
             advice = "Moments of real data always do; check that u and S belong together."
             got = "a vector with a part outside it"
             raise ValueError(complaint(who, "u", "lie in the range of S", got, advice))
-        object.__setattr__(self, "u", inside)
 
     @classmethod
     def from_data(cls, X: Any, y: Any, sample_weight: Any = None) -> Moments:
-        """Moments of data: X dense or sparse (n, d), y real or -1/+1 (n,). Centres X implicitly.
+        """Return the moments of data, which costs three passes over X.
 
-        With sample weights s all means are weighted: the mean m = sum s x/sum s,
-        u = -sum s y (x - m)/sum s and S = sum s (x - m) (x - m)^T/sum s. Of a `Design` with an
-        intercept the moments are those of (x, 1): (u, -E[y]), of length d + 1, and blockdiag(S, 1).
+        Parameters
+        ----------
+        X : array-like, scipy sparse or Design, shape (n, d)
+            The data matrix. It is centred implicitly.
+        y : array-like, shape (n,)
+            Labels -1 and +1, or real targets.
+        sample_weight : array-like, shape (n,), optional
+            Weights >= 0 of the samples.
 
-        Costs three passes over X: the means, u, and the Gram matrix.
+        Returns
+        -------
+        Moments
+            The moments. For a `Design` with an intercept they are those of (x, 1): (u, -E[y]), of
+            length d + 1, and blockdiag(S, 1).
 
         Raises
         ------
         ValueError, TypeError
-            If X, y or sample_weight is not finite and real, the shapes do not match, a weight is
-            negative or all are zero, every column is constant, or d is so large that a d x d matrix
-            is out of reach.
+            If X, y or sample_weight is not finite and real, shapes do not match, a weight is
+            negative or all are zero, every column is constant, or d is too large for a dense
+            d x d matrix.
+
+        Notes
+        -----
+        With weights s all means are weighted: the mean is m = sum s x/sum s,
+        u = -sum s y (x - m)/sum s and S = sum s (x - m) (x - m)^T/sum s.
         """
         who = "Moments.from_data"
         design = as_design(X, who, sample_weight=sample_weight)
@@ -96,7 +140,28 @@ class Moments:
 
     @classmethod
     def from_design(cls, design: Design, u: np.ndarray, y_squared: float = 1.0) -> Moments:
-        """The same where u = -E[y (x - mean)] is known already: one pass, for the Gram matrix."""
+        """Return the moments of data whose u is known; the Gram matrix costs one pass.
+
+        Parameters
+        ----------
+        design : Design
+            The centred data matrix.
+        u : ndarray, shape (d,)
+            -E[y (x - mean)].
+        y_squared : float, default 1
+            E[y^2].
+
+        Returns
+        -------
+        Moments
+            The moments.
+
+        Raises
+        ------
+        ValueError
+            If every column is constant, numbers overflow, or d is too large for a dense d x d
+            matrix.
+        """
         who = "Moments.from_data"
         d = design.n_features
         if d > _LARGEST_DIMENSION:
@@ -117,6 +182,10 @@ class Moments:
         n = design.shape[0] if design.weights is None else np.count_nonzero(design.weights)
         return cls(u, S, mean, int(n), y_squared, n_passes=3)
 
+    def __repr__(self) -> str:
+        data = "population" if self.n_samples is None else f"n_samples={self.n_samples}"
+        return f"Moments(d={len(self.u)}, {data}, mu={self.mu:.4g}, L={self.L:.4g})"
+
     # ------------------------------------------------------------------ the geometry of S
 
     @cached_property
@@ -133,38 +202,82 @@ class Moments:
         P = (inverse[:, None] * vectors[:, kept]) / np.sqrt(values[kept])
         if kept.all():
             return P, np.zeros((d, 0))
-        # The null space of S is that of the correlation matrix divided by the scale, and the
-        # constant columns; where all of a vector is constant the division leaves zero.
+        # The null space of S consists of that of the correlation matrix, divided by the scale, and
+        # of the constant columns. The division would leave zero for a vector of constant columns.
         flat = scale == 0
         loose = np.where(flat[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
         return P, la.orth(loose / np.linalg.norm(loose, axis=0))
 
     @property
     def whitening(self) -> np.ndarray:
-        """P, shape (d, rank): P^T S P = I, so that wt = P v has ||wt||_S = ||v||_2."""
+        """P, shape (d, rank), with P^T S P = I, so that wt = P v has ||wt||_S = ||v||_2."""
         return self._geometry[0]
 
     def project(self, w: np.ndarray) -> np.ndarray:
-        """The part of w in the range of S; the rest never touches a margin."""
+        """Return the component of w in the range of S; the rest does not change any margin.
+
+        Parameters
+        ----------
+        w : ndarray, shape (d,)
+            The vector.
+
+        Returns
+        -------
+        ndarray, shape (d,)
+            The orthogonal projection.
+        """
         null = self._geometry[1]
         return w - null @ (null.T @ w) if null.shape[1] else w
 
     def solve(self, v: np.ndarray) -> np.ndarray:
-        """S^-1 v for v in the range of S; the pseudo-inverse where S is singular."""
+        """Return S^-1 v, by the pseudo-inverse if S is singular.
+
+        Parameters
+        ----------
+        v : ndarray, shape (d,)
+            A vector in the range of S.
+
+        Returns
+        -------
+        ndarray, shape (d,)
+            The solution in the range of S.
+        """
         P = self._geometry[0]
         return self.project(P @ (P.T @ v))
 
     def norm(self, w: np.ndarray) -> float:
-        """||w||_S = sqrt(w^T S w)."""
+        """Return ||w||_S = sqrt(w^T S w).
+
+        Parameters
+        ----------
+        w : ndarray, shape (d,)
+            The vector.
+
+        Returns
+        -------
+        float
+            The norm.
+        """
         size = float(np.abs(w).max())
         if not 0 < size < np.inf:
             return size
-        w = w / size  # whose square neither overflows nor vanishes
+        w = w / size  # so that its square neither overflows nor vanishes
         squared = float(w @ (self.S @ w))
         return size * float(np.sqrt(max(squared, 0.0)))
 
     def dual_norm(self, v: np.ndarray) -> float:
-        """||v||_{S^-1} = sqrt(v^T S^-1 v) for v in the range of S."""
+        """Return ||v||_{S^-1} = sqrt(v^T S^-1 v).
+
+        Parameters
+        ----------
+        v : ndarray, shape (d,)
+            A vector in the range of S.
+
+        Returns
+        -------
+        float
+            The norm.
+        """
         return float(np.linalg.norm(self._geometry[0].T @ v))
 
     # ------------------------------------------------------------------ the spectrum
@@ -176,7 +289,7 @@ class Moments:
 
     @cached_property
     def eigen(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of S, ascending and none below zero, and its eigenvectors as columns."""
+        """The eigenvalues of S, ascending and >= 0, and its eigenvectors as columns."""
         values, vectors = la.eigh(self.S)
         return np.maximum(values, 0.0), vectors
 
@@ -195,23 +308,45 @@ class Moments:
 
     @property
     def condition_number(self) -> float:
-        """kappa = L / mu."""
+        """The condition number L/mu of S on its range."""
         return max(self.L / self.mu, 1.0)
 
     # ------------------------------------------------------------------ the Rayleigh quotient
 
     def rho(self, w: np.ndarray) -> float:
-        """The Rayleigh quotient rho(w) = -(u^T w)^2 / ||w||_S^2."""
+        """Return the Rayleigh quotient rho(w) = -(u^T w)^2/||w||_S^2.
+
+        Parameters
+        ----------
+        w : ndarray, shape (d,)
+            The direction, of any scale.
+
+        Returns
+        -------
+        float
+            The quotient, which is at least `rho_star`.
+        """
         return -float((self.u @ w) ** 2 / (w @ (self.S @ w)))
 
     @cached_property
     def rho_star(self) -> float:
-        """Its minimum, -u^T S^-1 u, attained on the line S^-1 u."""
+        """The minimum -u^T S^-1 u of the Rayleigh quotient, attained on the line S^-1 u."""
         length = self.dual_norm(self.u)
         return -length * length
 
     def direction_gap(self, w: np.ndarray) -> float:
-        """rho(w) - rho*, without cancellation: ||u - S w (u^T w)/||w||_S^2||_{S^-1}^2."""
+        """Return the excess rho(w) - rho* of the Rayleigh quotient, without cancellation.
+
+        Parameters
+        ----------
+        w : ndarray, shape (d,)
+            The direction, of any scale.
+
+        Returns
+        -------
+        float
+            The gap >= 0, computed as ||u - S w (u^T w)/||w||_S^2||_{S^-1}^2.
+        """
         Sw = self.S @ w
         squared = w @ Sw
         if not squared > 0:
@@ -220,7 +355,7 @@ class Moments:
 
 
 def _covariance(S: Any, d: int, who: str) -> np.ndarray:
-    """S as a symmetric float64 matrix that is not zero; `_geometry` checks its spectrum."""
+    """Return S as a symmetric matrix that is not zero; `Moments._geometry` checks its spectrum."""
     S = matrix(S, who, "S", (d, d))
     scale = np.sqrt(np.maximum(np.diag(S), 0.0))
     products = np.outer(scale, scale)

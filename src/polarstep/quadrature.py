@@ -1,4 +1,4 @@
-"""Expectations under a Gaussian: the trapezoid rule, which keeps its digits at any width."""
+"""Expectations under a Gaussian by the trapezoid rule, accurate for any standard deviation."""
 
 from __future__ import annotations
 
@@ -6,35 +6,54 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-_REACH = 9.5  # standard units to either side: the density beyond holds less than 1e-20
-_STEP = 0.4  # in standard units: resolves the density
-_FINE = 0.2  # in units of the argument: resolves the integrand
-_LARGEST_RATE = 2.0**18  # 25 million points, a second
+_REACH = 9.5  # standard units to either side; less than 1e-20 of the probability lies beyond
+_STEP = 0.4  # in standard units, which resolves the density
+_FINE = 0.2  # in units of the argument, which resolves the integrand
+_LARGEST_RATE = 2.0**18  # 25 million points, which take about a second
 _CHUNK = 1 << 16
 
 
 def expectation(
     f: Callable[[np.ndarray], np.ndarray], mean: float, sd: float, rate: float | None = None
 ) -> np.ndarray:
-    """E f(a) for a ~ N(mean, sd^2).
+    """Return E f(a) for a ~ N(mean, sd^2).
 
     Parameters
     ----------
     f : callable
-        Takes an array of m points and returns an array whose last axis has length m; the other
-        axes are several integrands that share their points.
-    mean, sd : float
+        A function of an array of m points. It returns an array whose last axis has length m; other
+        axes hold several integrands that share their points.
+    mean : float
+        The mean of a.
+    sd : float
+        The standard deviation of a.
     rate : float, optional
-        How fast f varies as a moves by one standard deviation; `sd` by default, which fits an f
+        How fast f varies as a moves by one standard deviation. The default is `sd`, which fits an f
         that varies on the scale of 1.
+
+    Returns
+    -------
+    ndarray
+        The expectation, of the shape of the other axes of f. It is NaN for rates beyond 2^18,
+        because time and memory grow with the rate.
 
     Notes
     -----
-    The step is min(0.4, 0.2/rate) in standard units, so that the density and the integrand are
-    both resolved. For integrands that are analytic in a strip of half-width y around the real axis
-    the trapezoid rule's error is of the order exp(-10 pi y) (Trefethen and Weideman, SIAM Review
-    2014), at sd = 1000 as well, where Gauss-Hermite rules have lost every digit. Points and time
-    grow with the rate; beyond 2^18 the answer is NaN.
+    The step is min(0.4, 0.2/rate) in standard units, so that both the density and the integrand are
+    resolved. For an integrand that is analytic in a strip of half-width y around the real axis, the
+    error of the trapezoid rule is of the order of exp(-10 pi y), even at sd = 1000, where
+    Gauss-Hermite rules have lost every digit.
+
+    References
+    ----------
+    L. N. Trefethen and J. A. C. Weideman, "The exponentially convergent trapezoidal rule", SIAM
+    Review, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(expectation(np.square, 1.0, 2.0)), 10)
+    5.0
     """
     return np.asarray(
         sum(f(mean + sd * x) @ weight for x, weight in _rule(sd if rate is None else rate))
@@ -44,10 +63,20 @@ def expectation(
 def expectation_2d(
     f: Callable[[np.ndarray, np.ndarray], np.ndarray], rates: tuple[float, float]
 ) -> np.ndarray:
-    """E f(x1, x2) for independent standard normal x1, x2.
+    """Return E f(x1, x2) for independent standard normal x1 and x2.
 
-    `rates` says how fast the integrand varies with x1 and with x2, as `rate` does in `expectation`.
-    `f` takes a column of x1 and a row of x2; the last two axes of what it returns run over them.
+    Parameters
+    ----------
+    f : callable
+        A function of a column of x1 and a row of x2. The last two axes of what it returns run over
+        them.
+    rates : tuple of (float, float)
+        How fast f varies with x1 and with x2, as the `rate` of `expectation`.
+
+    Returns
+    -------
+    ndarray
+        The expectation, of the shape of the other axes of f.
     """
     total: np.ndarray | float = 0.0
     for x2, weight2 in _rule(rates[1]):
@@ -59,7 +88,7 @@ def expectation_2d(
 
 
 def _rule(rate: float, chunk: int = _CHUNK) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Points in standard units and their weights, in chunks of bounded size."""
+    """Yield points in standard units and their weights, in chunks of bounded size."""
     if not rate <= _LARGEST_RATE:
         yield np.full(1, np.nan), np.full(1, np.nan)
         return

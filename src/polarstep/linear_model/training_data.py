@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from ..design import canonical_matrix
+from ..data_matrix import canonical_matrix
 from ..losses import MarginLoss
 from .centring import approximate_centre, shift_far_columns
 from .labels import encode_labels, require_two_classes, row_weights, solver_labels

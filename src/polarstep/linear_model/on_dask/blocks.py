@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ...design import canonical_matrix, is_usable_matrix
+from ...data_matrix import canonical_matrix, is_usable_matrix
 from ...validation import complaint, first_not_finite, first_true
 from ..labels import solver_labels
 from .graphs import join_lists
