@@ -35,9 +35,6 @@ PUBLIC = {
 # Modules whose docstrings are not complete yet. Delete a line to have its module validated.
 PENDING = {
     "polarstep",
-    "polarstep.design",
-    "polarstep.losses",
-    "polarstep.methods",
 }
 
 

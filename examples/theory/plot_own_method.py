@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import polarstep as ps
-from polarstep.methods import steps
+from polarstep.methods import lengths
 from polarstep.methods.parameterization import batch_norm
 from polarstep.methods.table import Method
 
@@ -48,7 +48,7 @@ def heavy_ball(objective, parameterization, *, beta: float = 0.7):
     return rule
 
 
-heavy = Method("heavy", batch_norm, heavy_ball, steps.length_search)
+heavy = Method("heavy", batch_norm, heavy_ball, lengths.length_search)
 
 # %%
 # The race

@@ -44,7 +44,7 @@ _MOVED = {
     "objectives": "polarstep.methods (the modules objective, least_squares, halfspace, population)",
     "parameterization": "polarstep.methods.parameterization",
     "solvers": "polarstep.methods.table",
-    "steps": "polarstep.methods.steps",
+    "steps": "polarstep.methods.steps and polarstep.methods.lengths",
 }
 
 __all__ = [*_HOMES, *sorted(_MODULES), "__version__"]

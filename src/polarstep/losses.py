@@ -255,6 +255,7 @@ def margin_loss(loss: str | MarginLoss, who: str = "margin_loss") -> MarginLoss:
     Returns
     -------
     MarginLoss
+        The loss.
 
     Raises
     ------

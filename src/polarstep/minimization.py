@@ -71,10 +71,10 @@ def minimize(
       starts for a loss that is not convex, of which the lowest end is kept; the seed of the
       subsamples; the number of threads.
 
-    `polarstep.methods.steps` documents the rules of the methods and their default steps. On a
-    `Halfspace`, whitened is the solver of `polarstep.HalfspaceClassifier`: it starts on the line
-    S^-1 u and goes on with a subsampled, preconditioned quasi-Newton method. The gradient norms of
-    its trace are in the metric of that method.
+    `polarstep.methods.steps` and `polarstep.methods.lengths` document the rules of the methods and
+    their defaults. On a `Halfspace`, whitened is the solver of `polarstep.HalfspaceClassifier`. It
+    starts on the line S^-1 u and goes on with a subsampled, preconditioned quasi-Newton method. The
+    gradient norms of its trace are in the metric of that method.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The first two moments of the data, u and S, and the geometry that S defines."""
+"""The first two moments of the data, u and S, and the Rayleigh quotient that they define."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.linalg as la
 
 from .design import Design, as_design, too_large
-from .validation import complaint, matrix, number, vector
+from .geometry import Geometry
+from .validation import complaint, number, vector
 
 _LARGEST_DIMENSION = 20_000
 
 
-class Moments:
+class Moments(Geometry):
     """The moments u = -E[y x] and S = E[x x^T] of centred data, with the geometry of S.
 
     Parameters
@@ -85,7 +85,7 @@ class Moments:
         who = "Moments"
         u = vector(u, who, "u")
         d = len(u)
-        self.S = _covariance(S, d, who)
+        super().__init__(S, d, who)
         self.mean = np.zeros(d) if mean is None else vector(mean, who, "mean", length=d)
         self.n_samples, self.n_passes = n_samples, n_passes
         self.y_squared = number(y_squared, who, "y_squared", at_least=0)
@@ -186,133 +186,6 @@ class Moments:
         data = "population" if self.n_samples is None else f"n_samples={self.n_samples}"
         return f"Moments(d={len(self.u)}, {data}, mu={self.mu:.4g}, L={self.L:.4g})"
 
-    # ------------------------------------------------------------------ the geometry of S
-
-    @cached_property
-    def _geometry(self) -> tuple[np.ndarray, np.ndarray]:
-        """(P, N): P^T v has 2-norm ||v||_{S^-1} for v in range(S); N is a basis of null(S)."""
-        scale = np.sqrt(np.diag(self.S))
-        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-        values, vectors = la.eigh(self.S * np.outer(inverse, inverse))
-        d = len(scale)
-        if values[0] < -1e-8 * d:
-            got = f"a matrix with a negative eigenvalue ({values[0]:.2g} in correlation units)"
-            raise ValueError(complaint("Moments", "S", "be positive semidefinite", got))
-        kept = values > 64 * np.finfo(float).eps * d * values[-1]
-        P = (inverse[:, None] * vectors[:, kept]) / np.sqrt(values[kept])
-        if kept.all():
-            return P, np.zeros((d, 0))
-        # The null space of S consists of that of the correlation matrix, divided by the scale, and
-        # of the constant columns. The division would leave zero for a vector of constant columns.
-        flat = scale == 0
-        loose = np.where(flat[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
-        return P, la.orth(loose / np.linalg.norm(loose, axis=0))
-
-    @property
-    def whitening(self) -> np.ndarray:
-        """P, shape (d, rank), with P^T S P = I, so that wt = P v has ||wt||_S = ||v||_2."""
-        return self._geometry[0]
-
-    def project(self, w: np.ndarray) -> np.ndarray:
-        """Return the component of w in the range of S; the rest does not change any margin.
-
-        Parameters
-        ----------
-        w : ndarray, shape (d,)
-            The vector.
-
-        Returns
-        -------
-        ndarray, shape (d,)
-            The orthogonal projection.
-        """
-        null = self._geometry[1]
-        return w - null @ (null.T @ w) if null.shape[1] else w
-
-    def solve(self, v: np.ndarray) -> np.ndarray:
-        """Return S^-1 v, by the pseudo-inverse if S is singular.
-
-        Parameters
-        ----------
-        v : ndarray, shape (d,)
-            A vector in the range of S.
-
-        Returns
-        -------
-        ndarray, shape (d,)
-            The solution in the range of S.
-        """
-        P = self._geometry[0]
-        return self.project(P @ (P.T @ v))
-
-    def norm(self, w: np.ndarray) -> float:
-        """Return ||w||_S = sqrt(w^T S w).
-
-        Parameters
-        ----------
-        w : ndarray, shape (d,)
-            The vector.
-
-        Returns
-        -------
-        float
-            The norm.
-        """
-        size = float(np.abs(w).max())
-        if not 0 < size < np.inf:
-            return size
-        w = w / size  # so that its square neither overflows nor vanishes
-        squared = float(w @ (self.S @ w))
-        return size * float(np.sqrt(max(squared, 0.0)))
-
-    def dual_norm(self, v: np.ndarray) -> float:
-        """Return ||v||_{S^-1} = sqrt(v^T S^-1 v).
-
-        Parameters
-        ----------
-        v : ndarray, shape (d,)
-            A vector in the range of S.
-
-        Returns
-        -------
-        float
-            The norm.
-        """
-        return float(np.linalg.norm(self._geometry[0].T @ v))
-
-    # ------------------------------------------------------------------ the spectrum
-
-    @property
-    def rank(self) -> int:
-        """The rank of S."""
-        return self._geometry[0].shape[1]
-
-    @cached_property
-    def eigen(self) -> tuple[np.ndarray, np.ndarray]:
-        """The eigenvalues of S, ascending and >= 0, and its eigenvectors as columns."""
-        values, vectors = la.eigh(self.S)
-        return np.maximum(values, 0.0), vectors
-
-    @property
-    def L(self) -> float:
-        """The largest eigenvalue of S."""
-        return float(self.eigen[0][-1])
-
-    @cached_property
-    def mu(self) -> float:
-        """The smallest non-zero eigenvalue of S."""
-        P, null = self._geometry
-        if null.shape[1]:
-            P = P - null @ (null.T @ P)
-        return float(1.0 / np.linalg.norm(P, 2) ** 2)
-
-    @property
-    def condition_number(self) -> float:
-        """The condition number L/mu of S on its range."""
-        return max(self.L / self.mu, 1.0)
-
-    # ------------------------------------------------------------------ the Rayleigh quotient
-
     def rho(self, w: np.ndarray) -> float:
         """Return the Rayleigh quotient rho(w) = -(u^T w)^2/||w||_S^2.
 
@@ -352,21 +225,3 @@ class Moments:
         if not squared > 0:
             return -self.rho_star
         return self.dual_norm(self.u - Sw * (self.u @ w / squared)) ** 2
-
-
-def _covariance(S: Any, d: int, who: str) -> np.ndarray:
-    """Return S as a symmetric matrix that is not zero; `Moments._geometry` checks its spectrum."""
-    S = matrix(S, who, "S", (d, d))
-    scale = np.sqrt(np.maximum(np.diag(S), 0.0))
-    products = np.outer(scale, scale)
-    slack = 1e-8 * products + 1e-14 * scale.max() ** 2
-    if (np.abs(S - S.T) > slack).any():
-        raise ValueError(complaint(who, "S", "be symmetric", "a matrix that is not"))
-    impossible = np.abs(S) > products + slack
-    if impossible.any():
-        row, column = (int(i) for i in np.argwhere(impossible)[0])
-        got = f"{S[row, column]:g} in row {row}, column {column}, which its diagonal rules out"
-        raise ValueError(complaint(who, "S", "be positive semidefinite", got))
-    if not scale.any():
-        raise ValueError(complaint(who, "S", "not be zero", "a matrix of zeros"))
-    return (S + S.T) / 2

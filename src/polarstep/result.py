@@ -113,7 +113,13 @@ class Trace:
     direction_gap: np.ndarray
 
     def as_dict(self) -> dict[str, np.ndarray]:
-        """Return the arrays by name, ready for a data frame."""
+        """Return the arrays by name, ready for a data frame.
+
+        Returns
+        -------
+        dict of ndarray
+            One array per attribute.
+        """
         return dict(vars(self))
 
     def __len__(self) -> int:
@@ -197,6 +203,7 @@ class Result:
         Returns
         -------
         Result
+            The result.
         """
         last = rows[-1]
         columns = columns_of([row._asdict() for row in rows])

@@ -6,8 +6,9 @@ from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 
 import polarstep as ps
+from polarstep.methods.lengths import constant_length_step
 from polarstep.methods.roots import bracket, brent, newton
-from polarstep.methods.steps import constant_length_step, theorem_step
+from polarstep.methods.steps import theorem_step
 from polarstep.methods.table import METHODS as TABLE
 from polarstep.methods.table import Method
 from problems import LOSS_NAMES, METHODS, population, skewed

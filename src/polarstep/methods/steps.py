@@ -1,9 +1,8 @@
-"""Direction rules and length rules, the two halves of every method.
+"""Direction rules: the next w of a method.
 
 A rule is made by a function ``rule(objective, parameterization, **options)``, whose keyword-only
-arguments are its options. It is itself a function: a direction rule takes the iterate and returns
-the next w; a length rule takes the iterate and the ray along the new direction, and returns the
-next g.
+arguments are its options. The rule itself is a function that takes the iterate and returns the next
+w. `polarstep.methods.lengths` has the length rules, the other half of every method.
 """
 
 from __future__ import annotations
@@ -13,18 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ..result import Status
-from ..validation import complaint, number, whole_number
-from .cap import cap_length, project_to_ball
+from ..validation import complaint, number
+from .cap import project_to_ball
 from .iterate import Iterate, Stopped
-from .objective import Objective, Ray
+from .objective import Objective
 from .parameterization import Parameterization, batch_norm, plain
-from .roots import bisect, bracket, brent, newton, slope_at
 
 DirectionRule = Callable[[Iterate], np.ndarray]
-LengthRule = Callable[[Iterate, Ray], float]
-
-
-# --------------------------------------------------------------------------- direction rules
 
 
 def constant_step(
@@ -54,7 +48,7 @@ def constant_step(
         If `step_size` is not > 0, or is left out where B is not finite.
     """
     moments = objective.moments
-    eta = _step_size(objective, step_size)
+    eta = checked_step_size(objective, step_size)
     scale: float | None = None if step_size is None else 1.0
 
     def rule(it: Iterate) -> np.ndarray:
@@ -100,7 +94,7 @@ def nesterov(
     ----------
     Y. Nesterov, 1983. The momentum is that of W. Su, S. Boyd and E. Candes, JMLR 2016.
     """
-    moments, eta = objective.moments, _step_size(objective, step_size)
+    moments, eta = objective.moments, checked_step_size(objective, step_size)
     before: np.ndarray | None = None
     k = 0
 
@@ -148,7 +142,7 @@ def theorem_step(
     (arXiv:1805.10694), Algorithm 1.
     """
     moments = objective.moments
-    eta = 1.0 / moments.L if step_size is None else _step_size(objective, step_size)
+    eta = 1.0 / moments.L if step_size is None else checked_step_size(objective, step_size)
     started = False
 
     def rule(it: Iterate) -> np.ndarray:
@@ -207,8 +201,26 @@ def whitened_direction(objective: Objective, parameterization: Parameterization)
     return rule
 
 
-def _step_size(objective: Objective, step_size: float | None) -> float:
-    """Return the given step size, or 1/B."""
+def checked_step_size(objective: Objective, step_size: float | None) -> float:
+    """Return the given step size, or 1/B if there is none.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective, which has the bound B = `Objective.smoothness`.
+    step_size : float or None
+        The step size that the user gave.
+
+    Returns
+    -------
+    float
+        The step size.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the step size is not > 0, or is left out where B is not finite.
+    """
     if step_size is not None:
         return number(step_size, "minimize", "step_size", above=0)
     if not 0 < objective.curvature < np.inf:
@@ -216,115 +228,3 @@ def _step_size(objective: Objective, step_size: float | None) -> float:
         advice = "Pass step_size=..., or give the MarginLoss its `curvature`."
         raise ValueError(complaint("minimize", "step_size", "be given", got, advice))
     return 1.0 / objective.smoothness
-
-
-# --------------------------------------------------------------------------- length rules
-
-
-def fixed_length(objective: Objective, parameterization: Parameterization) -> LengthRule:
-    """Return the rule of methods without a length of their own: wt = w, and the length is 1.
-
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-    parameterization : Parameterization
-        The plain parameterization.
-
-    Returns
-    -------
-    callable
-        The length rule.
-    """
-    return lambda it, ray: 1.0
-
-
-def constant_length_step(
-    objective: Objective,
-    parameterization: Parameterization,
-    *,
-    length_step_size: float | None = None,
-) -> LengthRule:
-    """Return the rule of gradient descent on the length, g - length_step_size d_g f.
-
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-    parameterization : Parameterization
-        How wt is written by w and g.
-    length_step_size : float, optional
-        The step. By default it is 1/`Objective.curvature` in the metric S and
-        1/`Objective.smoothness` in the Euclidean one.
-
-    Returns
-    -------
-    callable
-        The length rule. It takes the derivative at the old point, so that length and direction step
-        together.
-    """
-    if length_step_size is not None:
-        eta = number(length_step_size, "minimize", "length_step_size", above=0)
-    else:
-        eta = _step_size(objective, None)
-        if parameterization is batch_norm:
-            eta = 1.0 / objective.curvature
-
-    def rule(it: Iterate, ray: Ray) -> float:
-        slope = float(it.ray.v @ it.gradient)
-        return cap_length(objective, ray, it.g - eta * slope)
-
-    return rule
-
-
-def length_search(
-    objective: Objective,
-    parameterization: Parameterization,
-    *,
-    bisection_steps: int | None = None,
-) -> LengthRule:
-    """Return the rule that goes to the root of the slope along the new direction.
-
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-    parameterization : Parameterization
-        The parameterization by the metric S.
-    bisection_steps : int, optional
-        T_s, the number of times that the bracket is halved, as in Algorithm 1. By default the root
-        is found to rounding, by Newton's method from the length before and, if that fails, by
-        Brent's method.
-
-    Returns
-    -------
-    callable
-        The length rule. It raises `Stopped` if no length is optimal.
-
-    Notes
-    -----
-    The root is searched on the side on which f falls at g = 0. Each evaluation costs O(n) and no
-    pass over X; Newton's method takes one to three. Least squares has a formula for the root.
-    """
-    halvings = None
-    if bisection_steps is not None:
-        halvings = whole_number(bisection_steps, "minimize", "bisection_steps", at_least=1)
-
-    def rule(it: Iterate, ray: Ray) -> float:
-        if ray.stationary is not None:
-            return cap_length(objective, ray, ray.stationary)
-        side = -np.sign(slope_at(ray, 0.0))
-        if side == 0:
-            return 0.0
-        limit = objective.max_length / np.sqrt(ray.squared)
-        start = abs(it.g) or 1.0
-        if halvings is None:
-            root = newton(ray, side * start, limit)
-            if root is not None:
-                return root
-        a, b = bracket(ray, side, start, limit)
-        if a == b:
-            return b
-        return brent(ray, a, b) if halvings is None else bisect(ray, a, b, halvings)
-
-    return rule

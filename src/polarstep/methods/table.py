@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..validation import look_up, number, unknown
-from . import steps
+from . import lengths, steps
 from .objective import Objective
 from .parameterization import Parameterization, batch_norm, plain, weight_norm
 
@@ -39,9 +39,9 @@ class Method:
     parameterization : Parameterization
         How wt is written by w and g.
     direction : callable
-        The maker of the direction rule, as in `polarstep.methods.steps`.
+        The maker of the direction rule, one of `polarstep.methods.steps` or your own.
     length : callable
-        The maker of the length rule.
+        The maker of the length rule, one of `polarstep.methods.lengths` or your own.
 
     Examples
     --------
@@ -49,9 +49,9 @@ class Method:
     constant direction step of batch normalization, and searches the length as gdnp does:
 
     >>> import polarstep as ps
-    >>> from polarstep.methods import steps
+    >>> from polarstep.methods import lengths, steps
     >>> from polarstep.methods.parameterization import batch_norm
-    >>> mine = Method("mine", batch_norm, steps.constant_step, steps.length_search)
+    >>> mine = Method("mine", batch_norm, steps.constant_step, lengths.length_search)
     >>> f = ps.GaussianHalfspace([0.5, 0.1], [[1.0, 0.0], [0.0, 0.1]])
     >>> ps.minimize(f, mine, max_iter=1000).status.name
     'converged'
@@ -60,7 +60,7 @@ class Method:
     name: str
     parameterization: Parameterization
     direction: Callable[..., steps.DirectionRule]
-    length: Callable[..., steps.LengthRule]
+    length: Callable[..., lengths.LengthRule]
 
     @property
     def has_length(self) -> bool:
@@ -75,7 +75,7 @@ class Method:
 
     def rules(
         self, objective: Objective, options: dict[str, Any]
-    ) -> tuple[steps.DirectionRule, steps.LengthRule, float]:
+    ) -> tuple[steps.DirectionRule, lengths.LengthRule, float]:
         """Return the two rules for an objective, and the length to start from.
 
         Parameters
@@ -108,12 +108,12 @@ class Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("gd", plain, steps.constant_step, steps.fixed_length),
-        Method("agd", plain, steps.nesterov, steps.fixed_length),
-        Method("wn", weight_norm, steps.constant_step, steps.constant_length_step),
-        Method("bn", batch_norm, steps.constant_step, steps.constant_length_step),
-        Method("gdnp", batch_norm, steps.theorem_step, steps.length_search),
-        Method("whitened", batch_norm, steps.whitened_direction, steps.length_search),
+        Method("gd", plain, steps.constant_step, lengths.fixed_length),
+        Method("agd", plain, steps.nesterov, lengths.fixed_length),
+        Method("wn", weight_norm, steps.constant_step, lengths.constant_length_step),
+        Method("bn", batch_norm, steps.constant_step, lengths.constant_length_step),
+        Method("gdnp", batch_norm, steps.theorem_step, lengths.length_search),
+        Method("whitened", batch_norm, steps.whitened_direction, lengths.length_search),
     )
 }
 """The methods by name. This table is the only list of methods."""

@@ -12,11 +12,11 @@ from ..result import Status, columns_of
 from ..validation import check_callback, complaint, matrix, number, whole_number
 from . import loop
 from .halfspace import Halfspace
+from .hidden_layer import HiddenLayer, PopulationLayer, SampleLayer
 from .network_result import NetworkResult
 from .objective import Objective
 from .population import GaussianHalfspace
 from .table import METHODS
-from .tanh_unit import UnitInPopulation, UnitOnData
 
 
 class TanhNetwork:
@@ -89,11 +89,11 @@ class TanhNetwork:
         if halfspace.intercept:
             must, got = "be without an intercept", "a Design with one"
             raise ValueError(complaint("TanhNetwork", "X", must, got, "Units have none."))
-        self._set(halfspace, n_units, output_weights)
-        self._halfspace = halfspace
+        self._set(SampleLayer(halfspace, n_units, output_weights))
 
-    @staticmethod
+    @classmethod
     def gaussian(
+        cls,
         u: Any,
         S: Any,
         n_units: int = 3,
@@ -132,23 +132,19 @@ class TanhNetwork:
         ValueError, TypeError
             If 0 < u^T S^-1 u < 1 does not hold, or another argument is not valid.
         """
-        halfspace = GaussianHalfspace(u, S, loss, length_penalty, max_length)
-        return _PopulationNetwork(halfspace, n_units, output_weights)
+        population = GaussianHalfspace(u, S, loss, length_penalty, max_length)
+        if not population.moments.u.any() or -population.moments.rho_star > 1 - 1e-12:
+            must = "satisfy 0 < u^T S^-1 u < 1"
+            got = f"u^T S^-1 u = {-population.moments.rho_star:.6g}"
+            raise ValueError(complaint("TanhNetwork.gaussian", "u", must, got))
+        self = cls.__new__(cls)
+        self._set(PopulationLayer(population, n_units, output_weights))
+        return self
 
-    def _set(self, objective: Halfspace | GaussianHalfspace, n_units: int, theta: Any) -> None:
-        self._objective = objective
-        self.moments = objective.moments
-        self.n_units = whole_number(n_units, "TanhNetwork", "n_units", at_least=1)
-        try:
-            self.output_weights = np.broadcast_to(np.asarray(theta, float), (self.n_units,)).copy()
-        except (TypeError, ValueError):
-            must = f"be a number or {self.n_units} numbers"
-            raise ValueError(
-                complaint("TanhNetwork", "output_weights", must, repr(theta))
-            ) from None
-        if not (np.isfinite(self.output_weights).all() and self.output_weights.all()):
-            must = "be finite and not zero"
-            raise ValueError(complaint("TanhNetwork", "output_weights", must, repr(theta)))
+    def _set(self, layer: HiddenLayer) -> None:
+        self._layer = layer
+        self.moments, self.n_units = layer.moments, layer.n_units
+        self.output_weights = layer.output_weights
 
     def unit(self, i: int, weights: np.ndarray) -> Objective:
         """Return f as a function of the weight of one unit, with the other units held fixed.
@@ -171,8 +167,7 @@ class TanhNetwork:
         ValueError
             If, in a Gaussian population, another unit is not on the line.
         """
-        others = [(float(self.output_weights[j]), weights[j]) for j in self._others(i, weights)]
-        return UnitOnData(self._halfspace, float(self.output_weights[i]), others)
+        return self._layer.unit(i, weights)
 
     def train(
         self,
@@ -231,7 +226,7 @@ class TanhNetwork:
         options = {name: value for name, value in options.items() if value is not None}
         weights = np.zeros(shape)
         rows: list[dict[str, Any]] = []
-        passes_before = self._objective.n_passes
+        passes_before = self._layer.objective.n_passes
         status, sweep = Status.max_iter, 0
         advice = f"Raise sweeps (now {sweeps}) or tol."
         try:
@@ -242,11 +237,11 @@ class TanhNetwork:
                         i, weights, starts[i], max_iter, tol, options
                     )
                     row = {"sweep": sweep, "unit": i, **self._measure(i, weights), "n_iter": n_iter}
-                    row["passes"] = self._objective.n_passes - passes_before
+                    row["passes"] = self._layer.objective.n_passes - passes_before
                     rows.append(row)
                     if callback is not None:
                         callback(row)
-                    if not self._on_line(weights[i]):
+                    if not self._layer.is_admissible(weights[i]):
                         ended = Status.max_iter
                         advice = "Raise max_iter, so that the direction of each unit converges."
                     elif ended in (Status.max_iter, Status.converged, Status.length_capped):
@@ -271,13 +266,7 @@ class TanhNetwork:
         float
             The value of the objective, its penalties included.
         """
-        lam = self._objective.length_penalty
-        rest = sum(float(wt @ (self.moments.S @ wt)) for wt in weights[1:])
-        return self.unit(0, weights).value(weights[0]) + 0.5 * lam * rest
-
-    def _others(self, i: int, weights: np.ndarray) -> list[int]:
-        """Return the indices of the other units that are on."""
-        return [j for j in range(self.n_units) if j != i and weights[j].any()]
+        return self._layer.value(weights)
 
     def _train_unit(
         self,
@@ -296,19 +285,11 @@ class TanhNetwork:
         options = {**options, "length": self.moments.norm(wt) if on else 0.0}
         gdnp = METHODS["gdnp"]
         end = loop.run(unit, gdnp, wt if on else start, max_iter=max_iter, tol=tol, options=options)
-        return self._snap_to_line(end.x), end.n_iter, end.status
-
-    def _on_line(self, wt: np.ndarray) -> bool:
-        """Whether a unit meets what the training of the others requires: nothing on a sample."""
-        return True
-
-    def _snap_to_line(self, wt: np.ndarray) -> np.ndarray:
-        """Return the weight as the training of the other units takes it."""
-        return wt
+        return self._layer.rounded(end.x), end.n_iter, end.status
 
     def _measure(self, i: int, weights: np.ndarray) -> dict[str, Any]:
         """Return the entries of the trace that describe the network after unit i was trained."""
-        slopes, norms = self._criticality(weights)
+        slopes, norms = self._layer.criticality(weights)
         on = bool(weights[i].any())
         return {
             "fun": self.value(weights),
@@ -320,19 +301,10 @@ class TanhNetwork:
             "skipped": not on,
         }
 
-    def _criticality(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (d_g f, ||grad f||_{S^-1}) of every unit; zeros for units that are off."""
-        slopes, norms = np.zeros(self.n_units), np.zeros(self.n_units)
-        for i in map(int, np.flatnonzero(weights.any(axis=1))):
-            gradient = self.unit(i, weights).gradient(weights[i])
-            slopes[i] = weights[i] @ gradient / self.moments.norm(weights[i])
-            norms[i] = self.moments.dual_norm(gradient)
-        return slopes, norms
-
     def _result(
         self, weights: np.ndarray, rows: list[dict[str, Any]], status: Status, advice: str
     ) -> NetworkResult:
-        slopes, norms = self._criticality(weights)
+        slopes, norms = self._layer.criticality(weights)
         words = status.value
         if status is Status.max_iter:
             words = f"The training stopped with ||grad f||_{{S^-1}} up to {norms.max():.2g}. "
@@ -349,42 +321,3 @@ class TanhNetwork:
             message=f"TanhNetwork: {words}",
             trace=columns_of(rows),
         )
-
-
-class _PopulationNetwork(TanhNetwork):
-    """The network in a Gaussian population, whose units have to lie on the line S^-1 u."""
-
-    def __init__(self, population: GaussianHalfspace, n_units: int, output_weights: Any) -> None:
-        if not population.moments.u.any() or -population.moments.rho_star > 1 - 1e-12:
-            must = "satisfy 0 < u^T S^-1 u < 1"
-            got = f"u^T S^-1 u = {-population.moments.rho_star:.6g}"
-            raise ValueError(complaint("TanhNetwork.gaussian", "u", must, got))
-        self._set(population, n_units, output_weights)
-        self._population = population
-
-    def unit(self, i: int, weights: np.ndarray) -> Objective:
-        others = []
-        for j in self._others(i, weights):
-            if not self._on_line(weights[j]):
-                gap = self.moments.direction_gap(weights[j])
-                must = "have its other rows on the line S^-1 u (or zero)"
-                got = f"row {j} off it, with direction gap {gap:.2g}"
-                advice = "Train that unit with more iterations first."
-                raise ValueError(complaint("TanhNetwork.unit", "weights", must, got, advice))
-            others.append((float(self.output_weights[j]), self._length_on_line(weights[j])))
-        return UnitInPopulation(self._population, float(self.output_weights[i]), others)
-
-    def _on_line(self, wt: np.ndarray) -> bool:
-        on = bool(wt.any())
-        return not on or self.moments.direction_gap(wt) <= -1e-8 * self.moments.rho_star
-
-    def _snap_to_line(self, wt: np.ndarray) -> np.ndarray:
-        # The gap that is left is below the tolerance, and the next units assume that it is zero.
-        if not self._on_line(wt):
-            return wt
-        direction = self.moments.solve(self.moments.u)
-        return self._length_on_line(wt) * (direction / self.moments.norm(direction))
-
-    def _length_on_line(self, wt: np.ndarray) -> float:
-        """Return g with wt = g S^-1 u/||S^-1 u||_S, for a wt on that line."""
-        return float(np.copysign(self.moments.norm(wt), self.moments.u @ wt))

@@ -60,7 +60,7 @@ def unit_loss(loss: MarginLoss, theta: float, others: Any = 0.0) -> MarginLoss:
 
 
 class UnitOnData(Objective):
-    """f as a function of the weight of one unit, on a sample.
+    """The objective f as a function of the weight of one unit, on a sample.
 
     Parameters
     ----------
@@ -124,7 +124,9 @@ class UnitSampleRay(SampleRay):
 
 
 class UnitInPopulation(Objective):
-    """f as a function of the weight of one unit, for Gaussian z and other units on the line S^-1 u.
+    """The objective f as a function of the weight of one unit, in a Gaussian population.
+
+    The other units must lie on the line S^-1 u.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def contraction(moments: Moments, step_size: float | None = None) -> float:
     Returns
     -------
     float
-        gamma = max(|1 - step mu|, |1 - step L|).
+        The factor max(|1 - step mu|, |1 - step L|).
 
     Notes
     -----
@@ -67,7 +67,7 @@ def rate_bound(
     moments : Moments
         The moments, which give mu and L.
     gap : float
-        rho(w_0) - rho*, for instance ``result.trace.direction_gap[0]``.
+        The gap rho(w_0) - rho* at the start, for instance ``result.trace.direction_gap[0]``.
     n_iter : int
         The number of steps.
     step_size : float, optional
@@ -76,7 +76,7 @@ def rate_bound(
     Returns
     -------
     ndarray, shape (n_iter + 1,)
-        gamma^(2t) gap for t = 0, ..., n_iter, where gamma is given by `contraction`.
+        The bound gamma^(2t) gap for t = 0, ..., n_iter, where gamma is given by `contraction`.
 
     Notes
     -----
@@ -116,7 +116,7 @@ def gradient_bound(
     moments : Moments
         The moments, which give mu and L.
     gap : float
-        rho(w_0) - rho*, for instance ``result.trace.direction_gap[0]``.
+        The gap rho(w_0) - rho* at the start, for instance ``result.trace.direction_gap[0]``.
     n_iter : int
         The number of steps.
     loss : str or MarginLoss
