@@ -1,4 +1,4 @@
-"""Rows made by hand, for tests of what is read out of them."""
+"""Rows made by hand, for tests of analyses, verdicts, figures and the report."""
 
 import json
 
@@ -9,6 +9,7 @@ from polarstep.experiments.halfspaces.plan import PENALTY, RUNS, STARTS, VARIANT
 from polarstep.experiments.metric.plan import RECIPES, first_rates
 from polarstep.experiments.networks.architecture import ACTIVATIONS
 from polarstep.experiments.report.rows import Rows
+from polarstep.experiments.report.verdicts import verdicts
 
 
 def row(spec, outcome, preset="quick"):
@@ -26,6 +27,12 @@ def rows(*made):
     halfspaces = [r for r in made if r not in [*of_network, *deep, *metric]]
     named = {"halfspaces": halfspaces, "network": of_network, "deep": deep, "metric": metric}
     return Rows({name: tuple(some) for name, some in named.items()})
+
+
+def verdict(claim, *made):
+    """The verdict on the one claim that contains these words."""
+    (found,) = [v for v in verdicts(rows(*made)) if claim in v.claim]
+    return found
 
 
 def linear(digits, iterations=60, start=1.0):
@@ -119,7 +126,7 @@ STEPS = 20
 
 
 def attempts(activation="relu", normalization="plain", best=0.1, good=1, start=2.0, data="digits"):
-    """A tuning: `best` scores 0.1, as many rates as `good` below 0.2, the largest diverged."""
+    """A tuning: `best` scores 0.1, `good` rates score at most 0.2, the largest rate diverged."""
     first = RATES.index(best)
     outcomes = dict.fromkeys(RATES, 1.5)
     outcomes |= dict.fromkeys(RATES[first : first + good], 0.2)
@@ -135,7 +142,7 @@ def attempts(activation="relu", normalization="plain", best=0.1, good=1, start=2
 
 
 def point(t, loss, levels=(), cross=1.0, own=1.0, shift=1.0, gradient=1.0, roughness=1.0):
-    """What was measured at one iterate; all sizes are 1."""
+    """The measurements at one iterate; all sizes are 1."""
     blocks = {"raw": [cross] * 3 + [own] + [cross] * 3, "sizes": [1.0] * 7, "own": own}
     return {
         "iteration": t,
@@ -162,9 +169,9 @@ def training_run(
     data="digits",
     **measures,
 ):
-    """A run whose loss falls from 2 by so many digits a step; `late` is for the second half.
+    """A run whose loss falls from 2 by `digits` decades per step; `late` is for the second half.
 
-    Measured at the start, after one step and at the end, and where the loss passes a level.
+    It is measured at the start, after one step, at the end, and where the loss passes a level.
     """
     loss = linear(digits, STEPS, 2.0)
     late = {**measures, **(late or {})}
@@ -192,10 +199,10 @@ def training_run(
 
 
 def deep(networks, best=None, good=None, seeds=1, activations=ACTIVATIONS, **common):
-    """Tunings and runs of all networks; what is not given is the same for all.
+    """Tunings and runs of all networks; options that are not given are the same for all.
 
-    networks, best, good: by normalization, the options of its runs, its tuned rate and the number
-    of its good rates.
+    `networks`, `best` and `good` hold, by normalization, the options of its runs, its tuned rate,
+    and the number of its good rates.
     """
     best = {"plain": 0.1, "batch": 1.0, "weight": 0.1, **(best or {})}
     good = {"plain": 2, "batch": 4, "weight": 3, **(good or {})}
@@ -221,7 +228,7 @@ def deep(networks, best=None, good=None, seeds=1, activations=ACTIVATIONS, **com
 
 def one_training(
     activation="relu",
-    method="SGD",
+    recipe="SGD",
     rate=0.1,
     seed=0,
     digits=0.1,
@@ -232,13 +239,13 @@ def one_training(
     status="finished",
     data="digits",
 ):
-    """A training whose losses fall from 2 by so many digits a step, at five points."""
+    """A training with five points whose losses fall from 2 by `digits` decades per step."""
     spec = {
         "stage": "training",
         "data": data,
         "side": 8 if data == "cifar10" else None,
         "activation": activation,
-        "method": method,
+        "method": recipe,
         "rate": rate,
         "seed": seed,
         "units": 3,
@@ -269,19 +276,19 @@ def one_training(
     return row(spec, outcome)
 
 
-def metric(methods=None, activations=ACTIVATIONS, seeds=1, **common):
-    """All methods at all their first rates; what is not given is the same for all.
+def metric(recipes=None, activations=ACTIVATIONS, seeds=1, **common):
+    """All recipes at all their first rates; options that are not given are the same for all.
 
-    methods: by name, the options of its trainings, and "good": how many of its four rates are good,
-    the second one being the best (of four, all are good).
+    `recipes` holds, by name, the options of the trainings, and as "good" how many of the four rates
+    are good. The second rate is the best one.
     """
     made = []
     for a in activations:
-        for method in RECIPES:
-            options = {**common, **(methods or {}).get(method, {})}
+        for recipe in RECIPES:
+            options = {**common, **(recipes or {}).get(recipe, {})}
             good = options.pop("good", 1)
-            for k, rate in enumerate(first_rates(method, 2)):
+            for k, rate in enumerate(first_rates(recipe, 2)):
                 score = 0.1 if k == 1 else 0.2 if 1 < k <= good or good == 4 else 1.5
                 for seed in range(seeds):
-                    made.append(one_training(a, method, rate, seed, **{"score": score, **options}))
+                    made.append(one_training(a, recipe, rate, seed, **{"score": score, **options}))
     return made

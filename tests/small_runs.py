@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+from polarstep.experiments.records import Record
 from polarstep.experiments.registry import EXPERIMENTS
+from polarstep.experiments.running import run_stages
+from polarstep.experiments.workers import Workers
 
 _CHANGES = {
     "halfspaces": {
@@ -51,6 +54,14 @@ def make_small():
     """Let the preset "quick" of every experiment be small in this process."""
     for name, sizes in TINY.items():
         EXPERIMENTS[name].sizes["quick"] = sizes
+
+
+def run_small(name, folder, n_jobs=1):
+    """Run an experiment with small sizes; return the rows."""
+    experiment, record = EXPERIMENTS[name], Record(folder, name)
+    stages = experiment.stages(TINY[name], None)
+    with Workers(n_jobs) as workers:
+        return run_stages(stages, experiment.execute, record, "quick", None, workers)
 
 
 if __name__ == "__main__":

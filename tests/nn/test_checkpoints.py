@@ -108,7 +108,7 @@ def test_ctrl_c_saves_and_resumes_to_the_same_bits(tmp_path, monkeypatch, where,
         assert same_state(continued, whole)
 
 
-def test_more_steps_than_before(tmp_path):
+def test_a_training_can_be_resumed_with_more_steps(tmp_path):
     path = tmp_path / "run.pt"
     expected = run(network(), steps=20)
     run(network(), steps=8, checkpoint=path)
@@ -135,7 +135,7 @@ def test_evaluations_are_kept(tmp_path):
         run(network(), evaluate=lambda model, t: [torch.ones(1)])
 
 
-def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "run.pt"
     run(network(), checkpoint=path)
     kept = path.read_bytes()

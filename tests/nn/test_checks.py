@@ -45,12 +45,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("options", "error", "says"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_trained_is_refused(options, error, says):
+def test_models_functions_and_data_that_do_not_fit_are_refused(options, error, says):
     options = {"model": network(), **options}
     with pytest.raises(error, match=f"train: .*{says}"):
         run(options.pop("model"), **options)
 
 
-def test_a_batch_of_one_sample_is_accepted_where_nothing_is_normalized_by_it():
+def test_a_batch_of_one_sample_is_accepted_without_batch_statistics():
     assert len(run(network(), batch_size=7)) == 12
     assert len(run(network("batch").eval(), batch_size=7)) == 12

@@ -23,7 +23,7 @@ def test_full_batch_is_gradient_descent(normalization, momentum):
     model, hand = network(normalization), network(normalization)
     velocity = [torch.zeros_like(p) for p in hand.parameters()]
     for record in train(model, cross_entropy, (X, Y), lr=0.2, steps=6, momentum=momentum):
-        # The model is at the iterate that the record is about.
+        # The model is at the iterate that the record describes.
         for one, two in zip(model.parameters(), hand.parameters(), strict=True):
             torch.testing.assert_close(one, two)
         hand.zero_grad()
@@ -88,7 +88,7 @@ def test_seeds_order_the_batches():
     assert losses[0] != losses[2]
 
 
-def test_a_rate_per_step():
+def test_the_learning_rate_may_depend_on_the_step():
     records = run(network(), lr=lambda t: 0.1 / (t + 1), steps=3)
     assert [r.lr for r in records] == [0.1, 0.05, 0.1 / 3, 0.0]
     one, two = network(), network()
@@ -97,7 +97,7 @@ def test_a_rate_per_step():
     assert same_state(one, two)
 
 
-def test_the_caller_may_look_at_the_model_in_between():
+def test_the_caller_may_evaluate_the_model_between_records():
     plain = run(network("batch"))
     model = network("batch")
     with torch.no_grad():
@@ -110,7 +110,7 @@ def test_the_caller_may_look_at_the_model_in_between():
     assert seen == plain
 
 
-def test_what_train_leaves_alone():
+def test_train_keeps_random_state_mode_and_gradients():
     model = network("batch").eval()
     before = torch.get_rng_state()
     run(model, batch_size=16)

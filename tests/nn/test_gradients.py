@@ -15,7 +15,7 @@ from small_networks import double_data  # noqa: E402
 
 
 def perturbed(normalization, activation="tanh", **options):
-    """A network whose lengths, gains and biases are not those of the start."""
+    """A network whose lengths, gains and biases have changed since the start."""
     model = mlp([6, 5, 4, 3], activation, normalization, seed=1, **options).double()
     generator = torch.Generator().manual_seed(2)
     for parameter in model.parameters():
@@ -25,7 +25,7 @@ def perturbed(normalization, activation="tanh", **options):
 
 
 def explicit(model, loss, lengths_of):
-    """Norms by autograd in (g, u), a leaf each; `lengths_of` is a g from elsewhere, or None."""
+    """Norms by autograd with g and u as leaves; `lengths_of` gives the g of a layer, or None."""
     leaves, weights, lengths = [], {}, []
     for name, layer in model.named_children():
         if not isinstance(layer, nn.Linear):
@@ -85,7 +85,7 @@ def test_batch_norm_in_eval_mode_is_a_constant_map():
         lambda weights: cross_entropy(functional_call(model, weights, (x,)), y),
         lambda name: None,
     )
-    # The gains belong to no row, then, and count as little as biases do.
+    # In this mode the gains belong to no row, so they do not count, just like biases.
     assert gradient_split(model) == pytest.approx(expected, rel=1e-12)
 
 
@@ -99,7 +99,7 @@ def test_batch_norm_on_weight_norm_and_without_gains():
         (model(x)[:, 0] ** 3).mean().backward()
         splits.append(gradient_split(model))
     assert splits[0].length == splits[1].length == 0
-    # One unit alone: the gradient of its neighbours is zero.
+    # The loss depends on one unit only, so the gradients of the other units are zero.
     assert splits[0].direction == pytest.approx(splits[1].direction, rel=1e-6)
 
 

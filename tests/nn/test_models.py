@@ -56,7 +56,7 @@ def test_initial_weights_do_not_depend_on_the_normalization(activation):
     assert torch.equal(plain(x), weight(x))
 
 
-def test_weight_norm_is_torchs():
+def test_weight_normalization_agrees_with_torch():
     ours = mlp([6, 5, 3], normalization="weight", seed=0)
     theirs = mlp([6, 5, 3], seed=1)
     for layer in linears(theirs):
@@ -66,7 +66,7 @@ def test_weight_norm_is_torchs():
     torch.testing.assert_close(ours(x), theirs(x))
 
 
-def test_seeds():
+def test_the_same_seed_gives_the_same_weights():
     def first(seed):
         return mlp([3, 2, 1], seed=seed).linear1.weight
 
@@ -151,6 +151,6 @@ def test_second_derivatives(normalization, shift, training):
         ({"seed": "a"}, TypeError, "`seed` must be a whole number"),
     ],
 )
-def test_arguments_of_mlp_that_do_not_fit(arguments, error, says):
+def test_invalid_arguments_of_mlp_are_refused(arguments, error, says):
     with pytest.raises(error, match=f"mlp: {says}" if says[0] == "`" else says):
         mlp(**{"sizes": [3, 2], **arguments})

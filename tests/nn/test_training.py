@@ -35,7 +35,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("options", "error", "says"), WRONG.values(), ids=WRONG)
-def test_options_that_do_not_fit_are_refused(options, error, says):
+def test_invalid_options_are_refused(options, error, says):
     options = {"model": network(), **options}
     with pytest.raises(error, match=f"train: .*{says}"):
         run(options.pop("model"), **options)

@@ -20,7 +20,7 @@ def tuned(**best):
 # --------------------------------------------------------------------------- runs
 
 
-def test_the_own_run_is_that_at_the_tuned_rate():
+def test_tuned_runs_are_those_at_the_tuned_rate():
     runs = [training_run("relu", "plain", rate, seed) for rate in (0.1, 1.0) for seed in (0, 1)]
     made = Analysis((*tuned(plain=1.0), *runs))
     assert {row["spec"]["rate"] for row in made.tuned_runs(PLAIN).values()} == {1.0}
@@ -38,7 +38,7 @@ def test_rows_of_other_images_are_left_out():
     assert Analysis(()).activations == []
 
 
-def test_curves_are_of_the_own_rate_and_end_where_a_run_diverged():
+def test_curves_belong_to_the_tuned_rate_and_end_where_a_run_diverged():
     ended = training_run(seed=1, status="diverged")
     ended["outcome"]["loss"] = [2.0, 1.0, None]
     made = Analysis((*tuned(), training_run(digits=0.1), ended, training_run(rate=1.0, digits=0.5)))
@@ -74,7 +74,7 @@ def test_speed_is_a_median_over_the_initial_weights_that_both_ran_from():
 
 @pytest.fixture(scope="module")
 def made():
-    """Batch normalization's coupling is half, later a tenth; at the other's rate, three times."""
+    """The coupling of batch normalization is 0.5 early and 0.1 late, and 3 at the other rate."""
     rows = deep({}, seeds=2)
     for row in rows:
         spec = row["spec"]
@@ -90,9 +90,9 @@ def test_ratios_are_taken_under_every_control(made):
     at = {control: made.ratios(BATCH, RAW, control) for control in CONTROLS}
     assert at["early"] == pytest.approx([0.5] * 2)  # after one step, from two starts
     assert at["late"] == pytest.approx([0.1] * 2)
-    # Losses 2, 1.5, 1, 0.5 early and 0.1 late.
+    # The losses 2, 1.5, 1 and 0.5 are reached early, and 0.1 late.
     assert sorted(at["loss"]) == pytest.approx([0.1] * 2 + [0.5] * 8)
-    # Two rates, two starts, the two iterations after the start.
+    # There are two rates, two random starts, and two iterations after the start.
     assert sorted(at["rate"]) == pytest.approx([0.1] * 2 + [0.5] * 2 + [3.0] * 4)
     for control in CONTROLS:
         assert set(made.ratios(WEIGHT, RAW, control)) == {1.0}
@@ -111,7 +111,7 @@ def test_runs_that_diverged_are_not_compared():
     assert len(made.ratios(WEIGHT, RAW, "early")) == 1
 
 
-def test_what_cannot_be_divided_is_left_out():
+def test_pairs_without_a_ratio_are_left_out():
     made = Analysis(tuple(deep({"batch": {"cross": 0.0}, "weight": {"cross": None}})))
     assert len(made.ratios(BATCH, RAW, "early")) == 0
     assert len(made.ratios(WEIGHT, RAW, "early")) == 0
@@ -127,7 +127,7 @@ def test_the_trend_is_from_the_first_tenth_to_the_second_half(made):
 
 
 def with_measures(*pairs):
-    """One run for each (covariate shift, digits a step)."""
+    """One run for each pair (covariate shift, decades by which the loss falls in a step)."""
     return Analysis(
         tuple(training_run(seed=k, shift=s, digits=d) for k, (s, d) in enumerate(pairs))
     )
@@ -150,7 +150,7 @@ def test_runs_that_diverged_rank_last():
     assert [np.isinf(dot.score) for dot in made.dots("relu", "covariate shift")].count(True) == 1
 
 
-def test_activations_count_alike():
+def test_the_correlation_is_the_mean_over_activations():
     rows = [training_run(a, seed=k) for a in ("relu", "tanh") for k in range(3)]
     for row, shift, digits in zip(rows, [1, 2, 3, 1, 2, 3], [3, 2, 1, 1, 2, 3], strict=True):
         row["outcome"]["points"] = [point(1, 1.0, shift=float(shift))]

@@ -40,7 +40,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_measuring_leaves_no_trace(normalization):
+def test_measuring_does_not_change_the_network(normalization):
     model, before, drawn = network(normalization), None, torch.get_rng_state()
     before = state(model)
     measures.measure(model, data(), data(8), 0.1)
@@ -97,12 +97,12 @@ def test_covariate_shift_is_that_of_the_moments():
     with torch.no_grad():
         after.linear1.weight.copy_(before.linear1.weight)
     changed = measures.covariate_shift(before, after, X)
-    assert changed[0] == 0.0  # layer 2 is above nothing that changed
+    assert changed[0] == 0.0  # no layer below layer 2 has changed
     assert min(changed[1:]) > 0
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_the_gradient_shift_is_by_the_layers_below_alone(normalization):
+def test_only_the_layers_below_cause_gradient_shift(normalization):
     before = measures.folded(network(normalization))
     after = copy.deepcopy(before)
     with torch.no_grad():
@@ -153,6 +153,6 @@ def test_roughness_is_curvature_for_short_steps(normalization):
         )
 
 
-def test_what_a_step_blows_up_is_recorded_as_it_is():
+def test_measures_that_overflow_are_recorded_as_they_are():
     found = measures.measure(network(None, "relu"), data(), data(8), 1e300)
     assert not np.isfinite(found["gradient_roughness"]).all()

@@ -22,7 +22,7 @@ TESTS = str(Path(__file__).parents[2])
 
 
 def specs_of(preset, data=None, seeds=None, best=None):
-    """All specs, the tunings invented: every network has its own best rate."""
+    """All specs, with an invented tuning in which every network has its own best rate."""
     best = best or {"plain": 0.1, "batch": 1.0, "weight": 0.316}
     (_, attempts), (_, runs) = plan.stages(preset, data, seeds)
     tunings = attempts([])
@@ -56,7 +56,7 @@ def test_networks_with_the_same_tuned_rate_do_not_run_twice():
     assert len({key(spec) for spec in runs}) == len(runs)
 
 
-def test_levels_are_for_runs_at_the_own_rate():
+def test_only_runs_at_the_own_rate_are_measured_at_levels():
     _, runs = specs_of(TINY)
     best = {"plain": 0.1, "batch": 1.0, "weight": 0.316}
     for spec in runs:
@@ -115,7 +115,7 @@ def test_good_rates_are_within_a_tenth_of_the_way_back_to_the_start():
     assert found.decades == 0.75
 
 
-def test_where_every_rate_diverged_none_is_good():
+def test_no_rate_is_good_if_every_rate_diverged():
     found = sweep_of(dict.fromkeys(plan.RATES))
     assert found.good == []
     assert found.decades == 0
@@ -160,7 +160,7 @@ def test_without_torch_deep_says_what_to_install(tmp_path):
     assert not list(tmp_path.glob("report.html"))
 
 
-def test_without_torch_everything_else_runs_and_deep_is_said_to_be_left_out(tmp_path):
+def test_without_torch_everything_else_runs_and_a_message_says_so(tmp_path):
     done = without_torch("reproduce", "all", "--out", tmp_path, "--jobs", 1)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("LEFT OUT: deep, metric") == 2  # at the start and at the end

@@ -6,7 +6,7 @@ from made_rows import point
 from polarstep.experiments.deep.quantities import MEASURES, blocks, cross, own_block
 
 
-def test_scales_are_made_of_raw_norms_and_sizes():
+def test_scales_combine_raw_norms_and_sizes():
     made = point(0, 1.0)
     made["directions"] = {"raw": [1, 2, 3, 4, 5, 6, 7], "sizes": [2.0] * 3 + [3.0] * 4, "own": 4.0}
     raw = np.arange(1.0, 8.0)
@@ -18,7 +18,7 @@ def test_scales_are_made_of_raw_norms_and_sizes():
     assert own_block("directions")(made) == 4.0
 
 
-def test_what_is_not_finite_or_of_a_dead_layer_is_not_a_number():
+def test_quantities_of_dead_layers_and_of_missing_values_are_nan():
     assert np.isnan(cross("raw", "weights")(point(0, 1.0, cross=None)))
     assert np.isnan(cross("own", "weights")(point(0, 1.0, own=0.0)))
     lost = point(0, 1.0, own=None, shift=None, gradient=None, roughness=None)

@@ -10,24 +10,17 @@ from polarstep.experiments.report.rows import Rows
 from polarstep.experiments.running import run_stages
 from polarstep.experiments.workers import Workers
 from small_runs import TINY as ALL_TINY
+from small_runs import run_small
 
 TINY = ALL_TINY["deep"]
 
 pytest.importorskip("torch", reason="deep networks need PyTorch")
 
 
-def go(folder, n_jobs=1, seeds=None):
-    stages = plan.stages(TINY, None, seeds)
-    with Workers(n_jobs) as workers:
-        return run_stages(
-            stages, EXPERIMENT.execute, Record(folder, "deep"), "quick", None, workers
-        )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deep")
-    go(folder)
+    run_small("deep", folder)
     return folder
 
 
@@ -95,7 +88,7 @@ def test_measures_have_a_value_for_every_layer(made):
 
 def test_resuming_runs_nothing_again(folder, made):
     before = (folder / "deep.jsonl").read_bytes()
-    go(folder)
+    run_small("deep", folder)
     assert (folder / "deep.jsonl").read_bytes() == before
 
 

@@ -1,19 +1,12 @@
-"""Verdicts on deep networks follow from the rows by the rule that stands beside them."""
+"""Verdicts on deep networks follow from the rows by the rule that the report prints."""
 
 import pytest
 
-from made_rows import attempts, cell, deep, linear, rows, training_run
+from made_rows import attempts, cell, deep, linear, rows, training_run, verdict
 from polarstep.experiments.deep.verdicts import TOO_FEW_RUNS
 from polarstep.experiments.registry import EXPERIMENTS
-from polarstep.experiments.report.verdicts import verdicts
 
 HOLDS, PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
-
-
-def verdict(claim, *made):
-    """The verdict on the one claim that has these words."""
-    (found,) = [v for v in verdicts(rows(*made)) if claim in v.claim]
-    return found
 
 
 FASTER = "makes deep networks train faster"
@@ -26,7 +19,7 @@ WIDER = "widens the range of good learning rates"
 
 
 def relu_and_tanh(relu, tanh, **options):
-    """Different networks for the two activations."""
+    """Rows with different options for the two activations."""
     return [
         *deep(relu, activations=["relu"], **options),
         *deep(tanh, activations=["tanh"], **options),
@@ -34,7 +27,7 @@ def relu_and_tanh(relu, tanh, **options):
 
 
 def ended(status, **place):
-    """Everything of the same network in every run, which ended in a status."""
+    """Rows in which all networks behave alike and all runs end with the same status."""
     return deep({}, status=status, **place)
 
 
@@ -43,7 +36,7 @@ LOW = {"cross": 0.5, "own": 1.0}
 HIGH = {"cross": 2.0, "own": 1.0}
 FALLING, RISING = {"late": {"cross": 0.4}}, {"late": {"cross": 3.0}}
 
-# Low coupling goes with speed; the other measures say the contrary.
+# Fast networks have a low coupling, and high values of the other measures.
 EXPLAINED = {
     "plain": {"cross": 2.0, "shift": 1.0, "gradient": 1.0, "roughness": 1.0, "digits": 0.05},
     "batch": {"cross": 1.0, "shift": 2.0, "gradient": 2.0, "roughness": 2.0, "digits": 0.2},
@@ -71,7 +64,7 @@ CASES = [
     (LESS, UNKNOWN, NOTHING),
     (LESS, UNKNOWN, ended("diverged")),
     (FALLS, HOLDS, deep({"batch": FALLING})),
-    (FALLS, PART, deep({"batch": FALLING, "plain": FALLING})),  # it falls without, too
+    (FALLS, PART, deep({"batch": FALLING, "plain": FALLING})),  # it falls in both networks
     (FALLS, PART, deep({"batch": RISING, "plain": {"cross": 9.0}})),
     (FALLS, PART, relu_and_tanh({"batch": FALLING}, {"batch": RISING, "plain": FALLING})),
     (FALLS, FAILS, deep({"batch": RISING, "plain": FALLING})),
@@ -86,14 +79,14 @@ CASES = [
     (DECOUPLING, FAILS, deep(NOT_LOWER)),
     (DECOUPLING, FAILS, [*SLOW_HALFSPACES, *deep(AS_WELL)]),
     (DECOUPLING, UNKNOWN, NOTHING[-1:]),
-    (DECOUPLING, UNKNOWN, deep({})),  # nothing to rank
+    (DECOUPLING, UNKNOWN, deep({})),  # all runs are alike, so they have no ranks
     (CURVATURE, HOLDS, deep(CHANGED)),
     (CURVATURE, PART, deep(NO_RATIO)),
     (CURVATURE, PART, relu_and_tanh(CHANGED, {})),
     (CURVATURE, FAILS, deep({})),
     (CURVATURE, UNKNOWN, NOTHING),
     (CARRIES, HOLDS, deep({"batch": {**QUICK, **LOW}}, data="cifar10")),
-    (CARRIES, PART, deep({"batch": {**QUICK, **LOW}})),  # of smaller images
+    (CARRIES, PART, deep({"batch": {**QUICK, **LOW}})),  # on smaller images
     (CARRIES, PART, relu_and_tanh({"batch": {**QUICK, **LOW}}, {"batch": LOW}, data="cifar10")),
     (CARRIES, FAILS, deep({"batch": {**QUICK, **HIGH}}, data="cifar10")),
     (CARRIES, FAILS, deep({"batch": {**SLOW, **LOW}}, data="cifar10")),
@@ -124,7 +117,7 @@ def test_every_verdict_is_tried_in_all_its_outcomes():
     assert len(of_deep) == len(outcomes)
 
 
-def test_what_is_not_measured_says_what_to_run_and_to_install():
+def test_a_verdict_without_rows_says_what_to_run_and_to_install():
     found = verdict(FASTER)
     assert found.verdict == UNKNOWN
     assert "polarstep reproduce deep" in found.numbers
@@ -147,7 +140,7 @@ def test_the_numbers_are_those_of_the_rows():
     assert "relu plain 0.5; relu batch 1; relu weight 0.75" in verdict(WIDER, *deep({})).numbers
 
 
-def test_a_single_run_is_no_comparison():
+def test_a_single_run_cannot_be_compared():
     for claim in (FASTER, LESS, FALLS, CURVATURE, CARRIES):
         found = verdict(claim, *attempts(), training_run())
         assert found.verdict == UNKNOWN

@@ -25,7 +25,7 @@ def test_steps_to_a_loss_are_interpolated_and_the_median_over_seeds():
     assert found.steps_ratio(("relu", BATCH), POLAR) == pytest.approx(1.25)
 
 
-def test_a_validation_loss_that_is_not_finite_is_no_target_and_is_not_reached():
+def test_a_validation_loss_that_is_not_finite_is_neither_a_target_nor_reached():
     made = metric()
     for row in made:
         if row["spec"]["method"] == (BATCH if row["spec"]["activation"] == "relu" else "SGD"):
@@ -37,7 +37,7 @@ def test_a_validation_loss_that_is_not_finite_is_no_target_and_is_not_reached():
     assert found.steps_ratio(("relu", "SGD")) == pytest.approx(1.0)
 
 
-def test_curves_stand_at_the_middle_of_their_steps_and_accuracies_at_the_end():
+def test_losses_belong_to_the_middle_of_their_steps_and_accuracies_to_the_end():
     found = Analysis(tuple(metric(seeds=2)))
     t, loss = found.curves(("relu", "SGD"), "loss")
     assert t.tolist() == [2, 6, 10, 14, 18]
@@ -47,7 +47,7 @@ def test_curves_stand_at_the_middle_of_their_steps_and_accuracies_at_the_end():
     assert (accuracy == 0.9).all()
 
 
-def test_a_training_that_diverged_ends_early_and_counts_as_wrong():
+def test_a_training_that_diverged_ends_early_with_accuracy_zero():
     made = metric(seeds=2)
     for row in made:
         if row["spec"]["seed"] == 1 and row["spec"]["method"] == "SGD":
@@ -68,7 +68,7 @@ def test_seconds_are_the_median_over_all_rates():
     )
 
 
-def test_what_is_as_good_as_another_recipe_is_counted_by_that_ones_limit():
+def test_decades_as_good_as_another_recipe_use_its_limit():
     """Good scores are 0.1 and 0.2, bad ones 1.5; the tolerance is 0.19."""
     found = Analysis(tuple(metric({SGD: {"good": 3}, POLAR: {"score": 0.3}})))
     assert found.decades_as_good(("relu", SGD)) == 1.5

@@ -40,7 +40,7 @@ def test_every_recipe_is_tried_over_its_range_with_every_seed(name, seeds):
         assert math.log10(rates[-1] / rates[0]) == pytest.approx(1.5, abs=0.01)
 
 
-def test_ranges_of_one_optimizer_and_of_both_presets_begin_together():
+def test_ranges_of_one_optimizer_and_of_both_presets_have_the_same_start():
     for recipe, other in [("SGD", "batch normalization"), ("covariance, sgd", "euclidean, polar")]:
         assert plan.first_rates(recipe, 4) == plan.first_rates(other, 4)
         assert set(plan.first_rates(recipe, 2)) < set(plan.first_rates(recipe, 4))
@@ -93,7 +93,7 @@ def test_good_rates_are_within_a_tenth_of_the_way_from_the_best_recipe_to_the_st
     assert plan.beyond(found) == []
 
 
-def test_a_range_goes_on_where_its_end_is_good():
+def test_a_range_is_extended_if_its_end_is_good():
     assert plan.beyond(sweep_of({0.01: 0.5, 0.0316: 0.5, 0.1: 1.0, 0.316: 1.0})) == [0.00316]
     assert plan.beyond(sweep_of({0.01: 1.0, 0.0316: 1.0, 0.1: 0.5, 0.316: 0.5})) == [1.0]
     longer = {0.01: 1.0, 0.0316: 1.0, 0.1: 0.5, 0.316: 0.5, 1.0: 0.5}
@@ -101,13 +101,13 @@ def test_a_range_goes_on_where_its_end_is_good():
     assert plan.beyond(sweep_of(longer | {3.16: 1.9})) == []
 
 
-def test_where_every_rate_diverged_none_is_good():
+def test_no_rate_is_good_if_every_rate_diverged():
     found = sweep_of(dict.fromkeys((0.01, 0.0316, 0.1, 0.316)))
     assert (found.good, found.decades, plan.beyond(found)) == ([], 0, [])
     assert found.best == 0.01
 
 
-def test_a_seed_that_diverged_spoils_its_rate_and_a_seed_that_is_missing_leaves_it_out():
+def test_a_seed_that_diverged_makes_the_score_infinite_and_a_missing_seed_drops_the_rate():
     rows = made_metric(seeds=2)
     two = [one_training("relu", "SGD", 1.0, seed, score=s) for seed, s in ((0, 0.1), (1, None))]
     assert plan.rate_sweeps([*rows, *two])["relu", "SGD"].scores[-1] == np.inf

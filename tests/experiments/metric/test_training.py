@@ -19,22 +19,15 @@ from polarstep.experiments.running import run_stages  # noqa: E402
 from polarstep.experiments.workers import Workers  # noqa: E402
 from polarstep.nn import mlp  # noqa: E402
 from small_runs import TINY as ALL_TINY  # noqa: E402
+from small_runs import run_small  # noqa: E402
 
 TINY = ALL_TINY["metric"]
-
-
-def go(folder, n_jobs=1):
-    stages = plan.stages(TINY, None)
-    with Workers(n_jobs) as workers:
-        return run_stages(
-            stages, EXPERIMENT.execute, Record(folder, "metric"), "quick", None, workers
-        )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("metric")
-    go(folder)
+    run_small("metric", folder)
     return folder
 
 
@@ -79,11 +72,11 @@ def test_recipes_start_from_the_same_weights_on_the_same_mini_batch(made):
 
 def test_resuming_runs_nothing_again(folder, made):
     before = (folder / "metric.jsonl").read_bytes()
-    go(folder)
+    run_small("metric", folder)
     assert (folder / "metric.jsonl").read_bytes() == before
 
 
-def test_the_same_seed_gives_the_same_rows_but_for_the_time(made, tmp_path):
+def test_the_same_seed_gives_the_same_rows_except_for_the_time(made, tmp_path):
     chosen = [r for r in made if r["spec"]["rate"] == 0.1 and r["spec"]["activation"] == "relu"]
     stages = [("some", lambda rows: [row["spec"] for row in chosen])]
     with Workers(1) as workers:
@@ -112,7 +105,7 @@ def test_a_training_that_explodes_is_stopped_and_has_no_score():
     assert len(outcome["points"]) < TINY.points
 
 
-def test_sgd_is_torchs_with_the_schedule():
+def test_sgd_agrees_with_steps_by_hand():
     """All steps are repeated by hand on one batch that holds all images."""
     spec = spec_of(rate=0.1, steps=4, points=4, batch=30, activation="tanh")
     assert spec["method"] == "SGD"
@@ -122,7 +115,7 @@ def test_sgd_is_torchs_with_the_schedule():
     model = mlp([64, *[TINY.units] * 6, 10], "tanh", seed=0)
     velocity = [torch.zeros_like(p) for p in model.parameters()]
     losses = []
-    for factor in (1.0, 1.0, 2 / 3, 1 / 3):  # up in one step, then down to zero
+    for factor in (1.0, 1.0, 2 / 3, 1 / 3):  # the schedule of four steps
         loss = torch.nn.functional.cross_entropy(model(X), y)
         losses.append(loss.item())
         gradients = torch.autograd.grad(loss, list(model.parameters()))
@@ -149,7 +142,7 @@ def test_the_rate_rises_and_falls_to_almost_nothing():
     assert schedule(0, 1) == 1.0
 
 
-def test_small_pictures_are_means_of_blocks(tmp_path):
+def test_small_images_are_means_of_blocks(tmp_path):
     X = torch.arange(2 * 3072.0).reshape(2, 3072)
     small = shrunk(X, 16)
     assert small.shape == (2, 3 * 16 * 16)

@@ -1,8 +1,8 @@
-"""Verdicts on metrics follow from the rows by the rule that stands beside them."""
+"""Verdicts on metrics follow from the rows by the rule that the report prints."""
 
 import pytest
 
-from made_rows import attempts, metric, rows
+from made_rows import attempts, metric, rows, verdict
 from polarstep.experiments.metric.plan import BATCH
 from polarstep.experiments.metric.verdicts import COVARIANCE
 from polarstep.experiments.report.verdicts import verdicts
@@ -12,19 +12,13 @@ SGD, POLAR = COVARIANCE
 EUCLIDEAN = ("euclidean, sgd", "euclidean, polar")
 
 
-def verdict(claim, *made):
-    """The verdict on the one claim that has these words."""
-    (found,) = [v for v in verdicts(rows(*made)) if claim in v.claim]
-    return found
-
-
 def both(**options):
-    """The same options in the metric covariance, with both direction rules."""
+    """The same options for the covariance metric with both direction rules."""
     return dict.fromkeys(COVARIANCE, options)
 
 
 def euclidean(**options):
-    """The same in the Euclidean metric."""
+    """The same options for the Euclidean metric with both direction rules."""
     return dict.fromkeys(EUCLIDEAN, options)
 
 
@@ -69,7 +63,7 @@ CASES = [
     (WIDE, FAILS, metric(both(status="diverged"))),
     (WIDE, UNKNOWN, NOTHING),
     (MATTERS, HOLDS, metric(both(digits=0.2))),
-    (MATTERS, HOLDS, metric(euclidean(digits=0.01))),  # which never get there
+    (MATTERS, HOLDS, metric(euclidean(digits=0.01))),  # the Euclidean metric never reaches the loss
     (MATTERS, PART, metric({SGD: {"digits": 0.2}})),
     (MATTERS, FAILS, metric()),
     (MATTERS, FAILS, metric(both(digits=0.01))),
@@ -100,7 +94,7 @@ def test_every_verdict_is_tried_in_all_its_outcomes():
     assert len([v for v in verdicts(rows()) if v.group.name == "Metric"]) == len(outcomes)
 
 
-def test_what_is_not_measured_says_what_to_run_and_to_install():
+def test_a_verdict_without_rows_says_what_to_run_and_to_install():
     found = verdict(FAST)
     assert found.verdict == UNKNOWN
     assert "polarstep reproduce metric" in found.numbers

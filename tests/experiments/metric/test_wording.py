@@ -17,6 +17,6 @@ def test_numbers_are_listed_by_activation_in_the_order_of_the_recipes():
     assert listed(numbers) == "relu: SGD 1, AdamW 2; tanh: covariance + sgd 0.5"
 
 
-def test_a_loss_that_is_not_reached_is_never_reached():
+def test_an_infinite_ratio_is_written_as_never():
     assert ratio_text(np.inf) == "never"
     assert ratio_text(1.25) == "1.2"
