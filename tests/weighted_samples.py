@@ -21,7 +21,7 @@ SOFTPLUS = LOSSES["softplus"]
 
 
 def made(n=150, d=6, seed=0):
-    """(X in numbers of single precision, y, weights that sum to 1, centre)."""
+    """Return X rounded to single precision, y, weights that sum to 1, and a centre."""
     rng = np.random.default_rng(seed)
     X = (rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.6)).astype(np.float32).astype(float)
     y = np.where(rng.random(n) < 0.4, 1.0, -1.0)
@@ -30,32 +30,32 @@ def made(n=150, d=6, seed=0):
 
 
 def samples_of(kind="C", loss=SOFTPLUS, n_threads=1, **shape):
-    """Samples with their centred matrix Z as a dense array."""
+    """Return samples and their centred matrix Z as a dense array."""
     X, y, s, centre = made(**shape)
     return Samples.from_arrays(KINDS[kind](X), y, s, centre, loss, n_threads), X - centre
 
 
 def centred(X, y, loss=SOFTPLUS, n_threads=1):
-    """Samples of equal weights, centred at their mean if X is dense and at zero otherwise."""
+    """Return samples of equal weights, centred at their mean if X is dense, else at zero."""
     n, d = X.shape
     centre = np.zeros(d) if sp.issparse(X) else X.mean(axis=0)
     return Samples.from_arrays(X, y, np.full(n, 1 / n), centre, loss, n_threads)
 
 
 def problem_of(samples, alpha=0.0, intercept=True):
-    """The problem on some samples with the same penalty for all weights."""
+    """Return the problem on some samples with the same penalty for all weights."""
     return Problem(samples, DiagonalPenalty(np.full(samples.d, alpha)), intercept)
 
 
 def gaussian(n, d, seed=0):
-    """(X, y) of a logistic model with independent Gaussian features."""
+    """Return X and y of a logistic model with independent Gaussian features."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))
     return X, np.where(X @ rng.standard_normal(d) + rng.logistic(size=n) > 0, 1.0, -1.0)
 
 
 def sparse_categories(n=3000, levels=(3, 40, 150), seed=0):
-    """(X, y) with indicators of categories of Zipf frequencies."""
+    """Return indicators of categories of Zipf frequencies, and labels of a logistic model."""
     rng = np.random.default_rng(seed)
     codes = [rng.choice(k, n, p=(p := 1 / np.arange(1.0, k + 1)) / p.sum()) for k in levels]
     score = sum(rng.standard_normal(k)[code] for k, code in zip(levels, codes, strict=True))

@@ -12,12 +12,12 @@ from problems import ARCTAN
 
 COMPILED = [*LOSSES.values(), smooth_hinge(0.05), smooth_hinge(3.0)]
 SIZES = [1, 2, 63, 64, 65, 255, 256, 257, 511, 512, 513]
-TINY = 1e-300  # what is smaller need not be told from zero
+TINY = 1e-300  # smaller values need not be distinguished from zero
 LAYOUTS = ["C", "F", "strided", "csr32", "csr64"]
 
 
 def losses_at(loss, a, s=None):
-    """(sum of s phi, s phi', s phi'') of one tile by the kernel."""
+    """Return (sum of s phi, s phi', s phi'') of one tile, as the kernel computes them."""
     a, k = np.array(a, float), len(a)
     second, e, bits = np.empty(k), np.empty(k), np.empty(k, np.int64)
     s = np.ones(k) if s is None else s
@@ -40,7 +40,7 @@ def laid_out(X, layout, dtype=np.float64):
 
 
 def made(n, d, dtype=np.float64, seed=0):
-    """(X with zeros in it, as numbers of the dtype; y; s; w; b)."""
+    """Return X with some zeros, rounded to the dtype, and y, s, w and b."""
     rng = np.random.default_rng(seed)
     X = (rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.7)).astype(dtype).astype(float)
     y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
@@ -114,7 +114,7 @@ def test_losses_far_out_are_those_of_numpy(loss, size):
 
 @pytest.mark.parametrize("loss", COMPILED, ids=str)
 def test_nan_and_infinity_show(loss):
-    """An infinite feature makes margins infinite or NaN: value or slope must not be finite."""
+    """An infinite feature makes a margin infinite or NaN, and then a sum is not finite either."""
     value, first, second = losses_at(loss, [0.5, np.nan, -0.5])
     assert np.isnan(value)
     assert np.isnan(first[1])
@@ -245,7 +245,7 @@ def test_sparse_grams_count_each_pair_once(layout, dtype):
 def test_a_feature_that_is_not_finite_shows_in_the_sums(value, layout):
     X, y, s, w, b = made(70, 3)
     X[65, 1] = value
-    for at in (w, np.zeros(3)):  # 0 * inf is NaN, and NaN must not be lost in a comparison
+    for at in (w, np.zeros(3)):  # 0 * inf is NaN, which a comparison must not hide
         for loss in COMPILED:
             margins, g = np.empty(70), np.zeros(3)
             sums = kernels.evaluate(

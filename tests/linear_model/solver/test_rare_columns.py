@@ -13,7 +13,7 @@ from weighted_samples import centred, gaussian, problem_of
 
 
 def rare_columns(n=400):
-    """Two common columns, and four of ones in 3 to 9 rows whose labels are all alike or mixed."""
+    """Return two common columns, and four with ones in 3 to 9 rows, of equal or mixed labels."""
     rng = np.random.default_rng(3)
     X = np.zeros((n, 6))
     X[:, :2] = rng.standard_normal((n, 2))
@@ -35,7 +35,7 @@ def test_each_rare_weight_is_optimal_by_itself(loss, monkeypatch):
     problem = problem_of(samples, 1e-4)
     alpha = problem.penalty.diagonal
     w, b = np.array([0.5, -0.2, 0.1, 0.0, 3.0, -1.0]), 0.3
-    monkeypatch.setattr(sparse_matrix, "_RARE_SHARE", 24.5 / samples.X.nnz)  # the four of them
+    monkeypatch.setattr(sparse_matrix, "_RARE_SHARE", 24.5 / samples.X.nnz)  # the four rare columns
     new, moved_b, sums, margins = samples.fit_rare_columns(w, b, alpha)
     np.testing.assert_array_equal(new[:2], w[:2])
     assert (new[2:] != w[2:]).all()
@@ -46,7 +46,7 @@ def test_each_rare_weight_is_optimal_by_itself(loss, monkeypatch):
     np.testing.assert_allclose(margins[untouched], before[untouched], rtol=1e-12)
     again, _ = samples.evaluate(new, moved_b)
     np.testing.assert_allclose(sums.by_w, again.by_w, rtol=1e-9, atol=1e-13)
-    slopes = sums.by_w + X.mean(axis=0) * sums.by_b + alpha * new  # b moves, too
+    slopes = sums.by_w + X.mean(axis=0) * sums.by_b + alpha * new  # b changes, too
     start = samples.evaluate(w, b)[0]
     slopes_before = start.by_w + X.mean(axis=0) * start.by_b + alpha * w
     disjoint = [j for j in range(2, 6) if (X[X[:, j] != 0][:, 2:].sum(axis=1) == 1).all()]
@@ -85,5 +85,5 @@ def test_labels_all_alike_in_rare_columns_cost_no_steps():
     y = np.where(common @ rng.standard_normal(60) + rng.logistic(size=n) > 0, 1, 0)
     y[rows.ravel()] = 1
     model = HalfspaceClassifier(C=1000, tol=1e-8).fit(X, y)
-    assert model.coef_[0, 60:].min() > 3  # far from the start, at 0
+    assert model.coef_[0, 60:].min() > 3  # far from 0, where the solver starts
     assert model.n_iter_[0] <= 6

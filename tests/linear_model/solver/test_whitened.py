@@ -1,60 +1,20 @@
-"""The method whitened: its optimum, its estimate of the suboptimality, its traces and options."""
+"""The method whitened: its runs and restarts, and its estimate of the suboptimality."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from scipy.optimize import minimize as scipy_minimize
 
 import polarstep as ps
 from newton import Reference
 from polarstep import Status
-from problems import ARCTAN, BOUNDED, relative, skewed
-from weighted_samples import KINDS, gaussian, sparse_categories
+from polarstep.linear_model.solver import whitened
+from polarstep.linear_model.solver.stages import make_stages
+from polarstep.losses import LOSSES
+from problems import ARCTAN, BOUNDED, skewed
+from weighted_samples import centred, gaussian, problem_of, sparse_categories
 
-CONVEX = ["smooth_hinge", "softplus", "squared"]
-
-# ------------------------------------------------------------------ the optimum, by minimize
-
-
-def optimum(objective):
-    """scipy's minimum of an objective, in columns of unit variance."""
-    d = objective.design.n_features
-    unit = np.ones(d + objective.intercept)
-    unit[:d] = np.sqrt(objective.design.variance)
-
-    def f(theta):
-        x = theta / unit
-        return objective.value(x), objective.gradient(x) / unit
-
-    return scipy_minimize(f, np.zeros(len(unit)), jac=True, tol=1e-14).fun
-
-
-PENALTIES = [
-    {},
-    {"length_penalty": 0.05},
-    {"l2_penalty": 0.1},
-    {"length_penalty": 0.01, "l2_penalty": 0.01},
-]
-
-
-@pytest.mark.parametrize("loss", CONVEX)
-@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
-@pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("weighted", [True, False])
-def test_minimize_reaches_the_optimum(loss, penalty, intercept, weighted):
-    X, y = skewed(n=250)
-    weight = np.random.default_rng(0).exponential(size=250) if weighted else None
-    for convert in (np.asarray, sp.csr_matrix):
-        objective = ps.Halfspace(
-            convert(X), y, loss, **penalty, intercept=intercept, sample_weight=weight
-        )
-        result = ps.minimize(objective, "whitened", tol=1e-9)
-        assert result.status is Status.converged
-        assert result.fun <= optimum(objective) * (1 + 1e-8)
-        assert result.fun == pytest.approx(objective.value(result.x), rel=1e-12)
-        assert result.gap <= 1e-9
-        assert len(result.x) == X.shape[1] + intercept
-        np.testing.assert_allclose(result.x, result.length * result.direction, rtol=1e-12)
+# ------------------------------------------------------------------ runs
 
 
 @pytest.mark.parametrize("loss", [*BOUNDED, "arctan"])
@@ -69,17 +29,6 @@ def test_losses_that_are_not_convex_end_in_a_critical_point(loss, intercept):
         assert objective.moments.dual_norm(objective.gradient(result.x)) < 1e-4
         more = ps.minimize(objective, "whitened", tol=1e-10, max_iter=500, n_restarts=3)
         assert more.fun <= result.fun + 1e-12
-
-
-def test_a_start_is_taken():
-    X, y = skewed()
-    objective = ps.Halfspace(X, y, "softplus", 0.1)
-    best = ps.minimize(objective, "whitened", tol=1e-12).x
-    assert ps.minimize(objective, "whitened", best, tol=1e-8).n_iter == 0
-    far = ps.minimize(objective, "whitened", 50 * np.ones(len(best)), tol=1e-10)
-    assert far.success
-    assert relative(far.x, best) < 1e-3
-    np.testing.assert_array_equal(far.trace.fun[0], objective.value(50 * np.ones(len(best))))
 
 
 @pytest.mark.parametrize("loss", ["softplus", "sigmoid"])
@@ -117,37 +66,58 @@ def test_callbacks_stop_a_run():
         ps.minimize(ps.Halfspace(X, y), "whitened", callback=fail)
 
 
-def test_options_are_checked():
-    X, y = skewed()
-    objective = ps.Halfspace(X, y)
-    with pytest.raises(TypeError, match=r"`options` must be one of .*n_restarts.*step_size"):
-        ps.minimize(objective, "whitened", step_size=0.1)
-    with pytest.raises(TypeError, match="`n_threads` must be a whole number >= 1"):
-        ps.minimize(objective, "whitened", n_threads=0.5)
-    with pytest.raises(ValueError, match=r"`max_length` must be infinite.*length_penalty"):
-        ps.minimize(ps.Halfspace(X, y, max_length=2.0), "whitened")
-    with pytest.raises(ValueError, match="`w0` must be a vector of 4"):
-        ps.minimize(objective, "whitened", np.ones(3))
-    short = ps.minimize(objective, "whitened", max_iter=0)
-    assert short.status is Status.max_iter
-    assert short.n_iter == 0
+def run(problem, theta=None, **options):
+    rng = np.random.default_rng(0)
+    return whitened.run(make_stages(problem, rng), theta, 1e-8, 200, rng, **options)
 
 
-@pytest.mark.parametrize("kind", ["C", "F", "csr"])
-def test_threads_and_seeds(kind):
-    X, y = gaussian(6000, 5)
-    objective = ps.Halfspace(KINDS[kind](X), y)
-    one = ps.minimize(objective, "whitened", tol=1e-10)
-    three = ps.minimize(objective, "whitened", tol=1e-10, n_threads=3)
-    assert three.n_passes == one.n_passes
-    np.testing.assert_allclose(three.x, one.x, rtol=1e-6)
-    np.testing.assert_allclose(ps.minimize(objective, "whitened", tol=1e-10).x, one.x, rtol=1e-9)
-    other = ps.minimize(objective, "whitened", tol=1e-10, seed=5)
-    assert relative(other.x, one.x) > 1e-9
-    np.testing.assert_allclose(other.x, one.x, atol=1e-3)
+def test_the_lowest_result_of_all_runs_is_returned():
+    X, y = skewed(3, n=250)
+    problem = problem_of(centred(X, y, LOSSES["sigmoid"]), 1e-3)
+    seen = []
+    best = run(problem, n_restarts=4, callback=seen.append)
+    ends = [row.fun for row, after in pairwise(seen) if after.iteration == 0]
+    assert len(ends) == 4  # and the last run
+    assert best.fun == min(*ends, seen[-1].fun)
 
 
-# ------------------------------------------------------------------ the estimate it stops by
+def test_a_convex_loss_is_not_restarted():
+    problem = problem_of(centred(*gaussian(300, 4)), 1e-3)
+    seen = []
+    run(problem, n_restarts=4, callback=seen.append)
+    assert [row.iteration for row in seen].count(0) == 1
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_no_run_follows_an_interrupted_one(at):
+    """The result is the lowest so far, and its status says that the runs were interrupted."""
+    X, y = skewed(3, n=250)
+    problem = problem_of(centred(X, y, LOSSES["sigmoid"]), 1e-3)
+    starts = []
+
+    def interrupt(row):
+        starts.extend([row.x] * (row.iteration == 0))
+        if len(starts) == at + 1:
+            raise KeyboardInterrupt
+
+    result = run(problem, n_restarts=4, callback=interrupt)
+    assert len(starts) == at + 1
+    assert result.status is Status.interrupted
+    assert result.fun <= run(problem).fun or at == 0
+
+
+def test_an_interruption_before_the_first_iterate_is_passed_on(monkeypatch):
+    problem = problem_of(centred(*gaussian(300, 4)), 1e-3)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whitened, "start_on_line", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(problem)
+
+
+# ------------------------------------------------------------------ the estimated suboptimality
 
 
 def heavy(n, d, seed=0):
@@ -185,7 +155,7 @@ TABLE = {
 @pytest.mark.parametrize("loss", ["softplus", "smooth_hinge"])
 @pytest.mark.parametrize("alpha", [1e-2, 1e-6])
 def test_the_estimate_is_not_below_the_truth(name, loss, alpha):
-    """At the end, to a tenth and rounding; tol is kept to the letter."""
+    """The final estimate is too low by at most a tenth and rounding, and tol is always reached."""
     X, y = TABLE[name]
     n = X.shape[0]
     reference = Reference(X, y, loss, alpha, weight=np.full(n, 1 / n))
@@ -210,14 +180,3 @@ def test_passes_do_not_depend_on_the_units_of_columns(name):
         assert result.n_passes == plain.n_passes
         assert result.n_iter == plain.n_iter
         assert result.fun == pytest.approx(plain.fun, rel=1e-6)
-
-
-@pytest.mark.parametrize("shift", [1e4, 1e8])
-def test_columns_far_from_zero(shift):
-    X, y = gaussian(5000, 6)
-    X = np.round(X, 2) * 1.28  # numbers that 1e8 does not round much
-    plain = ps.minimize(ps.Halfspace(X, y, intercept=True), "whitened", tol=1e-8)
-    far = ps.minimize(ps.Halfspace(X + shift, y, intercept=True), "whitened", tol=1e-8)
-    assert far.success
-    assert far.n_passes <= plain.n_passes + 2
-    np.testing.assert_allclose(far.x, plain.x, atol=1e-3)

@@ -14,6 +14,8 @@ from .penalty import Penalty
 from .row_space import ColumnCoordinates, Coordinates
 from .weighted_rows import Sums, WeightedRows
 
+_CAUTION_ROWS = 5.0  # occurrences of a rare column that its additional penalty stands for
+
 
 class NotFinite(ValueError):
     """f is not finite at the start: X contains NaN or infinity, or its products overflow."""
@@ -155,7 +157,7 @@ class Problem:
         if doubt.any():
             squares = samples.squares(samples.weight)
             np.divide(doubt * squares, rows, out=caution, where=rows > 0)
-        extra = 5.0 * self.samples.loss.sup_curvature * caution
+        extra = _CAUTION_ROWS * self.samples.loss.sup_curvature * caution
         return Problem(
             samples,
             self.penalty.plus(extra),

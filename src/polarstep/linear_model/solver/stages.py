@@ -11,7 +11,9 @@ from .problem import Point, Problem
 
 _FEWEST_ROWS = 2_000  # fewest rows of a subsample
 _SMALL = 300_000  # values of X; below this size a pass over X is negligible
-_AFFORDABLE = 8.0  # passes that a metric of all rows may cost
+_AFFORDABLE = 8.0  # passes that a metric of all rows may cost once
+_NEWTON_COST = 30.0  # passes that it may cost at every step if a pass is negligible
+_DIGITS = 18.0  # log(1e8), the accuracy for which the sizes of subsamples are chosen
 _MOST_ROWS_OF_BASIS = 3_000  # most rows for which a basis of their space is computed
 
 
@@ -59,7 +61,11 @@ def subsample_sizes(problem: Problem) -> list[int]:
     sizes = [m for m in (n // 2**i for i in range(1, 12)) if m >= fewest]
     if not sizes:
         return []
-    cost = {m: 1.5 * problem.gram_cost(m) + 18.0 / np.log(m / k) + 3.0 * m / n for m in sizes}
+    cost = {}
+    for m in sizes:
+        # Besides its metric and the passes that follow, a subsample costs a few passes over itself.
+        passes = _DIGITS / np.log(m / k)
+        cost[m] = 1.5 * problem.gram_cost(m) + passes + 3.0 * m / n
     large = min(sizes, key=lambda m: cost[m])
     small = max(large // 8, fewest)
     return [small, large] if small <= large // 2 else [large]
@@ -73,8 +79,9 @@ def can_afford_metric_of_all_rows(problem: Problem) -> bool:
 class Renewal:
     """A rule that decides at every iterate whether to renew the metric, and from how many rows.
 
-    If a metric is cheap, all rows give a new one at every step (Newton's method, for small data).
-    Otherwise the metric is renewed if it can be expected to save more passes than it costs.
+    For small data a metric of all rows is cheap, and every step gets a new one: this is Newton's
+    method. Otherwise the metric is renewed if that can be expected to save more passes than it
+    costs.
 
     Parameters
     ----------
@@ -84,16 +91,19 @@ class Renewal:
     tol : float
         The relative suboptimality that is asked for.
     rng : numpy.random.Generator
+        The source of random subsamples.
     """
 
     def __init__(self, problem: Problem, n_rows: int, tol: float, rng: np.random.Generator) -> None:
         self.problem, self.n_rows, self.tol, self.rng = problem, n_rows, tol, rng
         n = problem.samples.n
         self.age = 0
-        # From all rows and all columns the metric of a convex problem is its Hessian.
+        # The metric of all rows and all columns of a convex problem is its Hessian.
         self.is_newton = problem.convex and problem.columns.is_every_column
         self.is_cheap = (
-            self.is_newton and problem.samples.size <= _SMALL and problem.gram_cost(n) <= 30.0
+            self.is_newton
+            and problem.samples.size <= _SMALL
+            and problem.gram_cost(n) <= _NEWTON_COST
         )
 
     def __call__(self, point: Point, convergence: Convergence) -> Metric | None:

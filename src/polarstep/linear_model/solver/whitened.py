@@ -9,16 +9,16 @@ times. It has three stages:
    data are close enough to this for a start: a few thousand rows give the direction, and Newton's
    method the length and the intercept, from margins that are computed once.
 2. *Subsamples.* L-BFGS minimises f on subsamples of growing size, up to about a twentieth of the
-   rows (on sparse data a sixth at once), to the accuracy that so many rows can have. Its metric,
-   the first approximation of the Hessian, is the Hessian of the subsample: a weighted Gram
-   matrix.
-3. *All rows.* The weights of rare columns are fitted one by one. Then L-BFGS goes on in the metric
-   of the last subsample, with one read of X in each step. If that is slow, a metric of more rows
-   replaces it, where this is expected to save time.
+   rows (a sixth at once if the data are sparse), as accurately as so many rows determine the
+   optimum. Its metric, the first approximation of the Hessian, is the Hessian of the subsample:
+   a weighted Gram matrix.
+3. *All rows.* The weights of rare columns are fitted one by one. Then L-BFGS continues in the
+   metric of the last subsample, with one read of X in each step. If it converges slowly, the metric
+   is replaced by one of more rows, provided that this is expected to save time.
 
-The Hessian of m rows differs from that of all rows by about sqrt(d/m), whatever the condition
-number of the data, so that each read of X reduces the error by a factor of about m/d. This is where
-most of the speed comes from.
+The relative difference between the Hessian of m rows and that of all rows is about sqrt(d/m),
+whatever the condition number of the data, so that each read of X reduces the error by a factor of
+about m/d. Most of the speed comes from this.
 
 The method stops when (f - f*)/|f| is estimated to be at most tol. The estimate is designed to
 overestimate; it is not a guaranteed bound.
@@ -76,6 +76,7 @@ def solve(
     max_iter : int
         The largest number of iterations on all rows.
     rng : numpy.random.Generator
+        The source of random subsamples.
     observe : callable, optional
         Called with every iterate on all rows.
 
@@ -91,7 +92,8 @@ def solve(
     if theta is None:
         theta, metric = start_on_line(stages[0])
         for now in subsamples:
-            accuracy = 0.05 * now.columns.size / now.samples.n  # of an optimum on so many rows
+            # The optimum on m rows is itself off by about k/m in units of f.
+            accuracy = 0.05 * now.columns.size / now.samples.n
             renewal = Renewal(now, now.samples.n, accuracy, rng)
             start = now.evaluate(theta)
             point, _ = descend(now, start, metric, accuracy, 30, renew_metric=renewal)
@@ -106,6 +108,7 @@ def solve(
         point = check_finite(problem.evaluate_with_rare_columns_fitted(theta))
         some = subsamples[-1].samples
         has_rare_columns = some.effective_rows().min() < ENOUGH_ROWS
+        # The correlations of rare columns can be estimated from all rows only.
         if has_rare_columns and can_afford_metric_of_all_rows(problem):
             metric, n_rows = problem.metric(point), problem.samples.n
         else:
