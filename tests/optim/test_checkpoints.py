@@ -199,3 +199,10 @@ def test_a_euclidean_checkpoint_stops_the_gathering_of_inputs():
     step(model, optimizer, x)
     assert all("root" not in state for state in optimizer.state.values())
     assert all(inputs.rows == 0 for inputs in optimizer._watcher.inputs.values())
+
+
+def test_the_state_of_another_optimizer_is_refused():
+    model = network()
+    saved = torch.optim.AdamW(model.parameters()).state_dict()
+    with pytest.raises(ValueError, match="`state_dict` must come from a LengthDirection"):
+        LengthDirection(model).load_state_dict(saved)

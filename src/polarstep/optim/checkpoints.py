@@ -12,8 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ..validation import complaint
 from .adamw import AdamW
 from .coordinates import Group, State
+from .entries import WHO
 from .metrics import Covariance, Euclidean, Frobenius
 from .options import Angle, Gains, Option
 from .rules import SGD, Adam, Fixed, Polar
@@ -90,6 +92,10 @@ def _by_direction(
 
 
 def _with_objects(group: Mapping[str, Any]) -> dict[str, Any]:
+    if "metric" not in group:
+        raise ValueError(
+            complaint(WHO, "state_dict", "come from a LengthDirection", "groups without a metric")
+        )
     if isinstance(group["metric"], str):
         return _from_flat(group)
     return {

@@ -273,7 +273,7 @@ class LengthDirection(Optimizer):
             self._watcher.before_step(index, group, self.state)
             self._stepper.step(group, self.state)
             group["steps"] += 1
-            self._watcher.schedule(index, group, self.state)
+            self._watcher.after_step(index, group, self.state)
         return loss
 
     def lengths(self, name: str) -> Tensor:

@@ -74,7 +74,7 @@ class InputWatcher:
             self._refresh(group, states)
             self._warn_if_nothing_was_seen(group, states)
 
-    def schedule(self, index: int, group: Group, states: States) -> None:
+    def after_step(self, index: int, group: Group, states: States) -> None:
         """Decide whether inputs are gathered for the group's next step.
 
         They are at every ``refresh_every``-th step, and as long as none were seen.
@@ -141,7 +141,7 @@ class InputWatcher:
                 gathered = states[p].pop(key, None)
                 into.zero_() if gathered is None else into.copy_(gathered)
         for index, group in enumerate(groups):
-            self.schedule(index, group, states)
+            self.after_step(index, group, states)
 
 
 def _was_seen(state: Mapping[str, Any]) -> bool:
