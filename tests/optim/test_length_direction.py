@@ -65,6 +65,25 @@ def test_schedulers_scale_directions_lengths_and_the_rest():
         torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["cosine", "one cycle"])
+def test_param_groups_follow_the_schedulers_of_torch(name):
+    model = network()
+    optimizer = LengthDirection(model, 0.04)
+    if name == "cosine":
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)
+        expected = [0.04 * (1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)]
+    else:
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, [0.04, 0.01], total_steps=4, pct_start=0.5, cycle_momentum=False,
+            anneal_strategy="linear", div_factor=4, final_div_factor=10,
+        )  # fmt: skip
+        expected = [0.01, 0.04, 0.0205, 0.001]
+    for (x,), lr in zip((batches(1, seed=k) for k in range(4)), expected, strict=True):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(lr)
+        step(model, optimizer, x)
+        scheduler.step()
+
+
 def test_clipped_gradients_do_not_change_the_direction_of_polar_steps():
     a, b = network(), network()
     x = batches(1)[0]
