@@ -1,0 +1,66 @@
+"""A result is built from its iterates, and says how the run ended."""
+
+import numpy as np
+import pytest
+
+from polarstep.result import Progress, Result, Status, Trace, columns_of
+
+SUCCESSES = {Status.converged, Status.length_capped, Status.rounding}
+
+
+def row(iteration, x, length=2.0):
+    return Progress(
+        iteration,
+        np.array(x),
+        1.0 / (iteration + 1),
+        0.1**iteration,
+        length,
+        0.5,
+        2 * iteration,
+        0.1,
+    )
+
+
+def test_the_last_row_is_the_solution():
+    rows = [row(0, [1.0, 0.0]), row(1, [0.0, 2.0])]
+    result = Result.from_rows(rows, status=Status.converged, method="gdnp")
+    np.testing.assert_array_equal(result.x, [0.0, 2.0])
+    np.testing.assert_array_equal(result.direction, [0.0, 1.0])
+    assert (result.length, result.fun, result.grad_norm) == (2.0, 0.5, 0.1)
+    assert (result.n_iter, result.n_passes, result.method) == (1, 2, "gdnp")
+    assert np.isnan(result.gap)
+    assert len(result.trace) == 2
+    for name in Trace.__annotations__:
+        np.testing.assert_array_equal(
+            getattr(result.trace, name), [getattr(r, name) for r in rows], err_msg=name
+        )
+
+
+def test_passes_of_a_failed_step_may_be_added():
+    result = Result.from_rows(
+        [row(3, [1.0])], status=Status.stalled, method="whitened", n_passes=9, gap=1e-3
+    )
+    assert (result.n_passes, result.gap, result.trace.passes[-1]) == (9, 1e-3, 6)
+
+
+def test_a_weight_of_length_zero_has_no_direction():
+    result = Result.from_rows([row(0, [0.0], length=0.0)], status=Status.converged, method="gd")
+    np.testing.assert_array_equal(result.direction, [0.0])
+
+
+@pytest.mark.parametrize("status", Status)
+def test_success_and_message(status):
+    result = Result.from_rows([row(0, [1.0])], status=status, method="bn")
+    assert result.success == (status in SUCCESSES)
+    assert result.message == f"bn: {status.value}"
+    assert status.name in repr(result)
+    assert status.value.endswith(".")
+
+
+def test_columns_of_rows():
+    columns = columns_of([{"a": 1, "b": 2.0}, {"a": 3, "b": 4.0}])
+    assert {name: values.tolist() for name, values in columns.items()} == {
+        "a": [1, 3],
+        "b": [2.0, 4.0],
+    }
+    assert columns_of([]) == {}
