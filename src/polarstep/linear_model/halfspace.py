@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.random import Generator
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
@@ -20,6 +21,7 @@ from .on_dask.reading import read_samples
 from .one_against_rest import ClassRun, solve_by_method, solve_whitened
 from .predictions import LinearClassifier, class_probabilities, log_probabilities
 from .reporting import progress_printer, warn_unless_converged
+from .solver.weighted_rows import WeightedRows
 from .training_data import read_training_data
 
 _WHO = "HalfspaceClassifier"
@@ -230,7 +232,7 @@ class HalfspaceClassifier(LinearClassifier):
         warn_unless_converged(results, self.classes_.tolist(), _WHO, stacklevel=2)
         return self
 
-    def _check_parameters(self) -> tuple[MarginLoss, np.random.Generator]:
+    def _check_parameters(self) -> tuple[MarginLoss, Generator]:
         """Check all parameters, and return the loss and the random generator of this fit."""
         number(self.C, _WHO, "C", above=0, finite=False)
         number(self.tol, _WHO, "tol", above=0)
@@ -251,7 +253,7 @@ class HalfspaceClassifier(LinearClassifier):
         return margin_loss(self.loss, _WHO), np.random.default_rng(seed)
 
     def _fit_on_dask(
-        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: np.random.Generator
+        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: Generator
     ) -> tuple[list[Result], np.ndarray]:
         """Return the result of each run and the centre of the columns."""
         if self.method != "whitened":
@@ -267,7 +269,7 @@ class HalfspaceClassifier(LinearClassifier):
         return self._solve(samples, samples.centre, total, rng), samples.centre
 
     def _fit_in_memory(
-        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: np.random.Generator
+        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: Generator
     ) -> tuple[list[Result], np.ndarray]:
         """Return the result of each run and the centre of the columns."""
         whitened = self.method == "whitened"
@@ -285,7 +287,7 @@ class HalfspaceClassifier(LinearClassifier):
         return results, design.mean
 
     def _solve(
-        self, samples: Any, centre: np.ndarray, total: float, rng: np.random.Generator
+        self, samples: WeightedRows[Any], centre: np.ndarray, total: float, rng: Generator
     ) -> list[Result]:
         return solve_whitened(
             samples, 1.0 / (self.C * total), self._runs(centre),
@@ -295,14 +297,11 @@ class HalfspaceClassifier(LinearClassifier):
 
     def _runs(self, centre: np.ndarray) -> list[ClassRun]:
         """Return the start and the callback of each run: one for two classes, or one per class."""
-        n_runs = 1 if len(self.classes_) == 2 else len(self.classes_)
-        names = [f"{_WHO}, class {label}" if n_runs > 1 else _WHO for label in self.classes_]
-        return [
-            ClassRun(
-                self._warm_start(k, centre), progress_printer(names[k]) if self.verbose else None
-            )
-            for k in range(n_runs)
-        ]
+        several, runs = len(self.classes_) > 2, []
+        for k, label in enumerate(self.classes_ if several else self.classes_[1:]):
+            printer = progress_printer(f"{_WHO}, class {label}" if several else _WHO)
+            runs.append(ClassRun(self._warm_start(k, centre), printer if self.verbose else None))
+        return runs
 
     def _warm_start(self, k: int, centre: np.ndarray) -> np.ndarray | None:
         """Return the present coefficients of class k for centred features, if they can be used."""

@@ -19,6 +19,7 @@ from .solver import whitened
 from .solver.penalty import DiagonalPenalty
 from .solver.problem import NotFinite, Problem
 from .solver.stages import make_stages
+from .solver.weighted_rows import WeightedRows
 
 Callback = Callable[[Progress], None]
 
@@ -40,7 +41,7 @@ class ClassRun:
 
 
 def solve_whitened(
-    samples: Any,
+    samples: WeightedRows[Any],
     alpha: float,
     runs: Sequence[ClassRun],
     *,

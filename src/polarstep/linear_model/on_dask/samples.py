@@ -179,7 +179,7 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._sum(Samples.plane, margins, p, t, h)
 
     def move(self, margins: BlockValues, p: BlockValues, t: float, h: float) -> BlockValues:
-        """Return margins + t p - h y, which is computed with the task that uses it."""
+        """Return margins + t p - h y. It is computed by the tasks that need it."""
         return self._map(Samples.move, margins, p, t, h)
 
     def total(self, values: BlockValues) -> float:
@@ -192,7 +192,7 @@ class DaskSamples(WeightedRows[BlockValues]):
         return float(np.sqrt(total / self.census.weights.sum()))
 
     def curvatures(self, margins: BlockValues) -> BlockValues:
-        """Return s |phi''(a)|, which is computed with the task that uses it."""
+        """Return s |phi''(a)|. It is computed by the tasks that need it."""
         return self._map(Samples.curvatures, margins)
 
     def gram(self, h: BlockValues, place: np.ndarray, k: int) -> np.ndarray:
