@@ -11,7 +11,7 @@ from polarstep.linear_model.solver.lbfgs import (
     search_length,
     take_step,
 )
-from polarstep.linear_model.solver.metric import Metric
+from polarstep.linear_model.solver.metric import HessianMetric
 from polarstep.linear_model.solver.penalty import DiagonalPenalty
 from polarstep.losses import LOSSES
 from weighted_samples import centred, gaussian, problem_of
@@ -20,7 +20,7 @@ from weighted_samples import centred, gaussian, problem_of
 def identity(d):
     """The identity as a metric without an intercept."""
     penalty = DiagonalPenalty(np.zeros(d))
-    return Metric(np.eye(d + 1), GramColumns.every(d), penalty, intercept=False)
+    return HessianMetric(np.eye(d + 1), GramColumns.every(d), penalty, intercept=False)
 
 
 def test_two_loops_give_the_dense_bfgs_update():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polarstep.linear_model.solver.columns import GramColumns, choose_gram_columns
-from polarstep.linear_model.solver.metric import ENOUGH_ROWS, Metric, SecondMoments
+from polarstep.linear_model.solver.metric import ENOUGH_ROWS, HessianMetric, SecondMoments
 from polarstep.linear_model.solver.penalty import DiagonalPenalty
 from weighted_samples import centred, made, samples_of, sparse_categories
 
@@ -16,7 +16,7 @@ def metric_of(X, penalty=0.0, intercept=True, **options):
     columns = GramColumns.every(samples.d)
     G = samples.gram(samples.weight, columns.place, samples.d)
     penalty = DiagonalPenalty(np.full(samples.d, penalty))
-    return Metric(G, columns, penalty, intercept, **options), G
+    return HessianMetric(G, columns, penalty, intercept, **options), G
 
 
 @pytest.mark.parametrize("intercept", [True, False])
@@ -63,7 +63,7 @@ def test_a_metric_of_two_levels_is_symmetric_and_definite():
     assert columns.size < X.shape[1] // 2
     G = samples.gram(samples.weight, columns.place, columns.size)
     penalty = DiagonalPenalty(np.full(X.shape[1], 1e-6))
-    metric = Metric(G, columns, penalty, True, samples.squares(samples.weight))
+    metric = HessianMetric(G, columns, penalty, True, samples.squares(samples.weight))
     twice = metric.times(2.0)
     rng = np.random.default_rng(0)
     for _ in range(5):

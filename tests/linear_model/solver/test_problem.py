@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from newton import Reference
 from polarstep.linear_model.solver import whitened
 from polarstep.linear_model.solver.penalty import DensePenalty, DiagonalPenalty
-from polarstep.linear_model.solver.problem import NotFinite, Plane, Problem, check_finite
+from polarstep.linear_model.solver.problem import NotFinite, Plane, Problem, require_finite
 from polarstep.linear_model.solver.samples import Samples
 from polarstep.linear_model.solver.stages import make_stages
 from polarstep.losses import LOSSES
@@ -108,10 +108,10 @@ def test_rare_columns_are_fitted_where_the_penalty_is_separable():
 def test_a_point_that_is_not_finite_is_refused():
     X, y = gaussian(20, 3)
     problem = problem_of(centred(X, y))
-    assert check_finite(problem.evaluate(np.zeros(4))).fun == pytest.approx(np.log(2))
+    assert require_finite(problem.evaluate(np.zeros(4))).fun == pytest.approx(np.log(2))
     X[3, 1] = np.nan
     with pytest.raises(NotFinite):
-        check_finite(problem.evaluate(np.ones(4)))
+        require_finite(problem.evaluate(np.ones(4)))
 
 
 def test_a_dense_penalty_reaches_its_optimum_in_a_metric_of_two_levels():

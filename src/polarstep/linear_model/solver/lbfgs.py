@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .metric import Metric
+from .metric import HessianMetric
 from .problem import Plane, Point, Problem
 
 _FIRST_CONTRACTION = 0.25  # of the decrement, assumed before there are steps to judge by
@@ -72,11 +72,11 @@ class InverseHessian:
 
     Parameters
     ----------
-    metric : Metric
+    metric : HessianMetric
         H0.
     """
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: HessianMetric) -> None:
         self.metric, self.scale, self.rejected_unit_steps = metric, 1.0, 0
         self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MOST_PAIRS)
 
@@ -112,12 +112,12 @@ class InverseHessian:
 def descend(
     problem: Problem,
     point: Point,
-    metric: Metric,
+    metric: HessianMetric,
     tol: float,
     max_iter: int,
     *,
     observe: Callable[[Point, Convergence], None] | None = None,
-    renew_metric: Callable[[Point, Convergence], Metric | None] | None = None,
+    renew_metric: Callable[[Point, Convergence], HessianMetric | None] | None = None,
 ) -> tuple[Point, str]:
     """Minimise f by L-BFGS until f - f* is estimated to be at most tol |f|.
 
@@ -126,7 +126,7 @@ def descend(
     problem : Problem
     point : Point
         The start.
-    metric : Metric
+    metric : HessianMetric
         The first approximation of the Hessian.
     tol : float
     max_iter : int
@@ -197,8 +197,9 @@ def take_step(problem: Problem, point: Point, p: np.ndarray) -> tuple[Point | No
 def search_length(problem: Problem, point: Point, p: np.ndarray, slope: float) -> float:
     """Find a length t at which f is lower than at 0 and its slope is at most a tenth of that at 0.
 
-    The search is Newton's method on the slope within a bracket. It reads X once. It returns 0 if it
-    finds no length at which f is lower.
+    The search is Newton's method on the slope within a bracket, and it reads X once. If it does not
+    find such a length, it returns the largest length that it tried at which f is lower and still
+    falls, or 0 if there is none.
     """
     f = Plane(problem, point, p)
     low, high, t = 0.0, np.inf, 1.0

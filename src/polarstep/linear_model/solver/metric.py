@@ -53,7 +53,7 @@ class SecondMoments:
         return G, None if columns.is_every_column else samples.squares(samples.weight)
 
 
-class Metric:
+class HessianMetric:
     """A positive definite matrix H0, given by its solves.
 
     Parameters
@@ -99,7 +99,7 @@ class Metric:
             inverse = np.divide(1.0, fine, out=np.zeros_like(fine), where=rest & (fine > 0))
             self.inverse_of_rest = inverse
 
-    def times(self, factor: float) -> Metric:
+    def times(self, factor: float) -> HessianMetric:
         """Return the metric factor * H0."""
         other = copy(self)
         other.scale = self.scale * np.sqrt(factor)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...losses import MarginLoss
 from .columns import GramColumns, choose_gram_columns
-from .metric import ENOUGH_ROWS, Metric, SecondMoments
+from .metric import ENOUGH_ROWS, HessianMetric, SecondMoments
 from .penalty import Penalty
 from .row_space import ColumnCoordinates, Coordinates
 from .weighted_rows import Sums, WeightedRows
@@ -31,7 +31,7 @@ class Point(NamedTuple):
     length: float  # the root mean square of (x - centre)^T w
 
 
-def check_finite(point: Point) -> Point:
+def require_finite(point: Point) -> Point:
     """Return the point if f and its gradient are finite there; otherwise raise NotFinite."""
     if not (np.isfinite(point.fun) and np.isfinite(point.gradient).all()):
         raise NotFinite
@@ -175,7 +175,7 @@ class Problem:
             self.passes += 1
         return self.moments.values
 
-    def metric(self, point: Point) -> Metric:
+    def metric(self, point: Point) -> HessianMetric:
         """Return the metric of all rows: second moments weighted by |phi''| at the point."""
         h, diagonal = self.samples.curvatures(point.margins), None
         if not self.columns.is_every_column:
@@ -183,9 +183,9 @@ class Problem:
             self.passes += 1
         G = self.samples.gram(h, self.columns.place, self.columns.size)
         self.passes += 1
-        return Metric(G, self.columns, self.penalty, self.intercept, diagonal)
+        return HessianMetric(G, self.columns, self.penalty, self.intercept, diagonal)
 
-    def metric_of(self, some: WeightedRows[Any], point: Point) -> Metric:
+    def metric_of(self, some: WeightedRows[Any], point: Point) -> HessianMetric:
         """Return the metric of some of the rows: second moments weighted by |phi''| at the point.
 
         If a column has few effective rows among them, the diagonal is computed from all rows.
@@ -197,7 +197,7 @@ class Problem:
         h = some.curvatures(some.project(*self.split(point.theta)))
         G = some.gram(h, self.columns.place, self.columns.size)
         self.passes += some.n / self.samples.n
-        return Metric(G, self.columns, self.penalty, self.intercept, diagonal, rows)
+        return HessianMetric(G, self.columns, self.penalty, self.intercept, diagonal, rows)
 
     def gram_cost(self, m: int) -> float:
         """Estimate the time of a metric of m rows with its factorization, in passes over X."""

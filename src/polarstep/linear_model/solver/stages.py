@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .lbfgs import Convergence
-from .metric import Metric
+from .metric import HessianMetric
 from .penalty import DiagonalPenalty
 from .problem import Point, Problem
 
@@ -106,7 +106,7 @@ class Renewal:
             and problem.gram_cost(n) <= _NEWTON_COST
         )
 
-    def __call__(self, point: Point, convergence: Convergence) -> Metric | None:
+    def __call__(self, point: Point, convergence: Convergence) -> HessianMetric | None:
         """Return a new metric at the point, or None to keep the present one."""
         self.age += 1
         if self.age < (1 if self.is_cheap else 3) or convergence.contraction < 0.05:

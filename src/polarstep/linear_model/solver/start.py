@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from .metric import Metric
-from .problem import Plane, Point, Problem, check_finite
+from .metric import HessianMetric
+from .problem import Plane, Point, Problem, require_finite
 
 
-def start_on_line(problem: Problem) -> tuple[np.ndarray, Metric]:
+def start_on_line(problem: Problem) -> tuple[np.ndarray, HessianMetric]:
     """Return the best point on the line S^-1 u, and the second moments S as a metric there."""
     samples, (G, diagonal) = problem.samples, problem.second_moments()
-    zero = check_finite(problem.evaluate(np.zeros(samples.d + problem.intercept)))
+    zero = require_finite(problem.evaluate(np.zeros(samples.d + problem.intercept)))
     # For Gaussian z the Hessian is E phi'' S. Its factor is known only after the length is fitted.
     largest = samples.loss.sup_curvature
     if diagonal is not None:
         diagonal = largest * diagonal
-    S = Metric(largest * G, problem.columns, problem.penalty, problem.intercept, diagonal)
+    S = HessianMetric(largest * G, problem.columns, problem.penalty, problem.intercept, diagonal)
     theta, margins = fit_length(problem, zero, -S.solve(zero.gradient))
     return theta, S.times(samples.total(samples.curvatures(margins)) / largest)
 

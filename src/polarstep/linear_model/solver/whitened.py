@@ -49,7 +49,7 @@ from ...losses import margin_loss
 from ...result import Progress, Result, Status
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
-from .problem import Point, Problem, check_finite
+from .problem import Point, Problem, require_finite
 from .stages import Renewal, can_afford_metric_of_all_rows
 from .start import start_on_line
 
@@ -99,13 +99,13 @@ def solve(
             point, _ = descend(now, start, metric, accuracy, 30, renew_metric=renewal)
             theta = point.theta
     if not subsamples:
-        point, n_rows = check_finite(problem.evaluate(theta)), problem.samples.n
+        point, n_rows = require_finite(problem.evaluate(theta)), problem.samples.n
         # With many columns the Hessian is approximated by little more than its diagonal, which S
         # gives as well.
         if metric is None or problem.columns.is_every_column:
             metric = problem.metric(point)
     else:
-        point = check_finite(problem.evaluate_with_rare_columns_fitted(theta))
+        point = require_finite(problem.evaluate_with_rare_columns_fitted(theta))
         some = subsamples[-1].samples
         has_rare_columns = some.effective_rows().min() < ENOUGH_ROWS
         # The correlations of rare columns can be estimated from all rows only.
