@@ -89,7 +89,7 @@ def mlp(
         If ``sizes`` has fewer than two entries or one that is not positive, or if a name is
         unknown.
     TypeError
-        If ``sizes`` or ``seed`` does not consist of integers.
+        If ``seed`` or an entry of ``sizes`` is not an integer.
 
     See Also
     --------
@@ -110,7 +110,8 @@ def mlp(
 
     References
     ----------
-    .. [1] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    .. [1] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: Surpassing human-level
+       performance on ImageNet classification", ICCV 2015.
     .. [2] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
        neural networks", AISTATS 2010.
     .. [3] S. Ioffe and C. Szegedy, "Batch normalization: Accelerating deep network training by

@@ -20,7 +20,7 @@ from .styles import COLORS, NAMES, positive
 _CURVES = {
     "loss": "training loss",
     "grad_norm": "gradient norm",
-    "suboptimality": "loss above the lowest reached",
+    "suboptimality": "loss above the lowest one",
 }
 _MEASURE_LABELS = {
     "coupling": "coupling / own block (directions)",
