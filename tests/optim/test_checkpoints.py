@@ -23,7 +23,7 @@ from polarstep.optim import (  # noqa: E402
 @pytest.mark.parametrize("direction", ["polar", "adam", "sgd"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_a_resumed_training_comes_to_the_same_bits(metric, direction, dtype):
+def test_a_resumed_run_ends_at_the_same_bits(metric, direction, dtype):
     options = {"metric": metric, "direction": direction}
     if metric == "covariance":
         options["metric"] = Covariance(refresh_every=3)

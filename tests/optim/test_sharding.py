@@ -194,26 +194,26 @@ def test_covariances_are_averaged_over_the_process_group_that_is_given(result):
 
 
 @pytest.mark.parametrize("key", ranks.RESUMED, ids=ids)
-def test_resumed_trainings_come_to_the_same_bits(result, key):
+def test_resumed_runs_end_at_the_same_bits(result, key):
     """DistributedDataParallel loads the checkpoint of the first rank, FSDP2 one for each rank."""
     assert all(found["same"] for found in result("resumed", *key))
 
 
 @pytest.mark.parametrize("chosen", ranks.CHECKPOINTED)
 @pytest.mark.parametrize("way", ["checkpointed", "broadcast"])
-def test_distributed_checkpoints_go_on_to_the_same_bits(result, way, chosen):
+def test_distributed_checkpoints_resume_to_the_same_bits(result, way, chosen):
     assert all(found["same"] for found in result(way, chosen))
 
 
 @pytest.mark.parametrize("chosen", ranks.CHECKPOINTED)
-def test_a_checkpoint_of_one_process_goes_on_in_two(result, chosen):
+def test_a_checkpoint_of_one_process_resumes_in_two(result, chosen):
     for found in result("from one process", chosen):
         assert gap(found["weights"], found["expected"]) < CLOSE
 
 
 @pytest.mark.parametrize("chosen", ranks.CHECKPOINTED)
 @pytest.mark.parametrize("way", ["whole", "folder"])
-def test_a_checkpoint_of_two_processes_goes_on_in_one(result, way, chosen):
+def test_a_checkpoint_of_two_processes_resumes_in_one(result, way, chosen):
     for found in result("to one process", chosen):
         assert gap(found[way], found["expected"]) < CLOSE
 

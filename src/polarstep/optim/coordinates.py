@@ -105,23 +105,24 @@ def take_over(matrices: Matrices, state: State, group: Group) -> None:
 
 
 def change(state: State, group: Group, L: Tensor, R: Tensor) -> None:
-    """Change to the coordinates of a new S = L L^T, R = L^-T; W does not change."""
+    """Change to the whitened coordinates of a new S = L L^T, R = L^-T; W does not change."""
     precondition = group["metric"].precondition
     before, state["root"] = state.get("root"), R
     if not precondition:
         state["factor"] = L
     if "direction" not in state:
         return
-    # Without a retraction the norm of V matters: angles would shrink with it.
-    normalized = group["retraction"] == "normalize" or precondition
+    # V keeps its norm, on which angles depend. Only in the gradient step of batch normalization
+    # itself (no preconditioning, no retraction) the vector stays, and its norm changes with S.
+    keeps_norm = group["retraction"] == "normalize" or precondition
     old = state["direction"]
     V = times(old, None if before is None else before.mT) @ L
     stretch = nonzero(ROWS.norm(V) / nonzero(ROWS.norm(old)))
     # W = g V R^T/||V||, so that g grows by the same factor as the rows of V.
     state["length"] = state["length"] * stretch
-    state["direction"] = V / stretch if normalized else V
+    state["direction"] = V / stretch if keeps_norm else V
     if "momentum" in state and precondition:
         M = state["momentum"]
         if before is not None:  # M is the gradient by U, times R
             M = torch.linalg.solve_triangular(before, M, upper=True, left=False)
-        state["momentum"] = (M @ R) * (stretch if normalized else 1.0)
+        state["momentum"] = (M @ R) * (stretch if keeps_norm else 1.0)

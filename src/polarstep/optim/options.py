@@ -1,4 +1,4 @@
-"""What all option objects of LengthDirection share, and those for gains and angles."""
+"""The base class of option objects, and the options of gains and angles."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ class Polar(Rule):
 def with_momentum(
     gradient: Tensor, moments: Moments, momentum: float, nesterov: bool
 ) -> tuple[Tensor, Moments]:
-    """Return the update and the new moments: M <- momentum M + gradient, none without momentum."""
+    """Return the update and, unless momentum is zero, the new M = momentum M + gradient."""
     if not momentum:
         return gradient, ()
     M = torch.add(gradient, moments[0], alpha=momentum)

@@ -1,4 +1,4 @@
-"""Hooks that watch the inputs of layers, and the renewal of their covariances S."""
+"""Watch the inputs of layers by hooks, and renew their covariances S before steps."""
 
 from __future__ import annotations
 
