@@ -1,9 +1,12 @@
 """The canonical form of a data matrix, and blocks of its rows."""
 
+import datetime
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import polarstep as ps
 from polarstep.data_matrix import canonical_matrix, is_usable_matrix, scaled, shifted, widened
 
 X = np.where(np.random.default_rng(0).uniform(size=(12, 5)) < 0.5, 0.0, 1.5)
@@ -85,3 +88,110 @@ def test_blocks_of_rows(convert, dtype):
         np.testing.assert_array_equal(moved, X - origin)
         np.testing.assert_array_equal(times, X * factors[:, None])
     assert (widened(block) is block) == (dtype == np.float64)
+
+
+# ------------------------------------------------------------------ what is refused
+
+ROWS = np.random.default_rng(0).standard_normal((20, 3))
+LABELS = np.where(np.arange(20) % 2, 1.0, -1.0)
+
+
+def spoiled(value, at=(4, 2), convert=np.asarray, dtype=float):
+    bad = ROWS.astype(dtype)
+    bad[at] = value
+    return convert(bad)
+
+
+def inputs(make):
+    """Cases for whatever takes X and y: their errors speak for it."""
+    far = np.array([[1e308], [-1e308]])
+    number, vector = "`X` must be numeric", "`y` must be a vector of 20 real numbers; got"
+    return {
+        "nan": (make, (spoiled(np.nan), LABELS), "`X`.* nan at row 4, column 2. Remove"),
+        "inf": (make, (spoiled(np.inf), LABELS), "`X`.* inf at row 4, column 2"),
+        "-inf": (make, (spoiled(-np.inf, (0, 0)), LABELS), "`X`.* -inf at row 0, column 0"),
+        "float32 nan": (make, (spoiled(np.nan, dtype=np.float32), LABELS), "`X`.* nan at row 4"),
+        "F-order": (
+            make,
+            (spoiled(np.nan, (19, 1), np.asfortranarray), LABELS),
+            "`X`.* row 19, column 1",
+        ),
+        "csr nan": (make, (spoiled(np.nan, convert=sp.csr_array), LABELS), "`X`.* row 4, column 2"),
+        "csc inf": (make, (spoiled(np.inf, (7, 0), sp.csc_array), LABELS), "`X`.* row 7, column 0"),
+        "sums overflow": (make, (far, [0, 1]), "`X` must have columns whose sums do not overflow"),
+        "squares overflow": (make, (1e160 * ROWS, LABELS), "`X`.* do not overflow.* Rescale"),
+        "sparse overflow": (make, (sp.csr_array(1e160 * ROWS), LABELS), "`X`.* do not overflow"),
+        "one dimension": (
+            make,
+            (ROWS[:, 0], LABELS),
+            r"`X`.* shape \(20,\). Reshape .*reshape\(-1, 1\)",
+        ),
+        "three": (make, (ROWS[None], LABELS), r"`X` must have two dimensions.* shape \(1, 20, 3\)"),
+        "scalar": (make, (3.0, LABELS), "`X` must have two dimensions"),
+        "nothing": (make, (None, LABELS), "`X` must have two dimensions"),
+        "ragged": (make, ([[1.0], [2.0, 3.0]], [0, 1]), "`X` must be a matrix", TypeError),
+        "no rows": (make, (ROWS[:0], LABELS[:0]), "`X` must have at least one row"),
+        "no columns": (make, (ROWS[:, :0], LABELS), r"`X` must .*one column; got shape \(20, 0\)"),
+        "empty sparse": (make, (sp.csr_array((20, 0)), LABELS), "`X` must have at least one row"),
+        "words": (make, ([["a"], ["b"]], [0, 1]), "`X` must be real and numeric", TypeError),
+        "objects": (make, (np.array([["a"], ["b"]], object), [0, 1]), number, TypeError),
+        "complex": (
+            make,
+            (ROWS + 1j, LABELS),
+            "`X` must be real and numeric.* complex128",
+            TypeError,
+        ),
+        "sparse complex": (make, (sp.csr_array(ROWS + 1j), LABELS), "`X` must be real", TypeError),
+        "dates": (make, (ROWS.astype("M8[s]"), LABELS), "`X` must be real and numeric", TypeError),
+        "few labels": (
+            make,
+            (ROWS, LABELS[:-1]),
+            r"`y` must be .*of 20 real numbers; got shape \(19,\)",
+        ),
+        "two columns of y": (make, (ROWS, np.stack([LABELS, LABELS], 1)), vector),
+        "nan label": (make, (ROWS, [*LABELS[:3], np.nan, *LABELS[4:]]), "`y`.* nan at position 3"),
+        "inf label": (make, (ROWS, [-np.inf, *LABELS[1:]]), "`y`.* -inf at position 0"),
+        "no y": (make, (ROWS, None), "`y` must be a vector of 20"),
+        "words for y": (
+            make,
+            (ROWS, np.where(LABELS > 0, "a", "b")),
+            "`y`.* not numeric",
+            TypeError,
+        ),
+        "digits for y": (
+            make,
+            (ROWS, np.where(LABELS > 0, "1", "0")),
+            "`y`.* not numeric",
+            TypeError,
+        ),
+        "dates for y": (
+            make,
+            (ROWS, [datetime.date(2000, 1, 1)] * 20),
+            "`y`.* not numeric",
+            TypeError,
+        ),
+        "complex y": (make, (ROWS, LABELS + 1j), "`y`.* not numeric", TypeError),
+        "all zero": (make, (np.zeros((20, 3)), LABELS), "`X` must have a column that varies"),
+        "sparse zero": (
+            make,
+            (sp.csr_array((20, 3)), LABELS),
+            "`X` must have a column that varies",
+        ),
+        "constant": (make, (np.full((20, 3), 0.1), LABELS), "`X` must have a column that varies"),
+        "sparse constant": (
+            make,
+            (sp.csr_array(np.full((20, 3), 0.1)), LABELS),
+            "`X`.* that varies",
+        ),
+        "far constant": (make, (np.full((20, 2), 1e8 / 3), LABELS), "`X`.* varies; got 20 rows"),
+    }
+
+
+@pytest.mark.parametrize("make", [ps.Halfspace, ps.LeastSquares])
+@pytest.mark.parametrize("case", inputs(None))
+def test_bad_data_are_refused(make, case):
+    _, arguments, words, *error = inputs(make)[case]
+    who = "(Halfspace|Moments.from_data)" if make is ps.Halfspace else "Moments.from_data"
+    with pytest.raises(error[0] if error else ValueError, match=f"(?s)^{who}: {words}") as caught:
+        make(*arguments)
+    assert type(caught.value) is (error[0] if error else ValueError)

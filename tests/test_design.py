@@ -7,6 +7,10 @@ import scipy.sparse as sp
 from hypothesis import given
 
 import polarstep as ps
+from halfspace_cases import FORMS as SAMPLE_FORMS
+from halfspace_cases import WEIGHTS, WT
+from halfspace_cases import X as ROWS
+from halfspace_cases import Y as LABELS
 from problems import METHODS, relative, skewed, two_class
 
 
@@ -201,3 +205,40 @@ def test_sparse_columns_without_zeros_keep_their_digits_too():
     assert sparse.rank == 3
     assert relative(sparse.S, dense.S) < 1e-9
     assert sparse.rho_star == pytest.approx(dense.rho_star, rel=1e-4)
+
+
+# ------------------------------------------------------------------ the intercept and the variances
+
+
+@pytest.mark.parametrize("form", SAMPLE_FORMS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_intercept_is_a_constant_feature(form, dtype):
+    design = ps.Design(
+        SAMPLE_FORMS[form](ROWS.astype(dtype)), sample_weight=WEIGHTS, intercept=True
+    )
+    rows = ROWS.astype(dtype).astype(float)
+    rows = np.column_stack([rows - np.average(rows, axis=0, weights=WEIGHTS), np.ones(120)])
+    assert design.shape == rows.shape
+    r, s = np.linspace(-1, 2, 120), WEIGHTS / WEIGHTS.sum()
+    np.testing.assert_allclose(design.matvec(WT), rows @ WT, atol=1e-12)
+    np.testing.assert_allclose(design.rmatvec(r), rows.T @ r, atol=1e-11)
+    np.testing.assert_allclose(design.moment(r), rows.T @ (s * r), atol=1e-13)
+    np.testing.assert_allclose(design.gram(), (rows * s[:, None]).T @ rows, atol=1e-13)
+    assert design.average(r) == pytest.approx(s @ r, rel=1e-13)
+    moments = ps.Moments.from_data(design, LABELS)
+    assert moments.u[-1] == pytest.approx(-s @ LABELS)
+    assert (moments.S[-1] == [0, 0, 0, 1]).all()
+    assert moments.mean[-1] == 0.0
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("weights", [None, np.arange(50) % 5])
+def test_variances_of_columns(convert, weights):
+    rng = np.random.default_rng(0)
+    outlier = np.where(np.arange(50) == 0, 1e9, rng.standard_normal(50))
+    sparse = rng.standard_normal(50) * (np.arange(50) % 3 > 0)
+    columns = [1e8 + rng.standard_normal(50), np.full(50, 1e8 / 3), outlier, sparse, 0 * sparse]
+    design = ps.Design(convert(np.column_stack(columns)), sample_weight=weights)
+    exact = np.diag(np.cov(np.column_stack(columns).T, bias=True, aweights=weights))
+    assert design.constant.tolist() == [False, True, False, False, True]
+    np.testing.assert_allclose(design.variance[[0, 2, 3]], exact[[0, 2, 3]], rtol=1e-7)

@@ -30,7 +30,6 @@ PENDING_TESTS = [
     "experiments/report/figures.py",
     "experiments/tanh_network/*",
     "linear_model/*",
-    "methods/*",
     "optim/*",
 ]
 PENDING_NAMES = {"Metric", "TanhNetwork"}

@@ -163,3 +163,56 @@ def test_moments_of_a_population_are_taken_as_given():
     assert "u=" in repr(moments)
     single = ps.Moments(p.u, p.S.astype(np.float32))
     assert single.S.dtype == np.float64
+
+
+# ------------------------------------------------------------------ what is refused
+
+U, S = np.array([0.3, 0.1, 0.0]), np.eye(3)
+
+
+def with_entry(value, row, column):
+    bad = S.copy()
+    bad[row, column] = value
+    return bad
+
+
+REFUSED = {
+    "u outside": (ps.Moments, ([1.0, 1.0], np.diag([1.0, 0.0])), "`u` must lie in the range of S"),
+    "u nan": (ps.Moments, ([np.nan, 1.0], np.eye(2)), "`u`.* nan at position 0"),
+    "u words": (ps.Moments, (["a", "b"], np.eye(2)), "`u` must be a vector", TypeError),
+    "u matrix": (ps.Moments, (np.eye(2), np.eye(2)), r"`u` must be a vector.* shape \(2, 2\)"),
+    "S shape": (ps.Moments, (U, np.eye(2)), r"`S` must be a 3 x 3 matrix.* shape \(2, 2\)"),
+    "S not square": (ps.Moments, (U, np.ones((3, 2))), "`S` must be a 3 x 3 matrix"),
+    "S complex": (ps.Moments, (U, S + 0j), "`S` must be a 3 x 3 matrix.* not numeric", TypeError),
+    "S words": (ps.Moments, (U, [["a"] * 3] * 3), "`S` must be a 3 x 3 matrix", TypeError),
+    "S ragged": (ps.Moments, (U, [[1.0], [0, 1], [1]]), "`S` must be a 3 x 3 matrix", TypeError),
+    "S nan": (ps.Moments, (U, with_entry(np.nan, 1, 2)), "`S`.* nan at row 1, column 2"),
+    "S inf": (ps.Moments, (U, with_entry(np.inf, 2, 2)), "`S`.* inf at row 2, column 2"),
+    "S zero": (ps.Moments, (0 * U, 0 * S), "`S` must not be zero"),
+    "S not symmetric": (ps.Moments, (U, S + np.eye(3, k=1)), "`S` must be symmetric"),
+    "S negative": (ps.Moments, (U, with_entry(-1.0, 1, 1)), "`S`.* semidefinite; got -1 in row 1"),
+    "S negative definite": (ps.Moments, (U, -S), "`S` must be positive semidefinite"),
+    "S zero diagonal": (ps.Moments, ([0, 0.0], [[0, 1], [1, 1.0]]), "`S`.* semidefinite"),
+    "S indefinite": (ps.Moments, ([0, 0.0], [[1, 2], [2, 1.0]]), "`S` must be positive semidef"),
+    "S indefinite as a whole": (
+        ps.Moments,
+        (np.zeros(3), np.full((3, 3), -0.9) + 1.9 * np.eye(3)),
+        r"`S` must be positive semidefinite; got a matrix with a negative eigenvalue \(-0.8",
+    ),
+    "mean": (ps.Moments, (U, S, [1.0]), "`mean` must be a vector of 3"),
+    "y_squared": (ps.Moments, (U, S, None, None, -1.0), "`y_squared`.* >= 0; got -1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    make, arguments, words, *error = REFUSED[case]
+    with pytest.raises(error[0] if error else ValueError, match=f"(?s)^Moments: {words}") as caught:
+        make(*arguments)
+    assert type(caught.value) is (error[0] if error else ValueError)
+
+
+def test_wide_data_are_refused():
+    words = "from_data: `X` must have at most 20,000 columns.* Select or hash"
+    with pytest.raises(ValueError, match=words):
+        ps.Moments.from_data(sp.csr_array((2, 30_000)), [0, 1])

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+import polarstep as ps
 from polarstep.result import Progress, Result, Status, Trace, columns_of
+from problems import two_class
 
+X, Y = two_class(n=200)
 SUCCESSES = {Status.converged, Status.length_capped, Status.rounding}
 
 
@@ -64,3 +67,34 @@ def test_columns_of_rows():
         "b": [2.0, 4.0],
     }
     assert columns_of([]) == {}
+
+
+def test_a_result_is_made_of_plain_numbers():
+    seen = []
+    result = ps.minimize(ps.Halfspace(X, Y), "gdnp", max_iter=4, tol=0.0, callback=seen.append)
+    for name in ("length", "fun", "grad_norm"):
+        assert type(getattr(result, name)) is float
+    for name in ("n_iter", "n_passes"):
+        assert type(getattr(result, name)) is int
+    assert type(result.success) is bool
+    assert isinstance(result.message, str)
+    assert repr(result).startswith("Result(gdnp: max_iter after 4 iterations, 10 passes; fun=0.")
+    assert list(result.trace.as_dict()) == list(ps.Trace.__annotations__)
+    assert result.trace.iteration.dtype.kind == result.trace.passes.dtype.kind == "i"
+    assert (np.diff(result.trace.seconds) >= 0).all()
+    for row in seen:
+        for name in ("fun", "grad_norm", "length", "direction_gap", "seconds"):
+            assert type(getattr(row, name)) is float
+        assert row.fun == result.trace.fun[row.iteration]
+        assert row.passes == result.trace.passes[row.iteration]
+        moments = ps.Moments.from_data(X, Y)
+        assert row.length == pytest.approx(moments.norm(row.x))
+        assert row.direction_gap == pytest.approx(moments.direction_gap(row.x), abs=1e-14)
+    np.testing.assert_array_equal(seen[-1].x, result.x)
+
+
+def test_statuses_are_advice_in_whole_sentences():
+    assert len({status.value for status in Status}) == len(Status)
+    for status in Status:
+        assert status.value[0].isupper() or status.value.startswith("f ")
+        assert status.value.endswith(".")

@@ -1,4 +1,4 @@
-"""TanhNetwork: its result, its trace, and its statuses."""
+"""TanhNetwork: training, its trace, its statuses, and what is refused."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,13 @@ import pytest
 import polarstep as ps
 from polarstep import Status
 from polarstep.experiments.data.tables import gaussian_moments, gaussian_sample
-from problems import LOSS_NAMES
+from problems import (
+    two_class,
+)
 
 U, S = gaussian_moments(4, 5.0, 0.5, 0)
+
+
 X, Y = gaussian_sample(U, S, 600, 1)
 
 
@@ -20,39 +24,6 @@ def test_training_on_data_lowers_f_unit_by_unit():
     assert result.fun == pytest.approx(network.value(result.weights))
     assert np.mean(np.sign(result.decision_function(X + 5.0)) == Y) > 0.75
     assert {len(column) for column in result.trace.values()} == {6}
-
-
-def test_decision_function_is_the_network_written_out():
-    result = ps.TanhNetwork(X, Y, 2, output_weights=[1.0, -0.5]).train(1, max_iter=20)
-    centred = X - X.mean(axis=0)
-    F = np.tanh(centred @ result.weights[0]) - 0.5 * np.tanh(centred @ result.weights[1])
-    np.testing.assert_allclose(result.decision_function(X), F, atol=1e-12)
-    assert result.fun == pytest.approx(np.mean(np.log1p(np.exp(-Y * F))), rel=1e-12)
-
-
-@pytest.mark.parametrize("loss", LOSS_NAMES)
-def test_reported_gradients_are_those_of_f(loss):
-    network = ps.TanhNetwork(X, Y, 2, loss=loss, length_penalty=0.01)
-    result = network.train(1, max_iter=15)
-    rng = np.random.default_rng(0)
-    for i in range(2):
-        step = np.zeros_like(result.weights)
-        step[i] = 1e-6 * rng.standard_normal(4)
-        change = network.value(result.weights + step) - network.value(result.weights - step)
-        gradient = network.unit(i, result.weights).gradient(result.weights[i])
-        assert change == pytest.approx(2 * gradient @ step[i], abs=1e-13)
-        slope = result.weights[i] @ gradient / network.moments.norm(result.weights[i])
-        assert result.slopes[i] == pytest.approx(slope, abs=1e-12)
-
-
-def test_population_units_must_be_on_the_line():
-    network = ps.TanhNetwork.gaussian(U, S, 2)
-    off = np.array([np.zeros(4), [1.0, 2.0, 0.0, 0.0]])
-    with pytest.raises(ValueError, match="row 1 off it"):
-        network.unit(0, off)
-    result = network.train(1, max_iter=2)
-    assert result.status is Status.max_iter
-    assert "max_iter" in result.message
 
 
 def test_statuses():
@@ -69,14 +40,84 @@ def test_statuses():
     assert len(stopped.trace["fun"]) == 1
 
 
-def test_bad_input():
-    with pytest.raises(ValueError, match="`output_weights` must be a number or 2 numbers"):
-        ps.TanhNetwork(X, Y, 2, output_weights=[1, 2, 3])
-    with pytest.raises(ValueError, match="`output_weights` must be finite and not zero"):
-        ps.TanhNetwork(X, Y, 2, output_weights=0)
-    with pytest.raises(ValueError, match="`u` must satisfy 0 < "):
-        ps.TanhNetwork.gaussian(0 * U, S)
-    with pytest.raises(ValueError, match="`w0` must be a 2 x 4 matrix"):
-        ps.TanhNetwork(X, Y, 2).train(w0=np.ones(4))
-    with pytest.raises(ValueError, match="`sweeps` must be a whole number >= 1"):
-        ps.TanhNetwork(X, Y, 2).train(0)
+SMALL, LABELS = two_class(n=20, d=3)
+NETWORK = ps.TanhNetwork(SMALL, LABELS, 2)
+MEAN, COVARIANCE = np.array([0.3, 0.1, 0.0]), np.eye(3)
+
+
+REFUSED = {
+    "units": (
+        lambda: ps.TanhNetwork(SMALL, LABELS, 0),
+        ValueError,
+        "TanhNetwork: `n_units` .* >= 1; got 0",
+    ),
+    "units type": (
+        lambda: ps.TanhNetwork(SMALL, LABELS, 2.5),
+        TypeError,
+        "TanhNetwork: `n_units` .*; got 2.5",
+    ),
+    "theta": (
+        lambda: ps.TanhNetwork(SMALL, LABELS, output_weights=0),
+        ValueError,
+        "TanhNetwork: `output_weights` must be finite and not zero",
+    ),
+    "theta words": (
+        lambda: ps.TanhNetwork(SMALL, LABELS, output_weights=["a", "b", "c"]),
+        ValueError,
+        "TanhNetwork: `output_weights` must be a number or 3 numbers",
+    ),
+    "theta nan": (
+        lambda: ps.TanhNetwork(SMALL, LABELS, output_weights=np.nan),
+        ValueError,
+        "TanhNetwork: `output_weights` must be finite",
+    ),
+    "no signal": (
+        lambda: ps.TanhNetwork.gaussian(0 * MEAN, COVARIANCE),
+        ValueError,
+        r"TanhNetwork.gaussian: `u` must satisfy 0 < .*; got .* = 0",
+    ),
+    "starts": (
+        lambda: NETWORK.train(w0=np.ones(3)),
+        ValueError,
+        r"TanhNetwork.train: `w0` must be a 2 x 3 matrix.* shape \(3,\)",
+    ),
+    "starts nan": (
+        lambda: NETWORK.train(w0=np.full((2, 3), np.nan)),
+        ValueError,
+        "TanhNetwork.train: `w0`.* nan at row 0, column 0",
+    ),
+    "starts words": (
+        lambda: NETWORK.train(w0=[["a", "b", "c"]] * 2),
+        TypeError,
+        "TanhNetwork.train: `w0` must be a 2 x 3 matrix.* not numeric",
+    ),
+    "sweeps": (
+        lambda: NETWORK.train(1.0),
+        TypeError,
+        "TanhNetwork.train: `sweeps` .* whole number >= 1; got 1.0",
+    ),
+    "train tol": (lambda: NETWORK.train(tol=-1), ValueError, "TanhNetwork.train: `tol`"),
+    "train callback": (
+        lambda: NETWORK.train(callback="print"),
+        TypeError,
+        "TanhNetwork.train: `callback` must be a function",
+    ),
+    "too many weights": (
+        lambda: ps.TanhNetwork(SMALL, LABELS, 2, output_weights=[1, 2, 3]),
+        ValueError,
+        "`output_weights` must be a number or 2 numbers",
+    ),
+    "max_iter": (
+        lambda: NETWORK.train(max_iter=-1),
+        ValueError,
+        "TanhNetwork.train: `max_iter` must be a whole number >= 0; got -1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    attempt, error, words = REFUSED[case]
+    with pytest.raises(error, match=f"(?s){words}") as caught:
+        attempt()
+    assert type(caught.value) is error

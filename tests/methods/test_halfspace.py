@@ -1,65 +1,69 @@
-"""Sample weights, the intercept and the l2 penalty of a halfspace on data."""
+"""Halfspaces on a sample: weights, intercept, penalties, and what is refused."""
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
-from scipy import optimize
+from scipy.sparse import csr_array
+from scipy.special import log_ndtr, ndtr
 
 import polarstep as ps
+from halfspace_cases import FORMS, VARIANTS, WEIGHTS, WT, X, Y, written_out
 from problems import (
     ARCTAN,
     LOSS_NAMES,
     METHODS,
     derivative,
     numeric_gradient,
-    one_hot,
     relative,
     skewed,
     two_class,
 )
 
-X, Y = skewed(11, 120, 3)
-X[np.random.default_rng(0).uniform(size=X.shape) < 0.3] = 0.0
-X[:, 1] += 2.0
-WEIGHTS = np.random.default_rng(1).exponential(size=120) * (np.arange(120) % 7 > 0)
-WT = np.array([0.7, -0.4, 0.2, 0.3])
-FORMS = {
-    "C": np.asarray,
-    "F": np.asfortranarray,
-    "csr": sp.csr_array,
-    "csr_matrix": sp.csr_matrix,
-}
+
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+def test_halfspace_is_the_mean_over_the_sample(loss):
+    X, y = skewed(8, 50, 3, offset=2.0)
+    wt = np.array([0.5, -1.0, 0.25])
+    margins = -y * ((X - X.mean(0)) @ wt)
+    f = {
+        "softplus": lambda a: np.logaddexp(0, a),
+        "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+        "normal_cdf": lambda a: np.exp(log_ndtr(a)),
+        "squared": lambda a: (1 + a) ** 2,
+        "smooth_hinge": lambda a: (
+            (1 + a) * ndtr(2 + 2 * a) + 0.5 * np.exp(-((2 + 2 * a) ** 2) / 2) / np.sqrt(2 * np.pi)
+        ),
+    }[loss]
+    S = np.cov(X.T, bias=True)
+    for data in (X, csr_array(X), np.asfortranarray(X)):
+        objective = ps.Halfspace(data, y, loss, 0.2)
+        expected = f(margins).mean() + 0.1 * wt @ S @ wt
+        assert objective.value(wt) == pytest.approx(expected, rel=1e-11)
 
 
-def variants():
-    """Every combination of weights, intercept and penalties, by name."""
-    for weights in (None, WEIGHTS):
-        for intercept in (False, True):
-            for alpha, lam in ((0.0, 0.0), (0.3, 0.0), (0.2, 0.1)):
-                name = f"{'weights' if weights is not None else 'plain'}-{alpha}-{lam}"
-                options = {"l2_penalty": alpha, "length_penalty": lam, "intercept": intercept}
-                yield pytest.param(options | {"sample_weight": weights}, id=name + "-b" * intercept)
+def test_a_design_is_shared_between_objectives():
+    X, y = two_class(n=60)
+    design = ps.Design(X)
+    first, second = ps.Halfspace(design, y), ps.Halfspace(design, y, "sigmoid")
+    assert first.design is second.design is design
+    assert first.moments.n_passes == second.moments.n_passes == 3
+    assert first.value(np.ones(4)) == ps.Halfspace(X, y).value(np.ones(4))
 
 
-VARIANTS = list(variants())
-
-
-def written_out(objective, w, X=X, weights=None):
-    """f from its definition."""
-    s = np.ones(len(X)) if weights is None else weights
-    wt, b = (w[:-1], w[-1]) if objective.intercept else (w, 0.0)
-    centred = X - np.average(X, axis=0, weights=s)
-    loss = objective.loss.phi(-objective.labels * (centred @ wt + b))
-    squared = np.average((centred @ wt) ** 2, weights=s)
-    penalties = objective.length_penalty * squared + objective.l2_penalty * wt @ wt
-    return np.average(loss, weights=s) + 0.5 * penalties
+@pytest.mark.parametrize("labels", [(0, 1), (False, True), (1, 2), (-1.0, 1.0), (-7, 3)])
+def test_the_smaller_label_is_minus_one(labels):
+    X, y = two_class(n=60)
+    named = np.where(y > 0, labels[1], labels[0])
+    objective = ps.Halfspace(X, named)
+    assert set(objective.labels) == {-1.0, 1.0}
+    assert (objective.labels == y).all()
+    assert objective.value(np.ones(4)) == ps.Halfspace(X, y).value(np.ones(4))
+    assert ps.Halfspace(X, named.reshape(-1, 1)).value(np.ones(4)) == objective.value(np.ones(4))
 
 
 # ------------------------------------------------------------------ the function
-
-
 @pytest.mark.parametrize("loss", [*LOSS_NAMES, ARCTAN], ids=str)
 @pytest.mark.parametrize("options", VARIANTS)
 def test_values_and_derivatives(options, loss):
@@ -113,8 +117,6 @@ def test_coefficients_leave_the_l2_penalty_out():
 
 
 # ------------------------------------------------------------------ weights are repetitions
-
-
 @given(st.integers(0, 1000), st.booleans(), st.booleans(), st.sampled_from(list(FORMS)))
 def test_a_weight_is_a_number_of_copies(seed, intercept, single, form):
     rng = np.random.default_rng(seed)
@@ -178,28 +180,6 @@ def test_the_scale_of_the_weights_does_not_matter(size):
     assert here.design.weights.mean() == pytest.approx(1.0)
 
 
-# ------------------------------------------------------------------ the intercept
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_intercept_is_a_constant_feature(form, dtype):
-    design = ps.Design(FORMS[form](X.astype(dtype)), sample_weight=WEIGHTS, intercept=True)
-    rows = X.astype(dtype).astype(float)
-    rows = np.column_stack([rows - np.average(rows, axis=0, weights=WEIGHTS), np.ones(120)])
-    assert design.shape == rows.shape
-    r, s = np.linspace(-1, 2, 120), WEIGHTS / WEIGHTS.sum()
-    np.testing.assert_allclose(design.matvec(WT), rows @ WT, atol=1e-12)
-    np.testing.assert_allclose(design.rmatvec(r), rows.T @ r, atol=1e-11)
-    np.testing.assert_allclose(design.moment(r), rows.T @ (s * r), atol=1e-13)
-    np.testing.assert_allclose(design.gram(), (rows * s[:, None]).T @ rows, atol=1e-13)
-    assert design.average(r) == pytest.approx(s @ r, rel=1e-13)
-    moments = ps.Moments.from_data(design, Y)
-    assert moments.u[-1] == pytest.approx(-s @ Y)
-    assert (moments.S[-1] == [0, 0, 0, 1]).all()
-    assert moments.mean[-1] == 0.0
-
-
 def test_a_design_brings_its_weights_and_its_intercept():
     design = ps.Design(X, sample_weight=WEIGHTS, intercept=True)
     shared = ps.Halfspace(design, Y)
@@ -213,76 +193,7 @@ def test_a_design_brings_its_weights_and_its_intercept():
     assert np.shares_memory(other.design.X, X)
 
 
-def test_a_network_averages_with_the_weights_of_its_design():
-    copies = np.arange(120) % 4
-    many = np.repeat(np.arange(120), copies)
-    weights = np.array([WT[:3], [0.1, 0.2, 0.3]])
-    networks = (ps.Design(X, sample_weight=copies), Y), (X[many], Y[many])
-    one, other = (ps.TanhNetwork(*data, 2).unit(1, weights) for data in networks)
-    assert one.coefficients(WT[:3]) == pytest.approx(other.coefficients(WT[:3]))
-    np.testing.assert_allclose(one.gradient(WT[:3]), other.gradient(WT[:3]), rtol=1e-10)
-
-
-# ------------------------------------------------------------------ minimising
-
-
-@pytest.mark.parametrize("form", ["C", "csr", "float32"])
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_finds_the_optimum(method, form):
-    data = X.astype(np.float32) if form == "float32" else FORMS[form](X)
-    exact = X.astype(np.float32).astype(float) if form == "float32" else X
-    options = {"l2_penalty": 0.05, "length_penalty": 0.02, "intercept": True}
-    objective = ps.Halfspace(data, Y, **options, sample_weight=WEIGHTS)
-    best = optimize.minimize(
-        lambda w: written_out(objective, w, exact, WEIGHTS), np.zeros(4), options={"gtol": 1e-8}
-    )
-    result = ps.minimize(objective, method, max_iter=5000)
-    assert result.status is ps.Status.converged
-    assert result.fun == pytest.approx(best.fun, abs=1e-12)
-    np.testing.assert_allclose(result.x, best.x, atol=1e-5)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_logistic_regression_is_that_of_scikit_learn(method):
-    from sklearn.linear_model import LogisticRegression
-
-    peer = LogisticRegression(C=1 / (0.1 * WEIGHTS.sum()), tol=1e-10, max_iter=1000)
-    peer.fit(X, Y, WEIGHTS)
-    objective = ps.Halfspace(X, Y, l2_penalty=0.1, intercept=True, sample_weight=WEIGHTS)
-    result = ps.minimize(objective, method, max_iter=5000)
-    np.testing.assert_allclose(result.x[:3], peer.coef_[0], atol=1e-6)
-    offset = result.x[3] - objective.moments.mean @ result.x
-    assert offset == pytest.approx(peer.intercept_[0], abs=1e-6)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_singular_s_with_an_l2_penalty(method):
-    """The part of wt outside the range of S stays zero, as at the optimum."""
-    data, y, _ = one_hot(3)
-    objective = ps.Halfspace(data, y, l2_penalty=0.02, intercept=True)
-    w0 = np.random.default_rng(0).standard_normal(10)
-    result = ps.minimize(objective, method, w0, max_iter=5000)
-    assert result.status is ps.Status.converged
-    best = optimize.minimize(
-        lambda w: written_out(objective, w, data), np.zeros(10), options={"gtol": 1e-8}
-    )
-    assert result.fun == pytest.approx(best.fun, abs=1e-11)
-    np.testing.assert_allclose(objective.moments.project(result.x), result.x, atol=1e-12)
-    np.testing.assert_allclose(result.x, best.x, atol=1e-5)
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("alpha", [1.0, 30.0])
-def test_the_step_of_gdnp_is_safe_under_a_large_l2_penalty(seed, alpha):
-    data, y = skewed(seed, 200, 4)
-    for intercept in (False, True):
-        objective = ps.Halfspace(data, y, l2_penalty=alpha, intercept=intercept)
-        assert ps.minimize(objective, "gdnp", max_iter=500, tol=1e-7).success
-
-
-# ------------------------------------------------------------------ the Gram matrix waits
-
-
+# ------------------------------------------------------------------ the Gram matrix
 @pytest.mark.parametrize("form", FORMS)
 def test_building_takes_no_gram_matrix(form, monkeypatch):
     taken = []
@@ -303,24 +214,14 @@ def test_wide_data_are_refused_where_their_gram_matrix_is_needed():
         _ = objective.moments
 
 
-@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
-@pytest.mark.parametrize("weights", [None, np.arange(50) % 5])
-def test_variances_of_columns(convert, weights):
-    rng = np.random.default_rng(0)
-    outlier = np.where(np.arange(50) == 0, 1e9, rng.standard_normal(50))
-    sparse = rng.standard_normal(50) * (np.arange(50) % 3 > 0)
-    columns = [1e8 + rng.standard_normal(50), np.full(50, 1e8 / 3), outlier, sparse, 0 * sparse]
-    design = ps.Design(convert(np.column_stack(columns)), sample_weight=weights)
-    exact = np.diag(np.cov(np.column_stack(columns).T, bias=True, aweights=weights))
-    assert design.constant.tolist() == [False, True, False, False, True]
-    np.testing.assert_allclose(design.variance[[0, 2, 3]], exact[[0, 2, 3]], rtol=1e-7)
-
-
-# ------------------------------------------------------------------ bad input
-
+# ------------------------------------------------------------------ what is refused
 SPOILED = np.where(np.arange(120) == 5, np.nan, 1.0)
 DESIGN = ps.Design(X, sample_weight=WEIGHTS, intercept=True)
-REFUSED = {
+SMALL, LABELS = (
+    np.random.default_rng(0).standard_normal((20, 3)),
+    np.where(np.arange(20) % 2, 1.0, -1.0),
+)
+BAD_OPTIONS = {
     "negative": ({"sample_weight": -WEIGHTS}, "`sample_weight`.* >= 0 only; got -.* at position 1"),
     "zeros": ({"sample_weight": np.zeros(120)}, "`sample_weight` must give some .*; got zeros"),
     "nan weight": ({"sample_weight": SPOILED}, "`sample_weight`.* nan at position 5"),
@@ -337,14 +238,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused(name):
-    options, words, *error = REFUSED[name]
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_bad_options(name):
+    options, words, *error = BAD_OPTIONS[name]
     with pytest.raises(error[0] if error else ValueError, match=f"^Halfspace: {words}"):
         ps.Halfspace(X, Y, **options)
 
 
-def test_refused_elsewhere():
+def test_bad_weights_and_designs_elsewhere():
     with pytest.raises(ValueError, match=r"from_data: `sample_weight`.* at position 1"):
         ps.Moments.from_data(X, Y, -WEIGHTS)
     only_there = np.where(WEIGHTS > 0, 1.0, np.arange(120))[:, None]
@@ -358,3 +259,76 @@ def test_refused_elsewhere():
         ps.TanhNetwork(DESIGN, Y)
     with pytest.raises(ValueError, match="check_assumptions: `X` must be data without sample wei"):
         ps.theory.check_assumptions(ps.Moments.from_data(X, Y), DESIGN, Y)
+
+
+BAD_LABELS = {
+    "one row": (
+        ps.Halfspace,
+        (SMALL[:1], LABELS[:1]),
+        "Halfspace: `y` must hold two classes; got only",
+    ),
+    "one class": (
+        ps.Halfspace,
+        (SMALL, np.ones(20)),
+        "Halfspace: `y` .*two classes; got only 1. A ",
+    ),
+    "three": (
+        ps.Halfspace,
+        (SMALL, np.arange(20) % 3),
+        "Halfspace: `y`.* 3 .*0, 1, 2.* LeastSquares",
+    ),
+    "real y": (
+        ps.Halfspace,
+        (SMALL, SMALL[:, 0]),
+        "Halfspace: `y`.* 20 different .* use LeastSquares",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_bad_labels(case):
+    make, arguments, words = BAD_LABELS[case]
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        make(*arguments)
+
+
+REFUSED = {
+    "loss": (
+        lambda: ps.Halfspace(X, Y, loss="sigmoyd"),
+        ValueError,
+        r"Halfspace: `loss`.* one of 'normal_cdf', .*mean 'sigmoid'\?",
+    ),
+    "loss type": (
+        lambda: ps.Halfspace(X, Y, loss=3),
+        TypeError,
+        "Halfspace: `loss` must be a name or a MarginLoss; got a int",
+    ),
+    "penalty": (
+        lambda: ps.Halfspace(X, Y, length_penalty=-1),
+        ValueError,
+        "Halfspace: `length_penalty` .* >= 0; got -1",
+    ),
+    "penalty none": (
+        lambda: ps.Halfspace(X, Y, length_penalty=None),
+        TypeError,
+        "Halfspace: `length_penalty` .* None",
+    ),
+    "cap": (
+        lambda: ps.Halfspace(X, Y, max_length=0),
+        ValueError,
+        "Halfspace: `max_length` .* > 0; got 0",
+    ),
+    "cap nan": (
+        lambda: ps.Halfspace(X, Y, max_length=np.nan),
+        ValueError,
+        "Halfspace: `max_length` must be a number > 0; got nan",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    attempt, error, words = REFUSED[case]
+    with pytest.raises(error, match=f"(?s){words}") as caught:
+        attempt()
+    assert type(caught.value) is error
