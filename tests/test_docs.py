@@ -30,10 +30,25 @@ def test_tests_of_the_method_page_exist(test):
     assert f"def {name}(" in (ROOT / file).read_text()
 
 
-def test_architecture_lists_every_module():
+def test_the_architecture_shows_the_tree_as_it_is():
+    """Every folder of the tree lists its own modules, all of them and no others."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    modules = {path.name for path in (ROOT / "src" / "polarstep").rglob("*.py")} - {"__init__.py"}
-    assert modules <= set(re.findall(r"\w+\.py", text))
+    tree = text.split("src/polarstep/\n", 1)[1].split("docs/", 1)[0]
+    listed, folders = {}, ["."]
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        if folder := re.match(r" +(\w+)/", line):
+            folders = [*folders[:depth], folder.group(1)]
+        here = "/".join(folders) if folder or depth > 2 else "."
+        listed.setdefault(here, set()).update(re.findall(r"\w+\.py", line))
+    package = ROOT / "src" / "polarstep"
+    found = {}
+    for path in package.rglob("*.py"):
+        here = "/".join([".", *path.parent.relative_to(package).parts])
+        found.setdefault(here, set()).add(path.name)
+    for here, names in found.items():
+        assert listed[here] - {"__init__.py"} == names - {"__init__.py"}, here
+    assert len(text.splitlines()) < 100
 
 
 PAGES = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))
