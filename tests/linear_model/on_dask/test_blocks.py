@@ -1,14 +1,13 @@
-"""The work on one block: conversion, rows of weight zero, facts, the place of NaN."""
+"""Blocks: their conversion, rows of weight zero, and the place of NaN."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from polarstep.data_matrix import is_usable_matrix
 from polarstep.linear_model.on_dask.blocks import (
     find_not_finite,
-    inspect_block,
-    join_inspections,
     prepare_block,
     select_rows,
 )
@@ -34,7 +33,7 @@ def test_blocks_are_prepared_in_the_form_of_the_solver(convert, dtype):
         assert made.dtype == expected
         dense = made.toarray() if sp.issparse(made) else made
         np.testing.assert_array_equal(dense, rows)
-        assert inspect_block(made, np.zeros(len(rows)), None, "fit")[0][0].is_usable
+        assert is_usable_matrix(made)
 
 
 def test_rows_without_weight_are_not_selected():
@@ -44,27 +43,6 @@ def test_rows_without_weight_are_not_selected():
     assert selection.weight.tolist() == [1.0, 1.0, 0.5]
     assert selection.rows.tolist() == [0, 2, 3]
     assert select_rows(y, None, CLASSES, np.ones(2), 1.0).rows is None
-
-
-def test_facts_and_totals_of_blocks_are_joined():
-    parts = [
-        inspect_block(X, np.array(["b", "a", "b", "b"]), np.array([1e308, 1e308, 0, 1e308]), "fit"),
-        inspect_block(X[:1], np.array(["c"]), np.array([5e307]), "fit"),
-    ]
-    facts, totals = join_inspections("fit", parts)
-    assert [fact.n_rows for fact in facts] == [4, 1]
-    assert totals.classes.tolist() == ["a", "b", "c"]
-    np.testing.assert_allclose(totals.weights, [1, 2, 0.5])
-    assert totals.unit == 1e308
-
-
-@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-def test_the_first_missing_label_and_the_first_bad_weight_are_found(missing):
-    labels = np.array(["a", "b", missing, missing], object)
-    (facts,), totals = inspect_block(X, labels, np.array([1.0, -2.0, np.nan, 1.0]), "fit")
-    assert facts.missing_label == 2
-    assert facts.bad_weight == (1, -2.0)
-    assert len(totals.classes) == 0
 
 
 @pytest.mark.parametrize("convert", [np.asarray, sp.csr_array])

@@ -10,22 +10,20 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from ...extras import require_dask
 from ...losses import MarginLoss
-from ...validation import complaint, not_finite
+from ...validation import not_finite
 from ..labels import class_factors, require_two_classes
 from .blocks import (
-    BlockFacts,
     find_not_finite,
     first_found,
-    inspect_block,
-    join_inspections,
     prepare_block,
     select_rows,
     selected_labels,
     selection_length,
 )
 from .census import take_census
-from .collections import ALIGN, as_column, as_matrix, blocks_of, known_lengths
+from .collections import as_column, as_matrix, blocks_of, known_lengths
 from .graphs import BlockValues, OnePerBlock, compute_combined, join_lists, map_blocks
+from .inspection import BlockFacts, check_facts, inspect_block, join_inspections, place_of
 from .samples import DaskSamples
 
 
@@ -91,7 +89,7 @@ def read_samples(
     facts, totals = compute_combined(
         map_blocks("inspect", inspect_block, blocks, y, weight, who), partial(join_inspections, who)
     )
-    _check_facts(facts, d, who)
+    check_facts(facts, d, who)
     if len(totals.classes):
         check_classification_targets(totals.classes)
     factors = class_factors(class_weight, totals.classes, totals.weights, who)
@@ -123,39 +121,10 @@ def read_samples(
     return totals.classes, samples.centred_at(means) if intercept else samples, total
 
 
-def _check_facts(facts: list[BlockFacts], d: int, who: str) -> None:
-    """Raise a ValueError for the first block that does not fit."""
-    first_row = 0
-    for i, fact in enumerate(facts):
-        if fact.n_columns != d:
-            got = f"{fact.n_columns} in block {i}"
-            raise ValueError(complaint(who, "X", f"have {d} columns in every block", got))
-        if fact.is_sparse != facts[0].is_sparse:
-            must, got = "have dense blocks only, or sparse ones", "both"
-            raise ValueError(complaint(who, "X", must, got))
-        for argument, length in (("y", fact.n_labels), ("sample_weight", fact.n_weights)):
-            if length != fact.n_rows:
-                must = f"have as many rows as `X` in every block, {fact.n_rows} in block {i}"
-                raise ValueError(complaint(who, argument, must, length, ALIGN))
-        if fact.missing_label is not None:
-            got = f"none at {_place(first_row, fact.missing_label, i)}"
-            raise ValueError(complaint(who, "y", "hold a label for every row", got))
-        if fact.bad_weight is not None:
-            row, value = fact.bad_weight
-            got = f"{value:g} at {_place(first_row, row, i)}"
-            must = "hold finite numbers >= 0 only"
-            raise ValueError(complaint(who, "sample_weight", must, got))
-        first_row += fact.n_rows
-
-
 def _not_finite_text(
     found: tuple[int, int, int, float], facts: list[BlockFacts], names: Any, who: str
 ) -> str:
     block, row, column, value = found
-    place = _place(sum(fact.n_rows for fact in facts[:block]), row, block)
+    place = place_of(sum(fact.n_rows for fact in facts[:block]), row, block)
     named = f"column {column}" if names is None else f"column {names[column]!r}"
     return not_finite(value, f"{place}, {named}", who, "X")
-
-
-def _place(first_row: int, row: int, block: int) -> str:
-    return f"row {first_row + row} (row {row} of block {block})"
