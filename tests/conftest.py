@@ -1,4 +1,4 @@
-"""Shared set-up: one deterministic hypothesis profile, and real data where there is some."""
+"""Shared set-up: a deterministic Hypothesis profile, and the real data if they are present."""
 
 import os
 import sys

@@ -33,7 +33,7 @@ VARIANTS = list(variants())
 
 
 def written_out(objective, w, X=X, weights=None):
-    """f from its definition."""
+    """Return f by its definition."""
     s = np.ones(len(X)) if weights is None else weights
     wt, b = (w[:-1], w[-1]) if objective.intercept else (w, 0.0)
     centred = X - np.average(X, axis=0, weights=s)

@@ -9,11 +9,12 @@ from scipy.integrate import quad
 
 import polarstep as ps
 from polarstep.losses import LOSSES
+from polarstep.methods.table import METHODS as TABLE
 
 LOSS_NAMES = sorted(LOSSES)
 MARGIN_LOSSES = [name for name in LOSS_NAMES if name != "squared"]
 BOUNDED = [name for name in LOSS_NAMES if LOSSES[name].is_bounded]
-METHODS = ["agd", "bn", "gd", "gdnp", "wn"]
+METHODS = sorted(TABLE.keys() - {"whitened"})  # the iterative methods
 
 ARCTAN = ps.MarginLoss(
     np.arctan,

@@ -15,7 +15,7 @@ from problems import METHODS, relative, skewed, two_class
 
 
 class Frame:
-    """Something like a data frame: an array for numpy's asking."""
+    """A stand-in for a data frame: NumPy can convert it to an array."""
 
     def __init__(self, X):
         self.X = X

@@ -149,7 +149,7 @@ def test_gradient_of_the_rayleigh_quotient(p):
 
 @given(populations(), LOSSES, LENGTHS, st.sampled_from([0.0, 0.1]))
 def test_population_gradient_is_c1_u_plus_c2_s_wt(p, loss, g, lam):
-    """Against Stein's lemma written out, and the pythagorean form of the gradient's norm."""
+    """The gradient follows Stein's lemma, and its norm has the Pythagorean form."""
     objective = ps.GaussianHalfspace(p.u, p.S, loss, lam)
     moments = objective.moments
     v = p.vector() / moments.norm(p.vector())
@@ -225,7 +225,7 @@ def test_softplus_length_in_the_gaussian_population(p):
 @pytest.mark.parametrize("loss", BOUNDED)
 @pytest.mark.parametrize("separation", [1e-12, 0.01, 0.5, 0.9])
 def test_slope_of_bounded_losses_keeps_its_sign(loss, separation):
-    """It falls like 1/g^3, far below the rounding error of the two terms of Stein's formula."""
+    """The slope falls like 1/g^3, far below the rounding error of the two terms of Stein's formula."""
     p = population(separation=separation)
     ray = ps.GaussianHalfspace(p.u, p.S, loss).along(-p.moments.solve(p.u))
     lengths = 4.0 ** np.arange(8)

@@ -21,7 +21,7 @@ REFUSED = {
     "objective": (
         lambda: ps.minimize(X),
         TypeError,
-        r"minimize: `objective`.* got a ndarray. Wrap .*ps.Halfspace\(X, y\)",
+        r"minimize: `objective`.* got an ndarray. Wrap .*ps.Halfspace\(X, y\)",
     ),
     "method": (
         lambda: run(method="gdpn"),
@@ -100,7 +100,7 @@ REFUSED = {
     "callback": (
         lambda: run(callback=3),
         TypeError,
-        "minimize: `callback` must be a function or None; got a int. Pass",
+        "minimize: `callback` must be a function or None; got an int. Pass",
     ),
     "w0 length": (
         lambda: run(w0=[1.0]),

@@ -81,8 +81,8 @@ def test_singular_s_follows_the_trajectory_of_the_reduced_problem(name, method):
 
 
 @pytest.mark.parametrize("convert", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
-def test_balanced_one_hot_data_have_u_zero_but_for_rounding(convert):
-    """That rounding error lies outside the range of S is no reason to refuse the data."""
+def test_balanced_one_hot_data_have_u_zero_up_to_rounding(convert):
+    """Rounding errors outside the range of S are no reason to refuse the data."""
     for seed in range(20):
         rng = np.random.default_rng(seed)
         codes, y = np.repeat(np.arange(3), 10), np.tile([1.0, -1.0], 15)

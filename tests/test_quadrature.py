@@ -48,7 +48,7 @@ def test_two_variables():
 @pytest.mark.parametrize("mean", [0.0, -0.7, 30.0])
 @pytest.mark.parametrize("loss", [*LOSS_NAMES, ARCTAN], ids=str)
 def test_expectations_against_adaptive_quadrature(loss, mean, sd):
-    error = 2e-11 if loss is ARCTAN else 2e-12  # its poles are nearer
+    error = 2e-11 if loss is ARCTAN else 2e-12  # arctan has poles closer to the real axis
     loss = margin_loss(loss)
     for f in (loss.phi, loss.dphi, loss.d2phi):
         exact = integral(f, mean, sd)

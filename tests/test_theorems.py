@@ -56,7 +56,7 @@ def test_theorem_1_on_data_of_any_distribution(seed, d, offset):
 
 @pytest.mark.parametrize("overlap", [1e-3, -1e-8, 1e-15, 1e-300, -5e-324])
 def test_theorem_1_holds_from_the_smallest_overlap(overlap):
-    """Any overlap that is not zero will do, and the sign of u^T w never changes."""
+    """Any nonzero overlap suffices, and the sign of u^T w never changes."""
     u, S = np.array([1.0, 0.0, 0.0]), np.diag([4.0, 1.0, 2.0])
     objective = ps.LeastSquares.from_moments(ps.Moments(u, S))
     seen = []
@@ -96,7 +96,7 @@ def rayleigh_iteration(p, w, n_iter):
 
 
 def directions(objective, w, n_iter, **options):
-    """What gdnp does, every direction with u^T w > 0 and 2-norm 1."""
+    """Return the directions of gdnp, each with u^T w > 0 and 2-norm 1."""
     seen = []
 
     def look(row):
@@ -203,7 +203,7 @@ def test_theorem_3_every_unit_takes_the_same_direction(loss, theta):
         np.testing.assert_allclose(directions(unit, w, 25, length=0.5), expected, atol=1e-9)
 
 
-def test_repeated_sweeps_mend_the_drift_of_the_lengths():
+def test_repeated_sweeps_correct_the_lengths():
     p = population(0, d=2, kappa=2.0, separation=0.5)
     result = ps.TanhNetwork.gaussian(p.u, p.S, 3).train(20, tol=1e-9)
     largest, slope = result.trace["largest_slope"], result.trace["slope"]

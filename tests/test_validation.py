@@ -79,7 +79,7 @@ def test_vectors():
         v.vector([1, 2], "f", "x", length=3)
     with pytest.raises(TypeError, match="got a list that is not numeric"):
         v.vector(["a"], "f", "x")
-    with pytest.raises(TypeError, match="got a ndarray that is not numeric"):
+    with pytest.raises(TypeError, match="got an ndarray that is not numeric"):
         v.vector(np.array([1j]), "f", "x")
     with pytest.raises(ValueError, match="got inf at position 1"):
         v.vector([0.0, np.inf], "f", "x")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .validation import complaint
+from .validation import complaint, type_of
 
 
 def read_matrix(X: Any, who: str) -> Any:
@@ -33,7 +33,7 @@ def _as_array(X: Any, who: str) -> np.ndarray:
     try:
         X = np.asarray(X)
     except (TypeError, ValueError) as error:
-        got = f"{type(X).__name__} ({error})"
+        got = f"{type_of(X)} ({error})"
         raise TypeError(complaint(who, "X", "be a matrix", got)) from None
     if X.dtype.kind != "O":
         return X

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from .quadrature import expectation
-from .validation import complaint, look_up, number
+from .validation import complaint, look_up, number, type_of
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -272,6 +272,6 @@ def margin_loss(loss: str | MarginLoss, who: str = "margin_loss") -> MarginLoss:
     if isinstance(loss, MarginLoss):
         return loss
     if not isinstance(loss, str):
-        got = f"a {type(loss).__name__}"
-        raise TypeError(complaint(who, "loss", "be a name or a MarginLoss", got))
+        must = "be a name or a MarginLoss"
+        raise TypeError(complaint(who, "loss", must, type_of(loss)))
     return look_up(loss, LOSSES, who, "loss")

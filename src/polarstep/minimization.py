@@ -10,7 +10,7 @@ from .methods.halfspace import Halfspace
 from .methods.objective import Objective
 from .methods.table import METHODS, Method, check_options, find_method, keywords
 from .result import Progress, Result
-from .validation import check_callback, complaint, number, whole_number
+from .validation import check_callback, complaint, number, type_of, whole_number
 
 
 def minimize(
@@ -92,9 +92,9 @@ def minimize(
     """
     chosen = find_method(method)
     if not isinstance(objective, Objective):
-        got = f"a {type(objective).__name__}"
+        must, got = "be an objective", type_of(objective)
         advice = "Wrap your data: ps.Halfspace(X, y), ps.LeastSquares(X, y)."
-        raise TypeError(complaint("minimize", "objective", "be an objective", got, advice))
+        raise TypeError(complaint("minimize", "objective", must, got, advice))
     max_iter = whole_number(max_iter, "minimize", "max_iter")
     tol = number(tol, "minimize", "tol", at_least=0)
     check_callback(callback, "minimize")

@@ -21,6 +21,12 @@ def complaint(who: str, argument: str, must: str, got: object, advice: str = "")
     return f"{who}: `{argument}` must {must}; got {got}." + (f" {advice}" if advice else "")
 
 
+def type_of(value: object) -> str:
+    """Return the name of the type of a value with its article, such as "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' or name == 'ndarray' else 'a'} {name}"
+
+
 def look_up(name: str, table: Mapping[str, T], who: str, argument: str) -> T:
     """Return ``table[name]``, or raise a ValueError that lists the known names."""
     try:
@@ -59,7 +65,7 @@ def number(
     try:
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(complaint(who, argument, must, f"a {type(value).__name__}")) from None
+        raise TypeError(complaint(who, argument, must, type_of(value))) from None
     if math.isnan(result) or (finite and math.isinf(result)):
         raise ValueError(complaint(who, argument, must, result))
     if result <= above or result < at_least:
@@ -88,7 +94,7 @@ def check_callback(value: Any, who: str) -> None:
     """Raise a TypeError unless `value` is a callable or None."""
     if value is not None and not callable(value):
         advice = "Pass a function of one argument."
-        got = f"a {type(value).__name__}"
+        got = type_of(value)
         raise TypeError(complaint(who, "callback", "be a function or None", got, advice))
 
 
@@ -124,7 +130,7 @@ def _real(value: Any, who: str, argument: str, wanted: str) -> np.ndarray:
             raise TypeError
         return result.astype(np.float64)
     except (TypeError, ValueError):
-        got = f"a {type(value).__name__} that is not numeric"
+        got = f"{type_of(value)} that is not numeric"
         raise TypeError(complaint(who, argument, f"be {wanted}", got)) from None
 
 

@@ -13,8 +13,6 @@ from polarstep.methods import theory
 from problems import skewed, two_class
 
 U, S = gaussian_moments(6, 20.0, 0.5, 0)
-
-
 MOMENTS = ps.Moments(U, S)
 
 
@@ -39,7 +37,7 @@ def test_one_hot_data_do_not_pass():
     assert "pseudo-inverse" in str(found)
 
 
-def test_a_population_is_taken_at_its_word():
+def test_a_population_has_no_sample_to_examine():
     found = theory.check_assumptions(MOMENTS)
     assert found.gaussian is None
     assert "guaranteed if z is Gaussian" in str(found)
@@ -64,7 +62,7 @@ def test_one_sided_data_do_not_pass():
     assert not theory.check_assumptions(ps.Moments.from_data(X, y), X, y).gaussian
 
 
-def test_what_is_looked_at():
+def test_projections_and_their_statistics():
     X, y = two_class(n=300, d=5)
     moments = ps.Moments.from_data(X, y)
     found = theory.check_assumptions(moments, X, y)
@@ -109,7 +107,7 @@ def test_the_report_survives_any_spectrum():
     assert (found.separation, len(found.projections)) == (0, 1)
 
 
-def test_steps_a_digit_are_those_of_the_bound():
+def test_steps_per_digit_are_those_of_the_bound():
     digit = int(re.search(r"\((\d+) steps per digit", str(theory.check_assumptions(MOMENTS)))[1])
     bound = theory.rate_bound(MOMENTS, 1.0, digit + 1)
     assert bound[digit + 1] < 0.1 < bound[digit - 1]
@@ -117,8 +115,6 @@ def test_steps_a_digit_are_those_of_the_bound():
 
 X, Y = two_class(n=20, d=3)
 F = ps.Halfspace(X, Y)
-
-
 REFUSED = {
     "directions": (
         lambda: theory.check_assumptions(F.moments, X, Y, n_directions=0),

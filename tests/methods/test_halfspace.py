@@ -64,6 +64,8 @@ def test_the_smaller_label_is_minus_one(labels):
 
 
 # ------------------------------------------------------------------ the function
+
+
 @pytest.mark.parametrize("loss", [*LOSS_NAMES, ARCTAN], ids=str)
 @pytest.mark.parametrize("options", VARIANTS)
 def test_values_and_derivatives(options, loss):
@@ -117,6 +119,8 @@ def test_coefficients_leave_the_l2_penalty_out():
 
 
 # ------------------------------------------------------------------ weights are repetitions
+
+
 @given(st.integers(0, 1000), st.booleans(), st.booleans(), st.sampled_from(list(FORMS)))
 def test_a_weight_is_a_number_of_copies(seed, intercept, single, form):
     rng = np.random.default_rng(seed)
@@ -194,6 +198,8 @@ def test_a_design_brings_its_weights_and_its_intercept():
 
 
 # ------------------------------------------------------------------ the Gram matrix
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_building_takes_no_gram_matrix(form, monkeypatch):
     taken = []
@@ -215,6 +221,8 @@ def test_wide_data_are_refused_where_their_gram_matrix_is_needed():
 
 
 # ------------------------------------------------------------------ what is refused
+
+
 SPOILED = np.where(np.arange(120) == 5, np.nan, 1.0)
 DESIGN = ps.Design(X, sample_weight=WEIGHTS, intercept=True)
 SMALL, LABELS = (
@@ -301,7 +309,7 @@ REFUSED = {
     "loss type": (
         lambda: ps.Halfspace(X, Y, loss=3),
         TypeError,
-        "Halfspace: `loss` must be a name or a MarginLoss; got a int",
+        "Halfspace: `loss` must be a name or a MarginLoss; got an int",
     ),
     "penalty": (
         lambda: ps.Halfspace(X, Y, length_penalty=-1),

@@ -6,13 +6,9 @@ import pytest
 import polarstep as ps
 from polarstep import Status
 from polarstep.experiments.data.tables import gaussian_moments, gaussian_sample
-from problems import (
-    LOSS_NAMES,
-)
+from problems import LOSS_NAMES
 
 U, S = gaussian_moments(4, 5.0, 0.5, 0)
-
-
 X, Y = gaussian_sample(U, S, 600, 1)
 
 

@@ -36,7 +36,7 @@ def test_length_searches_agree(loss, start):
 
 @pytest.mark.parametrize("length", [0.0, -2.0, 1e-300, 1e6])
 @pytest.mark.parametrize("method", ["gdnp", "bn", "wn"])
-def test_any_starting_length_will_do(method, length):
+def test_any_starting_length_works(method, length):
     objective = ps.Halfspace(X, Y, length_penalty=0.3)
     best = ps.minimize(objective, "gdnp", max_iter=3000).fun
     if method == "gdnp":

@@ -8,11 +8,7 @@ from polarstep import Status
 from problems import ARCTAN, BOUNDED, METHODS
 
 RNG = np.random.default_rng(1)
-
-
 Y = np.where(RNG.random(400) < 0.5, 1.0, -1.0)
-
-
 X = (RNG.standard_normal((400, 4)) + 0.5 * Y[:, None]) * [1.0, 0.5, 2.0, 1.0] + 3.0
 
 
@@ -111,7 +107,7 @@ def test_diverged_keeps_the_last_finite_iterate():
 
 
 def wild(limit):
-    """A loss that is a number only for small margins."""
+    """A loss that is NaN for large margins."""
 
     def cut(f):
         return lambda a: np.where(np.abs(a) > limit, np.nan, f(a))
@@ -122,7 +118,7 @@ def wild(limit):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("limit", [0.5, 4.0, 12.0])
-def test_numbers_that_a_loss_loses_end_in_diverged(method, limit):
+def test_a_loss_that_becomes_nan_ends_in_diverged(method, limit):
     objective = ps.Halfspace(X, Y, wild(limit))
     options = {} if method == "gdnp" else {"step_size": 3.0}
     result = ps.minimize(objective, method, max_iter=3000, tol=0.0, **options)
@@ -174,7 +170,7 @@ def test_no_length_root(options):
 
 
 @pytest.mark.parametrize("signal", [StopIteration, KeyboardInterrupt])
-def test_interruptions_keep_what_was_reached(signal):
+def test_interruptions_keep_the_iterates_so_far(signal):
     def callback(progress):
         if progress.iteration == 5:
             raise signal
@@ -204,7 +200,7 @@ def test_an_interruption_within_a_step_keeps_the_steps_before():
         ps.minimize(ps.Halfspace(X, Y, loss, 0.1), "gdnp")
 
 
-def test_other_errors_of_a_callback_are_its_own():
+def test_other_errors_of_a_callback_are_raised():
     def callback(progress):
         raise RuntimeError("mine")
 

@@ -7,8 +7,6 @@ import polarstep as ps
 from polarstep.experiments.data.tables import gaussian_moments, gaussian_sample
 
 U, S = gaussian_moments(4, 5.0, 0.5, 0)
-
-
 X, Y = gaussian_sample(U, S, 600, 1)
 
 

@@ -40,7 +40,7 @@ def test_logistic_regression_is_that_of_scikit_learn(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_singular_s_with_an_l2_penalty(method):
-    """The part of wt outside the range of S stays zero, as at the optimum."""
+    """The component of wt outside the range of S stays zero, as at the optimum."""
     data, y, _ = one_hot(3)
     objective = ps.Halfspace(data, y, l2_penalty=0.02, intercept=True)
     w0 = np.random.default_rng(0).standard_normal(10)

@@ -6,13 +6,9 @@ import pytest
 import polarstep as ps
 from polarstep import Status
 from polarstep.experiments.data.tables import gaussian_moments, gaussian_sample
-from problems import (
-    two_class,
-)
+from problems import two_class
 
 U, S = gaussian_moments(4, 5.0, 0.5, 0)
-
-
 X, Y = gaussian_sample(U, S, 600, 1)
 
 
@@ -43,8 +39,6 @@ def test_statuses():
 SMALL, LABELS = two_class(n=20, d=3)
 NETWORK = ps.TanhNetwork(SMALL, LABELS, 2)
 MEAN, COVARIANCE = np.array([0.3, 0.1, 0.0]), np.eye(3)
-
-
 REFUSED = {
     "units": (
         lambda: ps.TanhNetwork(SMALL, LABELS, 0),

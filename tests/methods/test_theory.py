@@ -9,8 +9,6 @@ from polarstep.methods import theory
 from problems import LOSS_NAMES
 
 U, S = gaussian_moments(6, 20.0, 0.5, 0)
-
-
 MOMENTS = ps.Moments(U, S)
 
 

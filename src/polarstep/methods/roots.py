@@ -59,7 +59,7 @@ def bracket(
     Returns
     -------
     tuple of (float, float)
-        The end nearer to zero and the other end. Both are at the limit if f falls up to there.
+        The end closer to zero and the other end. Both are at the limit if f falls up to there.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..result import Status
-from ..validation import complaint, number
+from ..validation import complaint, number, type_of
 from .cap import project_to_ball
 from .iterate import Iterate, Stopped
 from .objective import Objective
@@ -191,8 +191,7 @@ def whitened_direction(objective: Objective, parameterization: Parameterization)
     """
     if not objective.only_moments:
         must = "be a LeastSquares, Halfspace or GaussianHalfspace with this method"
-        got = f"a {type(objective).__name__}"
-        raise TypeError(complaint("minimize (whitened)", "objective", must, got))
+        raise TypeError(complaint("minimize (whitened)", "objective", must, type_of(objective)))
     moments = objective.moments
 
     def rule(it: Iterate) -> np.ndarray:
