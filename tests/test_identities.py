@@ -225,7 +225,7 @@ def test_softplus_length_in_the_gaussian_population(p):
 @pytest.mark.parametrize("loss", BOUNDED)
 @pytest.mark.parametrize("separation", [1e-12, 0.01, 0.5, 0.9])
 def test_slope_of_bounded_losses_keeps_its_sign(loss, separation):
-    """The slope falls like 1/g^3, far below the rounding error of the two terms of Stein's formula."""
+    """The slope falls like 1/g^3, far below the rounding error of the terms of Stein's formula."""
     p = population(separation=separation)
     ray = ps.GaussianHalfspace(p.u, p.S, loss).along(-p.moments.solve(p.u))
     lengths = 4.0 ** np.arange(8)
