@@ -1,4 +1,4 @@
-"""The command line: polarstep reproduce | report | data."""
+"""The entry point of the command ``polarstep``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say what to install for it."""
+    """Run the command line, or exit with what to install if a package is missing."""
     try:
         from .experiments.commands import polarstep
 
-        polarstep()  # may import more of the extra
+        polarstep()  # commands import further packages when they run
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("polarstep"):
             raise
-        who = "reproduce deep" if error.name == "torch" else "the command line"
         extras = "reproduce,torch" if error.name == "torch" else "reproduce"
         sys.exit(
-            f"polarstep: {who} needs {error.name!r}, which is not installed. "
+            f"polarstep: this command needs {error.name!r}, which is not installed. "
             f"Run: pip install 'polarstep[{extras}]'"
         )

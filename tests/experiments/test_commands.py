@@ -1,4 +1,4 @@
-"""Experiments end to end at a tiny size: rows, resumption, verdicts, figures, report."""
+"""The commands at a tiny size: rows, interruptions, resumption, verdicts and the report."""
 
 import json
 import os
@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from html_page import Page
 from polarstep.experiments.records import Record, key, read_rows
 from polarstep.experiments.registry import EXPERIMENTS
 from polarstep.experiments.report.page import write_report
@@ -42,7 +42,7 @@ def results(tmp_path_factory):
 
 
 def outcomes(folder, name="halfspaces"):
-    """The rows by key, without what differs between two runs of the same thing."""
+    """Return (spec, outcome) of the rows by key, without the seconds that the runs took."""
     rows = {}
     for row in read_rows(folder / f"{name}.jsonl"):
         row["outcome"].pop("seconds", None)
@@ -87,10 +87,10 @@ def test_the_same_seed_gives_the_same_rows_on_any_number_of_processes(results, t
 
 
 def cut_off(folder, how, n_jobs):
-    """Run the command, signal its process group after twenty rows; (exit code, output).
+    """Send a signal to the command after twenty rows; return (exit code, output).
 
-    As every process holds the pipe, the output ends with the last of them: that it ends at all
-    says that no worker is left over.
+    Every process holds the pipe of the output. The output ends when the last of them ends, so that
+    reading all of it shows that no worker is left over.
     """
     arguments = ["reproduce", "halfspaces", "--out", folder, "--resume", "--jobs", n_jobs]
     environment = {k: v for k, v in os.environ.items() if k != "POLARSTEP_DATA"}
@@ -102,7 +102,7 @@ def cut_off(folder, how, n_jobs):
     deadline = time.monotonic() + 60
     while not (rows.is_file() and rows.read_bytes().count(b"\n") >= 20):
         if process.poll() is not None or time.monotonic() > deadline:
-            how = signal.SIGKILL  # and the rows will be found missing
+            how = signal.SIGKILL  # the test fails below, because rows are missing
             break
         time.sleep(0.02)
     os.killpg(process.pid, how)
@@ -113,11 +113,11 @@ def cut_off(folder, how, n_jobs):
 @pytest.mark.parametrize(
     ("how", "n_jobs"), [(signal.SIGKILL, 2), (signal.SIGINT, 2), (signal.SIGINT, 1)]
 )
-def test_a_run_cut_off_leaves_whole_rows_and_resumes_to_the_same(results, tmp_path, how, n_jobs):
+def test_an_interrupted_command_keeps_its_rows_and_resumes(results, tmp_path, how, n_jobs):
     code, output = cut_off(tmp_path, how, n_jobs)
     if how is signal.SIGINT:
         assert code == 130
-        assert f"What was finished is in {tmp_path}; go on with --resume." in output
+        assert f"The finished runs are in {tmp_path}; continue with --resume." in output
         assert "Traceback" not in output
     else:
         assert code == -signal.SIGKILL
@@ -137,36 +137,18 @@ def test_a_run_cut_off_leaves_whole_rows_and_resumes_to_the_same(results, tmp_pa
 # --------------------------------------------------------------------------- verdicts, report
 
 
-def test_what_is_proved_holds(results):
+def test_the_theorems_hold_in_the_runs(results):
     found = [v for v in verdicts(Rows.read(results)) if v.claim.startswith("Theorem")]
     assert len(found) == 2
     assert {v.verdict for v in found} == {"holds"}
 
 
-class Page(HTMLParser):
-    """What a page loads, links to, and calls its own."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.ids, self.links, self.loads = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        if "id" in values:
-            self.ids.append(values["id"])
-        if tag == "a":
-            self.links.append(values["href"])
-        if tag in ("script", "link", "img", "iframe") or "src" in values:
-            self.loads.append(tag)
-
-
 def test_the_report_stands_alone_and_its_links_resolve(results):
     text = write_report(results).read_text()
     page = Page(text)
-    assert page.loads == []
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe"}
     assert len(page.ids) == len(set(page.ids))
-    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
+    assert page.links <= set(page.ids)
     references = set(re.findall(r"url\(#([^)]+)\)|xlink:href=\"#([^\"]+)\"", text))
     assert {a or b for a, b in references} <= set(page.ids)
     for figure in ("overview", "population-gap", "runs-gaussian-softplus", "network"):

@@ -88,7 +88,8 @@ def reproduce(
         click.echo(f"Report: {write_report(out)}")
         click.echo(left_out, err=True, nl=bool(left_out))
     except KeyboardInterrupt:
-        click.echo(f"\nInterrupted. What was finished is in {out}; go on with --resume.", err=True)
+        text = f"\nInterrupted. The finished runs are in {out}; continue with --resume."
+        click.echo(text, err=True)
         raise SystemExit(130) from None
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -113,8 +113,8 @@ class Workers:
             process.join()
             raise ChildProcessError(
                 f"polarstep reproduce: a worker process ended with exit code {process.exitcode} in "
-                "the middle of a run; it may have run out of memory. Use fewer --jobs, and go on "
-                "with --resume."
+                "the middle of a run; it may have run out of memory. Use fewer --jobs, and "
+                "continue with --resume."
             ) from None
 
 

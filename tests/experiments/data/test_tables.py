@@ -114,18 +114,20 @@ def test_a_missing_a9a_says_how_to_fetch_it(tmp_path):
     assert f"polarstep data fetch a9a --data {tmp_path}" in str(caught.value)
 
 
-def damaged_error(folder, content):
+def refusal(folder, content):
+    """Return the message about a file with this content in the place of a9a."""
     (folder / "libsvm").mkdir()
     (folder / "libsvm" / "a9a").write_bytes(content)
     with pytest.raises(ValueError, match="truncated or altered") as caught:
         datasets.load("a9a", folder, None)
-    assert f"{len(content):,} bytes" in str(caught.value)
-    assert "polarstep data fetch a9a" in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"-1 3:1 11:1\n+1 5:1 7:1\n", b"\x00\xff" * 100])
 def test_a_file_that_is_not_a9a_is_refused(tmp_path, content):
-    damaged_error(tmp_path, content)
+    message = refusal(tmp_path, content)
+    assert f"{len(content):,} bytes" in message
+    assert "polarstep data fetch a9a" in message
 
 
 @pytest.mark.parametrize("change", ["truncated", "altered", "lengthened"])
@@ -135,7 +137,7 @@ def test_a_damaged_a9a_is_refused(tmp_path, published, change):
         "altered": published.replace(b"+1 ", b"-1 ", 1),
         "lengthened": published + published[:71],
     }[change]
-    damaged_error(tmp_path, content)
+    assert f"{len(content):,} bytes" in refusal(tmp_path, content)
 
 
 def test_an_a9a_that_cannot_be_read_is_an_os_error(tmp_path):

@@ -3,17 +3,9 @@
 import numpy as np
 import pytest
 
-from made_rows import cell, every_cell, linear, population, rows
+from made_rows import cell, every_cell, linear, population, rows, verdict
 from polarstep.experiments.claims import FAILS, HOLDS, PART, UNKNOWN
 from polarstep.experiments.registry import EXPERIMENTS
-from polarstep.experiments.report.verdicts import verdicts
-
-
-def verdict(claim, *made):
-    """Return the verdict on the one claim that has these words."""
-    (found,) = [v for v in verdicts(rows(*made)) if claim in v.claim]
-    return found
-
 
 LINEAR = "On Gaussian data the convergence is linear"
 REAL = "also speeds up the real data"

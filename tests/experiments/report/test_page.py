@@ -1,82 +1,37 @@
-"""Figures and the page: self-contained, well-formed, and drawn from whatever rows there are."""
+"""The page: self-contained, well-formed, and made from any rows."""
 
 import json
 import re
-from collections import Counter
-from html.parser import HTMLParser
 
 import pytest
 
+from full_report import (
+    CURVES,
+    DEEP,
+    DEEP_RUNS,
+    METRIC,
+    NETWORK,
+    POPULATION,
+    described,
+    full_rows,
+    made_runs,
+    tuning,
+)
+from html_page import Page
 from made_rows import (
     attempts,
     cell,
     deep,
-    every_cell,
-    linear,
     metric,
     one_training,
     population,
-    reference,
     rows,
     run,
-    training,
     training_run,
 )
-from polarstep.experiments.halfspaces.plan import RUNS
 from polarstep.experiments.registry import EXPERIMENTS
-from polarstep.experiments.report.figures import figures
 from polarstep.experiments.report.page import write_report
 from polarstep.experiments.report.verdicts import verdicts
-
-FACTS = {
-    "n": 100,
-    "d": 3,
-    "rank": 3,
-    "kappa": 10.0,
-    "separation": 0.5,
-    "gaussian": True,
-    "assumptions": "E[x] = 0: holds",
-    "grad_norm": 1e-9,
-    "length": 2.0,
-    "spread": 0.0,
-}
-CURVES = {name: linear(0.05 * (k + 1), 40) for k, name in enumerate(RUNS)}
-LOSSES = ("softplus", "sigmoid")
-
-
-def tuning(score=-3.0, data="gaussian"):
-    """The row of a tuning with one stable and one unstable attempt."""
-    made = reference(data=data)
-    spec = {**made["spec"], "stage": "tuning", "start": "length 1", "method": "wn"}
-    outcome = {
-        "steps": {"step_size": 1.0},
-        "factor": 1.0,
-        "length_factor": 4.0,
-        "stable": score is not None,
-        "edge": True,
-        "attempts": [[1.0, 4.0, score], [4.0, 4.0, None]],
-    }
-    return {**made, "key": "tuning" + data, "spec": spec, "outcome": outcome}
-
-
-def described(data="gaussian"):
-    """The row of a reference with the facts that the table of problems shows."""
-    return reference(data=data, **FACTS)
-
-
-POPULATION = [population(loss, k) for loss in LOSSES for k in (10, 100)]
-POPULATION += [population("sigmoid", k, method="gd") for k in (10, 100)]
-NETWORK = [training("softplus"), training("squared", idle=True)]
-NETWORK += [training("softplus", stage="data")]
-DEEP = deep(
-    {"batch": {"digits": 0.2, "cross": 0.3, "shift": 0.5}, "weight": {"cross": 0.9}}, seeds=2
-)
-METRIC = metric({"covariance, polar": {"digits": 0.2}, "AdamW": {"good": 4}}, seeds=2)
-DEEP_RUNS = [r for r in DEEP if r["spec"]["stage"] == "run"]
-
-
-def made_runs(**limits):
-    return [r for r in every_cell(CURVES, **limits) if r["spec"]["stage"] == "run"]
 
 
 def write(folder, made):
@@ -89,16 +44,7 @@ def write(folder, made):
 
 @pytest.fixture(scope="module")
 def full():
-    """Rows for every kind of figure."""
-    runs = made_runs(data=["gaussian"], variants=["softplus", "sigmoid, penalty"])
-    runs += made_runs(data=["breast_cancer"], variants=["softplus"])
-    made = [*POPULATION, described(), described("breast_cancer"), tuning(), *runs]
-    return rows(*made, *NETWORK, *DEEP, *METRIC)
-
-
-@pytest.fixture(scope="module")
-def drawn(full):
-    return [figure for some in figures(full).values() for figure in some]
+    return full_rows()
 
 
 @pytest.fixture(scope="module")
@@ -109,105 +55,6 @@ def page(full, tmp_path_factory):
 @pytest.fixture(scope="module")
 def parsed(page):
     return Page(page)
-
-
-class Page(HTMLParser):
-    """A page whose tags must nest; `tags` holds (tag, attributes), `text` what is read."""
-
-    VOID = frozenset({"meta", "br", "link", "img", "input", "hr"})
-
-    def __init__(self, source):
-        super().__init__()
-        self.tags, self.open, self.text = [], [], ""
-        self.feed(source)
-        self.close()
-        assert self.open == [], "tags left open"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag, f"</{tag}> out of place at {self.getpos()}"
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.text += data
-
-    @property
-    def ids(self):
-        return [attrs["id"] for _, attrs in self.tags if "id" in attrs]
-
-    @property
-    def links(self):
-        """Where one may click to, within the page."""
-        return {attrs["href"].removeprefix("#") for tag, attrs in self.tags if tag == "a"}
-
-
-# --------------------------------------------------------------------------- figures
-
-
-def test_figures_have_ids_of_their_own(drawn):
-    ids = [figure.id for figure in drawn]
-    assert len(set(ids)) == len(ids)
-    assert ids[:3] == ["overview", "population-gap", "population-gradient"]
-    of_metric = ["metric-training", "metric-rates", "metric-angles"]
-    assert ids[-3:] == of_metric
-    ids = ids[:-3]
-    of_deep = [id for id in ids if id.startswith("deep-")]
-    assert ids[-len(of_deep) - 1] == "network"
-    assert of_deep == [
-        "deep-rates",
-        "deep-training",
-        "deep-coupling-relu",
-        "deep-coupling-relu-directions",
-        "deep-coupling-tanh",
-        "deep-coupling-tanh-directions",
-        "deep-controls",
-        "deep-loss",
-        "deep-explanations",
-    ]
-    # Every problem against iterations and against passes.
-    assert len(ids) - len(of_deep) == 4 + 2 * 3
-    for figure in drawn:
-        assert figure.title
-        assert figure.caption.endswith(".")
-
-
-def test_elements_of_different_figures_do_not_share_ids(drawn):
-    owners = Counter()
-    for figure in drawn:
-        svg = Page(figure.svg)
-        owners.update(set(svg.ids))
-        assert len(svg.ids) == len(set(svg.ids))
-        used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', figure.svg))
-        assert used, "curves are clipped and ticks are drawn by reference"
-        assert used <= set(svg.ids)
-    assert max(owners.values()) == 1
-
-
-def test_figures_are_labelled_images_without_dates(drawn):
-    for figure in drawn:
-        (_, attributes), *_ = Page(figure.svg).tags
-        assert attributes["role"] == "img"
-        assert attributes["aria-label"]
-        assert "<dc:date>" not in figure.svg
-
-
-def test_the_same_rows_draw_the_same_figures(full, drawn):
-    again = figures(full)["halfspaces"][0]
-    assert again is not drawn[0]
-    assert again.svg == drawn[0].svg
-
-
-def test_every_figure_that_a_verdict_points_to_is_drawn(full, drawn):
-    pointed = {verdict.figure for verdict in verdicts(full)} - {None}
-    assert pointed <= {figure.id for figure in drawn}
 
 
 # --------------------------------------------------------------------------- the page

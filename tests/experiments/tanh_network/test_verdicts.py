@@ -2,17 +2,9 @@
 
 import pytest
 
-from made_rows import rows, training
+from made_rows import rows, training, verdict
 from polarstep.experiments.claims import FAILS, HOLDS, PART, UNKNOWN
 from polarstep.experiments.registry import EXPERIMENTS
-from polarstep.experiments.report.verdicts import verdicts
-
-
-def verdict(claim, *made):
-    """Return the verdict on the one claim that has these words."""
-    (found,) = [v for v in verdicts(rows(*made)) if claim in v.claim]
-    return found
-
 
 UNITS = "Theorem 3"
 SWEEPS = "further sweeps correct that"

@@ -72,7 +72,7 @@ def speeds_up_real_data(analysis: Analysis) -> Verdict:
         "GDNP also speeds up the real data set, which is not Gaussian.",
         share(len(good), len(cells)),
         f"Iterations of tuned gd over those of gdnp on {data}: "
-        + "; ".join(f"{_name(c)} {short(speed[c])}" for c in cells)
+        + "; ".join(f"{_name(c)}: {short(speed[c])}" for c in cells)
         + ".",
         "On every problem with real data, gdnp with step 1/L needs fewer iterations than tuned gd "
         "to the lowest suboptimality that both reach and do not exceed again.",
@@ -143,7 +143,7 @@ def decoupling_speeds_up(analysis: Analysis) -> Answer:
         DECOUPLING,
         max(len(bn), len(wn)) > 0.5 * len(cells),
         "The inputs of a halfspace are fixed, so that there is no covariate shift. bn is faster "
-        f"than equally tuned gd on {_by_data(bn, cells)}; wn is on {_by_data(wn, cells)}.",
+        f"than equally tuned gd on {_by_data(bn, cells)}; wn is faster on {_by_data(wn, cells)}.",
         rule,
         "overview",
     )
@@ -204,8 +204,8 @@ def same_for_every_loss(analysis: Analysis) -> Verdict:
         THEORY,
         "The direction's trajectory does not depend on the loss.",
         share(len(good), len(spread)),
-        "The largest relative difference of the gap between losses is, by condition number: "
-        + "; ".join(f"kappa {k:g}: {s:.0e}" for k, s in sorted(spread.items()))
+        "The largest relative difference of the gap between losses is "
+        + ", ".join(f"{s:.0e} for kappa {k:g}" for k, s in sorted(spread.items()))
         + ".",
         "The gaps of all losses agree to a relative 1e-6 at every recorded iterate at which they "
         "are above 1e-16.",

@@ -41,4 +41,4 @@ def _what_to_run(experiment: Experiment) -> str:
     command = f"Not run: polarstep reproduce {experiment.name} does that"
     if not experiment.requires_torch:
         return f"{command}."
-    return f"{command}, with PyTorch. {INSTALL_TORCH}."
+    return f"{command}; it needs PyTorch. {INSTALL_TORCH}."
