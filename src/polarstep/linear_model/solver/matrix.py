@@ -46,7 +46,8 @@ class Matrix(ABC):
     def __init__(self, X: Any, centre: np.ndarray, n_threads: int = 1) -> None:
         self.X, self.centre, self.n_threads = X, centre, n_threads
         self.n, self.d = X.shape
-        bounds = np.linspace(0, self.n, min(n_threads, self.n) + 1).astype(int)
+        n_blocks = min(n_threads, self.n)
+        bounds = [self.n * i // n_blocks for i in range(n_blocks + 1)]
         self.blocks = [
             (slice(start, stop), self.block(start, stop)) for start, stop in pairwise(bounds)
         ]
