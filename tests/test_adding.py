@@ -76,6 +76,7 @@ rows = [{"spec": spec, "outcome": plan.execute(spec, None)}
         for spec in specs([]) if spec["loss"] == "arctan"]
 labels = population_gap(Analysis(tuple(rows))).drawn.axes[0].get_legend_handles_labels()[1]
 assert "arctan" in labels, labels
+print("The loss is everywhere.")
 """
 
 
@@ -84,7 +85,7 @@ def test_a_loss_is_an_entry_in_losses(package):
     insert(losses, "# The coefficient of the sigmoid", ARCTAN.lstrip())
     row = '        MarginLoss(np.arctan, _d_arctan, _d2_arctan, "arctan"),\n'
     insert(losses, "        smooth_hinge(),", row)
-    python(package, "-c", ASK_FOR_THE_LOSS)
+    assert python(package, "-c", ASK_FOR_THE_LOSS) == "The loss is everywhere.\n"
 
 
 # --------------------------------------------------------------------------- a method
@@ -118,6 +119,7 @@ for options, known in (({"method": "lang"}, "'long'"), ({"method": "long", "a": 
         assert known in str(error), error
     else:
         raise AssertionError(options)
+print("The method is everywhere.")
 """
 
 
@@ -125,7 +127,7 @@ def test_a_method_is_a_rule_and_a_row(package):
     insert(package / "methods" / "steps.py", "def whitened_direction(", RULE.lstrip())
     row = '        Method("long", batch_norm, steps.long_step, lengths.length_search),\n'
     insert(package / "methods" / "table.py", '        Method("whitened",', row)
-    python(package, "-c", ASK_FOR_THE_METHOD)
+    assert python(package, "-c", ASK_FOR_THE_METHOD) == "The method is everywhere.\n"
 
 
 # --------------------------------------------------------------------------- an experiment
