@@ -17,7 +17,8 @@ from polarstep.optim import (  # noqa: E402
     LengthDirection,
     Polar,
 )
-from polarstep.optim.arguments import CHOICES, MOVED, resolve  # noqa: E402
+from polarstep.optim.arguments import CHOICES, resolve  # noqa: E402
+from polarstep.optim.flat_options import PLACES  # noqa: E402
 
 DEFAULTS = LengthDirection(network()).defaults
 MOVED_KEYWORDS = {
@@ -48,7 +49,7 @@ def test_keywords_that_moved_say_where_they_went(option, name):
 
 
 def test_every_keyword_of_earlier_versions_is_known():
-    assert set(MOVED) == {name for names in MOVED_KEYWORDS.values() for name in names}
+    assert set(PLACES) == {name for names in MOVED_KEYWORDS.values() for name in names}
 
 
 def test_the_advice_repeats_the_value():

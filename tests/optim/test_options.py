@@ -112,14 +112,3 @@ def test_slopes_are_those_of_rows_or_of_the_matrix():
 def test_bad_values_are_refused(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
-
-
-def test_plain_forms_hold_the_name_and_the_fields_but_no_schedule():
-    assert Gains("row").plain() == {
-        "name": "gains",
-        "axes": "row",
-        "positive": False,
-        "decay": 0.0,
-    }
-    plain = Angle("each", schedule=lambda t: 1.0).plain()
-    assert plain == {"name": "angle", "measure": "each", "largest": None}

@@ -8,6 +8,7 @@ from typing import Any
 from ..validation import complaint, look_up, number, unknown
 from .adamw import AdamW
 from .entries import WHO
+from .flat_options import PLACES
 from .metrics import METRICS
 from .options import Angle, Gains, Option
 from .rules import DIRECTIONS, LENGTHS
@@ -24,32 +25,6 @@ OPTIONS = ("lr", *CHOICES, "retraction", "start_length", "others")
 # torch's schedulers read "initial_lr", and "name" is a common label of users.
 _GROUP_KEYS = ("params", *OPTIONS, "assign", "chunks", "name", "initial_lr")
 _KEYWORDS = ("params", *OPTIONS, "assign", "chunks", "model", "process_group")
-MOVED = {  # keywords of earlier versions, and how to pass the same value now
-    "length_lr": "length=Adam(lr={0}) or length=SGD(lr={0})",
-    "length_momentum": "length=SGD(momentum={0})",
-    "length_decay": "gains=Gains(decay={0})",
-    "positive": "gains=Gains(positive={0})",
-    "angle_schedule": "angle=Angle(schedule={0})",
-    "largest_angle": "angle=Angle(largest={0})",
-    "momentum": "direction=Polar(momentum={0}) or direction=SGD(momentum={0})",
-    "nesterov": "direction=Polar(nesterov={0}) or direction=SGD(nesterov={0})",
-    "betas": "direction=Adam(betas={0}) for directions, length=Adam(betas={0}) for lengths",
-    "eps": "direction=Adam(eps={0}) for directions, length=Adam(eps={0}) for lengths",
-    "polar": "direction=Polar(iteration={0})",
-    "polar_steps": "direction=Polar(steps={0})",
-    "polar_dtype": "direction=Polar(dtype={0})",
-    "tangent": "metric=Frobenius(tangent={0}), and so for Covariance and Euclidean",
-    "precondition": "metric=Covariance(precondition={0})",
-    "damping": "metric=Covariance(damping={0})",
-    "covariance_decay": "metric=Covariance(decay={0})",
-    "refresh_every": "metric=Covariance(refresh_every={0})",
-    "covariance_rows": "metric=Covariance(rows={0})",
-    "covariance_inputs": "metric=Covariance(max_inputs={0})",
-    "rest_lr": "others=AdamW(lr={0})",
-    "rest_betas": "others=AdamW(betas={0})",
-    "rest_eps": "others=AdamW(eps={0})",
-    "rest_weight_decay": "others=AdamW(weight_decay={0})",
-}
 
 
 def refuse(argument: str, must: str, got: object, advice: str = "") -> str:
@@ -69,9 +44,10 @@ def check_group_keys(group: Mapping[str, Any]) -> None:
 
 def _check_known(given: Mapping[str, Any], known: Iterable[str], who: str, what: str) -> None:
     for name, value in given.items():
-        if name in MOVED:
+        if name in PLACES:
             shown = "..." if callable(value) else repr(value)
-            raise TypeError(f"{who}: `{name}` moved: pass {MOVED[name].format(shown)}.")
+            calls = " or ".join(place.call(shown) for place in PLACES[name])
+            raise TypeError(f"{who}: `{name}` moved: pass {calls}.")
         if name not in known:
             raise TypeError(unknown(name, known, who, what))
 

@@ -1,8 +1,4 @@
-"""The state_dict of LengthDirection: its plain form, and how it is read back.
-
-Option objects are saved as plain dicts. Earlier versions saved the fields of all options side by
-side in the param groups; such checkpoints are read as well.
-"""
+"""The state_dict of LengthDirection: how it is written, and how it is read back."""
 
 from __future__ import annotations
 
@@ -13,42 +9,31 @@ from typing import Any
 from torch import Tensor
 
 from ..validation import complaint
-from .adamw import AdamW
 from .coordinates import Group, State
 from .entries import WHO
-from .metrics import Covariance, Euclidean, Frobenius
-from .options import Angle, Gains, Option
-from .rules import SGD, Adam, Fixed, Polar
+from .flat_options import flattened, restored
 from .sharding import Matrices, local
 
 View = Callable[[Tensor, Group], Matrices]
 _BY_ROWS = {"direction", "momentum", "square", "length", "length_momentum", "length_square"}
-_TYPES: dict[str, type[Option]] = {
-    each.name: each
-    for each in (
-        *(Covariance, Euclidean, Frobenius),
-        *(Polar, Adam, SGD, Fixed),
-        *(Gains, Angle, AdamW),
-    )
-}
 
 
 def packed(state_dict: dict[str, Any], groups: list[Group], view: View) -> dict[str, Any]:
-    """Return torch's state_dict with plain options and with all rows of each parameter."""
+    """Return torch's state_dict with flat options and with all rows of each parameter."""
     states = dict(state_dict["state"])
     for k, p, group in _by_direction(state_dict, groups):
         rows = {key: view(p, group).saved(states[k][key]) for key in _BY_ROWS & states[k].keys()}
         states[k] = {**states[k], **rows}
-    plain = [
-        {key: value.plain() if isinstance(value, Option) else value for key, value in group.items()}
-        for group in state_dict["param_groups"]
-    ]
-    return {**state_dict, "state": states, "param_groups": plain}
+    flat = [flattened(group) for group in state_dict["param_groups"]]
+    return {**state_dict, "state": states, "param_groups": flat}
 
 
 def unpacked_options(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Return a state_dict whose param groups hold option objects again."""
-    groups = [_with_objects(group) for group in state_dict["param_groups"]]
+    if any("metric" not in group for group in state_dict["param_groups"]):
+        got = "param groups without a metric"
+        raise ValueError(complaint(WHO, "state_dict", "come from a LengthDirection", got))
+    groups = [restored(group) for group in state_dict["param_groups"]]
     return {**state_dict, "param_groups": groups}
 
 
@@ -89,70 +74,3 @@ def _by_direction(
             for k, p in zip(saved["params"], group["params"], strict=True):
                 if k in state_dict["state"]:
                     yield k, p, group
-
-
-def _with_objects(group: Mapping[str, Any]) -> dict[str, Any]:
-    if "metric" not in group:
-        raise ValueError(
-            complaint(WHO, "state_dict", "come from a LengthDirection", "groups without a metric")
-        )
-    if isinstance(group["metric"], str):
-        return _from_flat(group)
-    return {
-        key: _object(value) if isinstance(value, dict) else value for key, value in group.items()
-    }
-
-
-def _object(plain: Mapping[str, Any]) -> Option:
-    fields = dict(plain)
-    return _TYPES[fields.pop("name")](**fields)
-
-
-def _from_flat(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the group of an earlier version, which had no option objects, with objects."""
-    rest = dict(group)
-    take = rest.pop
-    tangent, momentum, nesterov = take("tangent"), take("momentum"), take("nesterov")
-    betas, eps, lr = take("betas"), take("eps"), take("length_lr")
-    metrics: dict[str, Option] = {
-        "covariance": Covariance(
-            tangent=tangent,
-            damping=take("damping"),
-            decay=take("covariance_decay"),
-            refresh_every=take("refresh_every"),
-            rows=take("covariance_rows"),
-            max_inputs=take("covariance_inputs"),
-            precondition=take("precondition"),
-        ),
-        "euclidean": Euclidean(tangent=tangent),
-        "frobenius": Frobenius(tangent=tangent),
-    }
-    directions: dict[str, Option] = {
-        "polar": Polar(
-            steps=take("polar_steps"),
-            iteration=take("polar"),
-            dtype=take("polar_dtype"),
-            momentum=momentum,
-            nesterov=nesterov,
-        ),
-        "adam": Adam(betas=betas, eps=eps),
-        "sgd": SGD(momentum=momentum, nesterov=nesterov),
-    }
-    lengths: dict[str, Option] = {
-        "adam": Adam(lr=lr, betas=betas, eps=eps),
-        "sgd": SGD(lr=lr, momentum=take("length_momentum")),
-        "fixed": Fixed(),
-    }
-    return rest | {
-        "metric": metrics[rest["metric"]],
-        "direction": directions[rest["direction"]],
-        "length": lengths[rest["length"]],
-        "gains": Gains(rest["gains"], take("positive"), take("length_decay")),
-        "angle": Angle(rest["angle"], take("largest_angle")),
-        "others": AdamW(
-            lr=take("rest_lr"),
-            betas=take("rest_betas"),
-            eps=take("rest_eps"),
-            weight_decay=take("rest_weight_decay"),
-        ),
-    }

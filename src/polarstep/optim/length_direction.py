@@ -311,12 +311,13 @@ class LengthDirection(Optimizer):
         raise TypeError(refuse("self", "stay with its model", "a copy or a pickle of it", advice))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the optimizer, in tensors, numbers and plain dicts.
+        """Return the state of the optimizer, in tensors, numbers and strings.
 
         Returns
         -------
         dict
-            "state" and "param_groups", as for every optimizer; option objects are dicts.
+            "state" and "param_groups", as for every optimizer. Options are names and single
+            values, so that ``torch.load(weights_only=True)`` reads them.
 
         Notes
         -----

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -14,14 +14,9 @@ from .spheres import MATRIX, ROWS, Sphere
 
 @dataclass(frozen=True)
 class Option:
-    """An immutable object that validates itself and can be written as a plain dict."""
+    """An immutable object that validates itself; ``name`` is its name as an argument."""
 
     name: ClassVar[str]
-
-    def plain(self) -> dict[str, Any]:
-        """Return the name and the fields as a dict that ``torch.load(weights_only=True)`` reads."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"name": self.name, **values}
 
 
 def check_below_one(value: Any, who: str, argument: str) -> None:
@@ -129,9 +124,6 @@ class Angle(Option):
         if self.schedule is not None and not callable(self.schedule):
             got = f"a {type(self.schedule).__name__}"
             raise TypeError(complaint("Angle", "schedule", "be a function or None", got))
-
-    def plain(self) -> dict[str, Any]:
-        return {"name": self.name, "measure": self.measure, "largest": self.largest}
 
     def factor(self, steps: int) -> float:
         """Return the factor of the schedule.
