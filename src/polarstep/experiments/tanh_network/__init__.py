@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..drawing import Figure
 
 
-class TanhNetwork(Experiment[Sizes, Rows]):
+class OneHiddenLayer(Experiment[Sizes, Rows]):
     """The experiment on a network with one hidden layer, trained unit by unit (Theorem 3)."""
 
     name = "network"
@@ -48,4 +48,4 @@ class TanhNetwork(Experiment[Sizes, Rows]):
         return section(analysis)
 
 
-EXPERIMENT = TanhNetwork()
+EXPERIMENT = OneHiddenLayer()
