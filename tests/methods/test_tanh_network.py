@@ -1,11 +1,14 @@
 """TanhNetwork: training, its trace, its statuses, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import polarstep as ps
 from polarstep import Status
 from polarstep.experiments.data.tables import gaussian_moments, gaussian_sample
+from polarstep.methods import loop
 from problems import two_class
 
 U, S = gaussian_moments(4, 5.0, 0.5, 0)
@@ -34,6 +37,17 @@ def test_statuses():
     stopped = ps.TanhNetwork(X, Y, 3).train(2, max_iter=5, callback=stop)
     assert stopped.status is Status.interrupted
     assert len(stopped.trace["fun"]) == 1
+
+
+@pytest.mark.parametrize("status", [Status.diverged, Status.no_length_root, Status.interrupted])
+def test_a_unit_that_fails_ends_the_training_with_its_status(monkeypatch, status):
+    run = loop.run
+    monkeypatch.setattr(loop, "run", lambda *a, **k: replace(run(*a, **k), status=status))
+    for network in (ps.TanhNetwork.gaussian(U, S, 2), ps.TanhNetwork(X, Y, 2)):
+        result = network.train(3, max_iter=2)
+        assert result.status is status
+        assert result.message == f"TanhNetwork: {status.value}"
+        assert len(result.trace["unit"]) == 1
 
 
 SMALL, LABELS = two_class(n=20, d=3)

@@ -241,11 +241,11 @@ class TanhNetwork:
                     rows.append(row)
                     if callback is not None:
                         callback(row)
-                    if not self._layer.is_admissible(weights[i]):
+                    if ended in (Status.max_iter, Status.converged, Status.length_capped):
+                        if self._layer.is_admissible(weights[i]):
+                            continue
                         ended = Status.max_iter
                         advice = "Raise max_iter, so that the direction of each unit converges."
-                    elif ended in (Status.max_iter, Status.converged, Status.length_capped):
-                        continue
                     return self._result(weights, rows, ended, advice)
                 if rows[-1]["largest_grad_norm"] <= tol:
                     status = Status.converged
