@@ -53,14 +53,14 @@ $(VENV)/ready-docs: $(READY)
 
 docs: $(VENV)/ready-docs  ## build the documentation site, its examples included, in docs/_build/html
 	rm -rf docs/api/generated
-	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 docs-serve: docs  ## build the site and show it at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
 
 figures: $(READY)  ## draw the figures that README shows, as SVG and PNG, from runs of a few seconds
-	OMP_NUM_THREADS=2 $(BIN)/python docs/draw_figures.py
+	OMP_NUM_THREADS=1 $(BIN)/python docs/draw_figures.py
 
 bench: $(READY)  ## time an iteration of each method beside plain NumPy
 	$(BIN)/python benchmarks/iteration_cost.py
