@@ -1,6 +1,6 @@
 """
-A pipeline with categories, and coefficients with names
-=======================================================
+A pipeline with categories and named coefficients
+=================================================
 
 Tabular data mix numbers in different units with categories. This example one-hot encodes the
 categories, leaves the numbers as they are, and reads the fitted coefficients by name. No scaler is

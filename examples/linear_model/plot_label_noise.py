@@ -56,7 +56,7 @@ for loss, row in zip(losses, mean, strict=True):
 
 # %%
 # The bounded losses hold their accuracy until the wrong labels are numerous enough to have a
-# boundary of their own, and then lose it at once: robustness has a limit as well.
+# boundary of their own, and then lose it abruptly: robustness has its limit.
 
 figure, axis = plt.subplots(figsize=(7, 3.8), layout="constrained")
 for marker, loss, row in zip("osd^", losses, mean, strict=True):

@@ -1,6 +1,6 @@
 """
-Features in raw units, beside L-BFGS
-====================================
+Features in raw units, compared with L-BFGS
+===========================================
 
 The columns of the breast cancer data range from thousandths to thousands. A quasi-Newton method
 that starts from the identity matrix, such as scikit-learn's default solver ``lbfgs``, must first

@@ -1,6 +1,6 @@
 """
-Resuming a training to the same bits
-====================================
+Resuming a training run with the same bits
+==========================================
 
 A checkpoint holds the model's and the optimizer's ``state_dict``, as for every PyTorch optimizer.
 This example interrupts a training half-way, loads the checkpoint into new objects, and shows that

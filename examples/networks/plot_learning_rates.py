@@ -40,8 +40,8 @@ def final_loss(make_optimizer, seed: int, steps: int = 40) -> float:
 
 
 # %%
-# The head and the biases go by AdamW at a rate of their own in all three, which the sweep leaves
-# alone.
+# In all three, AdamW steps the head and the biases at a rate of its own, which the sweep does not
+# change.
 
 rates = 0.0025 * 2.0 ** np.arange(7)
 variants = {

@@ -100,8 +100,8 @@ axis.legend()
 plt.show()
 
 # %%
-# What goes by length and direction, and what goes by AdamW, is decided for each parameter. The
-# table names the reason.
+# Each parameter is either stepped in length and direction or left to AdamW. The table names the
+# reason.
 
 model = network()
 print(LengthDirection(model).assignment)

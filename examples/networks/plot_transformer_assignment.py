@@ -1,6 +1,6 @@
 """
-A transformer, and what its parameters get
-==========================================
+A transformer and its assignment table
+======================================
 
 In a transformer not every parameter is a matrix that should turn: embeddings, the head, gains and
 biases have no direction of their own. ``LengthDirection`` sorts them and says why. Packed

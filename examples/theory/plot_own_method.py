@@ -18,7 +18,7 @@ combines it with a length rule of the library, and races the new method against 
 # This one adds heavy-ball momentum to GDNP's direction step. With the gradient
 # :math:`S w - u\,\|w\|_S^2/(u^\top w)` of the direction it steps to
 #
-# .. math:: w_{t+1} = w_t - \frac{1}{L}\Bigl(S w_t - u\,\frac{\|w_t\|_S^2}{u^\top w_t}\Bigr)
+# .. math:: w_{t+1} = w_t - \frac{1}{L}\left(S w_t - u\,\frac{\|w_t\|_S^2}{u^\top w_t}\right)
 #           + \beta\,(w_t - w_{t-1}).
 
 import matplotlib.pyplot as plt

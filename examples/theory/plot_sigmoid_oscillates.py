@@ -2,7 +2,7 @@
 Where GDNP oscillates: the sigmoid on one-hot data
 ==================================================
 
-The theorems assume Gaussian features. This example leaves that assumption on purpose: it uses
+The theorems assume Gaussian features. This example violates that assumption on purpose: it uses
 one-hot features, as in the a9a data of the paper. With a convex loss GDNP still keeps up with a
 tuned method; with the bounded sigmoid it oscillates.
 """
