@@ -1,4 +1,4 @@
-"""The command line: what it does, what it answers to what it cannot do, and its exit codes."""
+"""The command line: its commands, its errors, and its exit codes."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def ask(*arguments, **environment):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """The preset "quick" made small."""
+    """Make the preset "quick" of every experiment small."""
     for name, sizes in TINY.items():
         monkeypatch.setitem(EXPERIMENTS[name].sizes, "quick", sizes)
 
@@ -156,7 +156,7 @@ def test_damaged_data(tmp_path, tiny, place, n_jobs):
     assert f"polarstep data fetch a9a --data {tmp_path}" in answer.output
 
 
-def test_an_option_for_data_is_above_the_environment(tmp_path, tiny):
+def test_the_option_data_takes_precedence_over_the_environment(tmp_path, tiny):
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "a9a").write_text("-1 3:1\n")
     (tmp_path / "empty").mkdir()
@@ -264,7 +264,7 @@ def test_help_loads_nothing_that_only_runs_and_reports_need():
 
 @pytest.mark.parametrize("missing", ["click", "matplotlib", "jinja2", "tqdm"])
 def test_without_the_extra_the_command_says_what_to_install(tmp_path, missing):
-    """Some of the extra is imported at the start, some only where it is used."""
+    """Some packages are imported at the start, some only by the code that uses them."""
     without = (
         f"import sys; sys.modules[{missing!r}] = None; sys.path.insert(0, {TESTS!r});"
         "from polarstep import cli; import small_runs; small_runs.make_small(); cli.main()"
@@ -287,7 +287,7 @@ def test_downloads_without_the_extra_say_what_to_install(tmp_path):
     assert "needs 'pooch'" in printed
 
 
-def test_modules_of_the_package_itself_are_not_taken_for_an_extra():
+def test_a_missing_module_of_the_package_is_not_taken_for_an_extra():
     broken = (
         "import sys; sys.modules['polarstep.methods.theory'] = None; "
         "import polarstep.cli as c; c.main()"

@@ -1,4 +1,4 @@
-"""The record: whatever happens to the writing process, whole rows stay and no row is made up."""
+"""Records: complete rows are kept and incomplete ones skipped, however the writing ended."""
 
 import json
 import math
@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 
 def as_json(value):
-    """What a reader should find: non-finite numbers as None."""
+    """Return what a reader should find: non-finite numbers are None."""
     if isinstance(value, dict):
         return {name: as_json(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -58,7 +58,7 @@ def test_arrays_and_numpy_numbers_become_plain_json(tmp_path):
     }
 
 
-def test_a_row_says_what_it_was_made_with(tmp_path):
+def test_a_row_records_versions_and_the_machine(tmp_path):
     import sklearn
 
     import polarstep
@@ -71,7 +71,7 @@ def test_a_row_says_what_it_was_made_with(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.98])
-def test_a_row_cut_short_is_passed_over_and_the_next_one_stands_alone(tmp_path, kept):
+def test_an_incomplete_row_is_skipped_and_the_next_row_has_its_own_line(tmp_path, kept):
     record = Record(tmp_path, "some")
     for number in range(3):
         record.append({"number": number}, {"value": number})
@@ -84,7 +84,7 @@ def test_a_row_cut_short_is_passed_over_and_the_next_one_stands_alone(tmp_path, 
     assert record.path.read_bytes().startswith(b"".join(lines[:2]))
 
 
-def test_a_whole_row_without_its_line_end_counts(tmp_path):
+def test_a_complete_row_without_a_line_break_counts(tmp_path):
     record = Record(tmp_path, "some")
     record.append({"number": 0}, {})
     record.path.write_bytes(record.path.read_bytes().rstrip(b"\n"))
@@ -92,7 +92,7 @@ def test_a_whole_row_without_its_line_end_counts(tmp_path):
     assert [row["spec"]["number"] for row in record.rows()] == [0, 1]
 
 
-def test_lines_that_are_no_rows_are_passed_over(tmp_path):
+def test_lines_that_are_not_rows_are_skipped(tmp_path):
     record = Record(tmp_path, "some")
     record.append({"number": 0}, {})
     with record.path.open("ab") as file:
@@ -101,7 +101,7 @@ def test_lines_that_are_no_rows_are_passed_over(tmp_path):
     assert [row["spec"]["number"] for row in record.rows()] == [0, 1]
 
 
-def test_no_file_is_no_rows(tmp_path):
+def test_a_missing_file_has_no_rows(tmp_path):
     assert list(read_rows(tmp_path / "missing.jsonl")) == []
 
 

@@ -1,4 +1,4 @@
-"""Running what is missing, and only that, in whatever order it finishes."""
+"""Stages: only runs without a row are executed, and rows come back in the order of the specs."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ def stage(*numbers):
 
 @pytest.fixture
 def done(tmp_path):
-    """What was executed, one entry per run."""
+    """Return a function that lists what was executed, one entry per run."""
     log = tmp_path / "log"
     log.touch()
     return lambda: sorted(map(int, log.read_text().split()))
@@ -41,7 +41,7 @@ def test_rows_come_back_in_the_order_asked_for(go, done, n_jobs):
     assert done() == [1, 2, 3]
 
 
-def test_what_is_recorded_is_not_run_again(go, done, tmp_path):
+def test_recorded_runs_are_not_repeated(go, done, tmp_path):
     first = go(stage(1, 2))
     before = (tmp_path / "x.jsonl").read_bytes()
     assert go(stage(1, 2)) == first
@@ -57,7 +57,7 @@ def test_another_preset_is_another_run(go, done):
     assert done() == [1, 1]
 
 
-def test_a_row_that_was_cut_short_is_run_again(go, done, tmp_path):
+def test_a_run_with_an_incomplete_row_is_repeated(go, done, tmp_path):
     first = go(stage(1, 2))
     path = tmp_path / "x.jsonl"
     path.write_bytes(path.read_bytes()[:-30])
@@ -78,13 +78,13 @@ def test_a_stage_sees_the_rows_of_the_stages_before(go):
     assert [row["outcome"]["square"] for row in rows] == [4, 9, 16, 81]
 
 
-def test_rows_that_were_not_asked_for_are_not_handed_on(go):
+def test_rows_that_were_not_asked_for_are_not_returned(go):
     go(stage(1, 2, 3))
     assert [row["spec"]["x"] for row in go(stage(2))] == [2]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_run_that_fails_ends_the_stage_and_leaves_what_was_finished(go, done, tmp_path, n_jobs):
+def test_a_failing_run_ends_the_stage_and_keeps_the_finished_rows(go, done, tmp_path, n_jobs):
     go(stage(1))
     with pytest.raises(ValueError, match="unlucky"):
         go(stage(1, 2, 13), n_jobs=n_jobs)

@@ -32,7 +32,7 @@ def toy(monkeypatch):
 
 @pytest.fixture
 def server():
-    """A server on this machine: `answers` says what it sends, `asked` what it was asked for."""
+    """A local server: `answers` holds what it sends, `asked` the requests that it received."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -92,7 +92,7 @@ def test_a_data_set_comes_from_its_own_server(tmp_path, toy, server, monkeypatch
     assert server.asked == ["/data/toy.txt"]
 
 
-def test_what_is_there_is_not_downloaded_again(tmp_path, toy, server):
+def test_existing_files_are_not_downloaded_again(tmp_path, toy, server):
     server.answers = [GOOD]
     first = fetch("toy", tmp_path, base_url=server.url)
     assert fetch("toy", tmp_path, base_url=server.url) == first
@@ -122,7 +122,7 @@ def test_a_server_that_falls_silent_is_an_os_error(tmp_path, toy, server):
     assert files_below(tmp_path) == []
 
 
-def test_a_wrong_checksum_is_said_to_be_one(tmp_path, toy, server):
+def test_the_error_names_a_wrong_checksum(tmp_path, toy, server):
     server.answers = [ALTERED]
     with pytest.raises(ValueError, match=r"(?i)hash.*toy\.txt"):
         fetch("toy", tmp_path, base_url=server.url, retries=0)
@@ -163,7 +163,7 @@ WHOLE = downloads.DOWNLOADS["cifar10"].archive
 
 
 def tar_of(folder, *extra, without=(), kind=tarfile.PAX_FORMAT):
-    """The bytes of the archive of a folder, with extra (member, content) pairs at its end."""
+    """Return the bytes of an archive of a folder, with extra (member, content) pairs at its end."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz", format=kind) as tar:
         tar.add(folder, NAME, filter=lambda m: None if m.name.endswith(tuple(without)) else m)
@@ -189,7 +189,7 @@ def made(tmp_path):
 
 @pytest.fixture
 def cifar10(made, server, monkeypatch):
-    """The server has the small CIFAR-10; its answer."""
+    """Let the server have the small CIFAR-10, and return its answer."""
     content = tar_of(made)
     files = {TAR: f"md5:{hashlib.md5(content).hexdigest()}"}
     here = replace(downloads.DOWNLOADS["cifar10"], base_url=server.url, files=files)
@@ -258,7 +258,7 @@ def test_an_archive_that_breaks_off_is_tried_again(tmp_path, cifar10, server):
 
 
 @pytest.mark.parametrize("missing", [["data_batch_3"], FILES, ["batches.meta", "test_batch"]])
-def test_a_folder_that_is_not_whole_is_not_taken_for_the_data(tmp_path, cifar10, server, missing):
+def test_an_incomplete_folder_is_refused(tmp_path, cifar10, server, missing):
     folder = write_cifar10(tmp_path / "cifar10" / NAME)
     for file in missing:
         (folder / file).unlink()
@@ -269,7 +269,7 @@ def test_a_folder_that_is_not_whole_is_not_taken_for_the_data(tmp_path, cifar10,
     assert server.asked == []
 
 
-def test_a_folder_without_the_read_me_is_whole(tmp_path, cifar10, server):
+def test_a_folder_without_the_read_me_is_complete(tmp_path, cifar10, server):
     folder = write_cifar10(tmp_path / "cifar10" / NAME)
     assert fetch("cifar10", tmp_path) == [folder]
     assert server.asked == []
@@ -310,7 +310,7 @@ def test_a_full_disk_is_an_os_error_and_leaves_nothing_half_made(tmp_path, cifar
 
 
 def refused(tmp_path, content, archive=WHOLE):
-    """The complaint about an archive; nothing of it is left beside it."""
+    """Return the error about an archive, and check that no other file is left."""
     place = tmp_path / "place" / "cifar10"
     place.mkdir(parents=True)
     (place / TAR).write_bytes(content)
@@ -369,7 +369,7 @@ def test_an_archive_that_lacks_files_is_refused(tmp_path, made, missing):
     "damage", ["no archive", "empty", "cut", "altered", "cut in", "altered in"]
 )
 def test_a_damaged_archive_is_refused(tmp_path, made, damage):
-    """Damaged as it is, or (in) before it was compressed."""
+    """The archive is damaged after compression or, for "in", before it."""
     whole = tar_of(made)
     tar = gzip.decompress(whole)
     header = tar.index(f"{NAME}/data_batch_4".encode())
@@ -386,7 +386,7 @@ def test_a_damaged_archive_is_refused(tmp_path, made, damage):
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_files_are_written_afresh_whatever_the_archive_says_of_them(tmp_path, made, kind):
+def test_files_are_new_regular_files_whatever_the_archive_claims(tmp_path, made, kind):
     (made / "test_batch").chmod(0o6777)
     (tmp_path / TAR).write_bytes(tar_of(made, kind=kind))
     folder = unpack(tmp_path / TAR, WHOLE)

@@ -1,4 +1,4 @@
-"""Images: CIFAR-10 read as it was written and never run, the digits, and choices of rows."""
+"""Images: CIFAR-10, of which nothing is executed, the digits, and balanced choices of rows."""
 
 import os
 import pickle
@@ -41,7 +41,7 @@ def test_cifar10_is_found_in_each_of_its_places(tmp_path, place):
 
 @pytest.mark.parametrize("other", [None, "cifar10", NAME, f"cifar10/{NAME}.part-x1y2/{NAME}"])
 def test_without_cifar10_the_images_are_the_digits(tmp_path, other):
-    """Empty folders, and what a killed process left of unpacking, are not taken for CIFAR-10."""
+    """Empty folders and partly unpacked archives are not taken for CIFAR-10."""
     if other is not None and "part" in other:
         write_cifar10(tmp_path / other)
     elif other is not None:
@@ -177,7 +177,7 @@ def test_a_choice_is_the_same_every_time_and_part_of_a_larger_one(tmp_path):
 
 
 def _restored(data):
-    """The bytes of the red channel, up to the scale of each choice: 0 and 255 occur in all."""
+    """Return the bytes of the red channel, whose scale is known: all choices have 0 and 255."""
     red = data.X[:, :1024].astype(float)
     return np.round((red - red.min()) * 255 / np.ptp(red)).astype(int)
 
@@ -202,7 +202,7 @@ def test_a_number_of_images_must_be_a_positive_whole_one(argument, n, error):
 
 
 def refused(folder, content, file="data_batch_3"):
-    """The complaint about a file with this content: it names the file, and says what to do."""
+    """Return the error about a file with this content, which names the file and a remedy."""
     path = write_cifar10(folder / NAME) / file
     path.unlink()
     if content is not None:
@@ -304,7 +304,7 @@ def test_a_batch_that_cannot_be_opened_is_an_os_error(tmp_path):
 
 
 class Call:
-    """Pickles as a call of a function."""
+    """An object that is pickled as the call of a function."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -314,7 +314,7 @@ class Call:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_what_a_hostile_file_asks_for_is_not_done(tmp_path, protocol):
+def test_a_hostile_file_is_not_executed(tmp_path, protocol):
     proof = tmp_path / "proof"
     content = pickle.dumps([Call(os.mkdir, str(proof))], protocol=protocol)
     message = refused(tmp_path / "data", content)
@@ -357,6 +357,6 @@ def test_whatever_is_not_needed_for_an_array_is_forbidden(tmp_path, content, nam
         b"\x82\x01.",  # registered extensions
     ],
 )
-def test_what_is_admitted_cannot_be_put_to_other_uses(tmp_path, content):
+def test_admitted_names_cannot_be_misused(tmp_path, content):
     assert "cannot be read" in refused(tmp_path, content)
     assert not vars(module._Stored)["arguments"]

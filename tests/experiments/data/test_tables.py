@@ -1,4 +1,4 @@
-"""The data of the experiments: made as stated, and real data that are missing or damaged."""
+"""Tables: Gaussian problems with the stated moments; real data that are missing or damaged."""
 
 import os
 from pathlib import Path

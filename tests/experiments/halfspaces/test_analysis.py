@@ -1,4 +1,4 @@
-"""What is read out of rows: best values, curves, iterations to an accuracy, speed."""
+"""The analysis of rows: best values, curves, iterations to an accuracy, and speed."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ def rows(*made):
 
 
 def complete(*made):
-    """Rows of one problem, with runs of the methods that are not given."""
+    """Return the analysis of one problem, with runs of all methods that are not given."""
     given = {r["spec"]["run"] for r in made if r["spec"]["stage"] == "run"}
     return rows(*made, *(run(name, 1.0) for name in RUNS if name not in given))
 
 
 def everywhere(fun, **place):
-    """Runs of all methods."""
+    """Return runs of all methods."""
     return [run(name, fun, **place) for name in RUNS]
 
 
@@ -59,7 +59,7 @@ def test_iterations_to_a_target_are_the_median_over_starts():
     assert made.iterations_to(CELL, "gd", 1e-15) == np.inf
 
 
-def test_half_of_the_starts_must_arrive():
+def test_half_of_the_starts_must_reach_the_target():
     arrives, stays = [1.0, 1e-3], [1.0, 1.0]
     for together, expected in ([[arrives, arrives, stays], 1], [[arrives, stays, stays], np.inf]):
         made = complete(reference(0.0), *(run("gd", f, seed=k) for k, f in enumerate(together)))
@@ -73,7 +73,7 @@ def test_speed_is_the_ratio_of_the_rates(ratio):
     assert made.speed(CELL, "gd", "gdnp") == pytest.approx(1 / ratio)
 
 
-def test_speed_counts_what_is_reached_for_good():
+def test_speed_counts_only_values_that_are_not_exceeded_again():
     touches = [1.0, 1e-9, 1.0, 0.1, 0.1]
     runs = [run("gd", [1.0, 0.5, 0.2, 0.1, 0.01]), run("bn", touches), run("wn", [1.0, 0.1])]
     made = complete(reference(), *runs)
@@ -84,15 +84,15 @@ def test_speed_counts_what_is_reached_for_good():
 
 
 @pytest.mark.parametrize("nowhere", [1.0, [1.0, 2.0, 3.0], [1.0, 1e-3, 1.5]])
-def test_one_that_ends_no_lower_than_it_started_has_no_speed(nowhere):
+def test_a_run_that_ends_no_lower_than_it_started_has_no_speed(nowhere):
     made = complete(reference(), run("gdnp", linear(0.1)), run("gd", nowhere), run("bn", 1.0))
     assert made.speed(CELL, "gd", "gdnp") == 0.0
     assert made.speed(CELL, "gdnp", "gd") == np.inf
     assert made.speed(CELL, "gd", "bn") == 1.0
 
 
-def test_a_problem_that_not_every_method_has_run_on_is_left_out():
-    """An interruption leaves such problems, and there a comparison would be of some methods."""
+def test_problems_that_lack_runs_of_a_method_are_left_out():
+    """An interruption leaves such problems, which would be compared for some methods only."""
     whole = cell({}, start="plateau")
     made = rows(*whole, run("gd", 1.0), run("agd", 1.0))
     assert list(made.runs) == [("gaussian", "softplus", "plateau")]

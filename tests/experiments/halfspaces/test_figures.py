@@ -6,6 +6,7 @@ import pytest
 from made_rows import every_cell, linear, population
 from polarstep.experiments.halfspaces import plan
 from polarstep.experiments.halfspaces.analysis import Analysis
+from polarstep.experiments.halfspaces.execution import execute
 from polarstep.experiments.halfspaces.figures import (
     LABELS,
     STYLES,
@@ -39,9 +40,7 @@ def sixth_loss(monkeypatch):
 def test_a_sixth_loss_runs_and_shows_in_every_figure_and_verdict(sixth_loss):
     (_, specs), *_ = plan.stages(TINY["halfspaces"], None)
     made = [
-        {"spec": spec, "outcome": plan.execute(spec, None)}
-        for spec in specs([])
-        if spec["kappa"] == 4
+        {"spec": spec, "outcome": execute(spec, None)} for spec in specs([]) if spec["kappa"] == 4
     ]
     analysis = Analysis(tuple(made))
     assert analysis.losses == list(LOSSES)

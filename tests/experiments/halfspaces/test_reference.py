@@ -1,4 +1,4 @@
-"""The reference optima: critical, never beaten, and not our own work."""
+"""Reference optima: critical points, never beaten, and computed independently."""
 
 import ast
 import inspect
@@ -96,7 +96,7 @@ def test_no_point_of_a_grid_in_the_plane_is_lower(limits):
             assert objective.value(wt) >= lowest - 1e-9
 
 
-def test_it_does_not_lean_on_the_solvers_that_it_judges():
+def test_the_reference_does_not_use_the_solvers_that_it_checks():
     imported = {
         alias.name
         for node in ast.walk(ast.parse(inspect.getsource(reference)))

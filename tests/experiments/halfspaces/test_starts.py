@@ -24,7 +24,7 @@ def test_a_run_is_the_same_whatever_the_scale_of_its_start():
         assert one == pytest.approx(other, rel=1e-12)
 
 
-def test_an_interruption_of_a_run_is_not_its_outcome():
+def test_an_interrupted_run_raises_and_has_no_outcome():
     calls = 0
 
     def dphi(a):

@@ -1,4 +1,4 @@
-"""The tuned steps: what the rule in the report says, checked by running every attempt again."""
+"""The tuning: the rule in the report, checked by running every attempt again."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ PROBLEMS = {
 
 
 class Tuned:
-    """A tuning, and its attempts run again with their whole trace and nothing to stop them."""
+    """A tuning whose attempts are run again in full, with their traces."""
 
     def __init__(self, variant, method, length=1.0):
         self.objective = ps.Halfspace(*two_class(seed=3, n=120, d=3), **PROBLEMS[variant])
@@ -52,7 +52,7 @@ class Tuned:
         return options
 
     def values(self, pair):
-        """f at every iterate, from each start."""
+        """Return f at every iterate, from each start."""
         runs = [
             run_from(self.objective, self.method, w0, self.length, ITERATIONS, **self.steps(*pair))
             for w0 in self.starts
@@ -126,7 +126,7 @@ def test_tuning_the_same_problem_again_gives_the_same_steps():
 
 
 def test_a_step_that_is_lucky_at_the_end_is_not_chosen():
-    """Some unstable step ends lower than every stable one, and still loses."""
+    """An unstable step that ends lower than all stable ones is rejected."""
     lucky = []
     for variant in PROBLEMS:
         for method in ("gd", "wn", "bn"):
@@ -141,7 +141,7 @@ def test_a_step_that_is_lucky_at_the_end_is_not_chosen():
 
 
 def test_agd_may_overshoot_and_the_others_may_not():
-    """A step at which agd rises late is stable for agd: the excuse is used."""
+    """A step at which f rises late in a run of agd counts as stable for agd."""
     tuned = Tuned("softplus", "agd", length=5.0)
     rising = [
         pair
@@ -152,7 +152,7 @@ def test_agd_may_overshoot_and_the_others_may_not():
 
 
 def test_ties_go_to_the_smaller_step():
-    """From the optimum no step has anything to gain."""
+    """All steps score the same if the start is the optimum."""
     objective = ps.LeastSquares(*two_class(seed=3, n=120, d=3))
     best = -np.linalg.solve(objective.moments.S, objective.moments.u)
     length = objective.moments.norm(best)

@@ -33,7 +33,7 @@ def on_real(curves, **limits):
 
 
 def one_good(make, good, bad):
-    """Rows of two problems, of which one is as wanted."""
+    """Return rows of two problems, a good one and a bad one."""
     return [
         *make(good, variants=["softplus"], starts=["length 1"]),
         *make(bad, variants=["softplus"], starts=["plateau"]),

@@ -107,7 +107,7 @@ def test_every_verdict_stands_with_its_rule(parsed, full):
     assert {badge.split()[1] for badge in badges} <= {"holds", "part", "fails", "unknown"}
 
 
-def test_the_page_tells_settings_and_steps(parsed):
+def test_the_page_shows_settings_and_steps(parsed):
     assert "at the end of the coarse grid" in parsed.text
     assert "E[x] = 0: holds" in parsed.text
     assert "polarstep 0" in parsed.text  # the version that made the rows
@@ -120,7 +120,7 @@ def test_the_page_tells_settings_and_steps(parsed):
     assert "in 20 steps on mini-batches of 5, from 2 random starts" in text
 
 
-def test_what_stands_in_the_rows_is_escaped(tmp_path):
+def test_text_from_the_rows_is_escaped(tmp_path):
     made = [described("<b>bold</b>"), tuning(data="<b>bold</b>"), *NETWORK]
     made[0]["environment"] = {"polarstep": "<script>alert(1)</script>"}
     made += made_runs(data=["<i>tilted</i>"], variants=["softplus"])
@@ -211,7 +211,7 @@ def test_what_stands_in_the_rows_is_escaped(tmp_path):
     ],
 )
 def test_any_rows_make_a_page(tmp_path, made):
-    """An interruption may leave any of them."""
+    """An interruption can leave any of these sets of rows."""
     parsed = Page(write(tmp_path, made))
     assert len(parsed.ids) == len(set(parsed.ids))
     assert parsed.links <= set(parsed.ids)

@@ -10,7 +10,7 @@ from ..claims import Answer, Verdict
 from ..experiment import Experiment
 from ..records import Row
 from ..running import Spec, Stage
-from . import plan, verdicts
+from . import execution, plan, verdicts
 from .analysis import Analysis
 from .sizes import SIZES, Sizes
 
@@ -29,7 +29,7 @@ class Halfspaces(Experiment[Sizes, Analysis]):
         return plan.stages(sizes, data, seeds)
 
     def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        return plan.execute(spec, data)
+        return execution.execute(spec, data)
 
     def analyse(self, rows: Sequence[Row]) -> Analysis:
         return Analysis(tuple(rows))

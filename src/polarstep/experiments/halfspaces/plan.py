@@ -1,4 +1,4 @@
-"""What the experiment on halfspaces runs, and how.
+"""What the experiment on halfspaces runs.
 
 Its stages are: runs in the exact population; an independent reference optimum of every problem; the
 tuning of the step sizes of the constant-step methods for every problem; and the runs from random
@@ -8,24 +8,14 @@ starts.
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...losses import LOSSES
-from ...methods import theory
-from ...methods.halfspace import Halfspace
-from ...methods.population import GaussianHalfspace
 from ..data import tables as datasets
-from ..formatting import six_digits
 from ..records import Row
 from ..running import Spec, Stage
-from .reference import reference_optimum
 from .sizes import Sizes
-from .starts import random_start, run_from
-from .tuning import tune
 
 SEPARATION = 0.5  # u^T S^-1 u of the Gaussian problems, for which the least error is 16%
 PENALTY = 1e-3
@@ -47,11 +37,7 @@ RUNS = {
     "gdnp 1.9/L": "gdnp",
     "gd 1/smoothness": "gd",
 }
-_POPULATION_SEED, _SAMPLE_SEED = 0, 1
-_POPULATION_POINTS = 200
-
-
-# --------------------------------------------------------------------------- what to run
+POPULATION_SEED = 0
 
 
 def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
@@ -64,14 +50,17 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
         return [{"stage": "reference", "problem": problem} for problem in problems]
 
     def tunings(rows: list[Row]) -> list[Spec]:
-        lowest = {_text(r["spec"]["problem"]): r["outcome"]["fun"] for r in _of(rows, "reference")}
+        lowest = {
+            problem_text(spec["problem"]): outcome["fun"]
+            for spec, outcome in _of_stage(rows, "reference")
+        }
         return [
             {
                 "stage": "tuning",
                 "problem": problem,
                 "start": start,
                 "method": method,
-                "reference": lowest[_text(problem)],
+                "reference": lowest[problem_text(problem)],
             }
             for problem, start in places
             for method in TUNED
@@ -79,10 +68,8 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
 
     def runs(rows: list[Row]) -> list[Spec]:
         chosen = {
-            (_text(r["spec"]["problem"]), r["spec"]["start"], r["spec"]["method"]): r["outcome"][
-                "steps"
-            ]
-            for r in _of(rows, "tuning")
+            (problem_text(spec["problem"]), spec["start"], spec["method"]): outcome["steps"]
+            for spec, outcome in _of_stage(rows, "tuning")
         }
         return [
             {
@@ -90,7 +77,7 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
                 "problem": problem,
                 "start": start,
                 "run": name,
-                "steps": chosen[_text(problem), start, name] if name in TUNED else {},
+                "steps": chosen[problem_text(problem), start, name] if name in TUNED else {},
                 "seed": seed,
             }
             for problem, start in places
@@ -115,7 +102,7 @@ def _population_specs(sizes: Sizes) -> list[Spec]:
             "d": sizes.population_dimension,
             "separation": SEPARATION,
             "iterations": iterations,
-            "seed": _POPULATION_SEED,
+            "seed": POPULATION_SEED,
         }
         for name, loss in LOSSES.items():
             penalty = PENALTY if loss.is_bounded else 0.0  # without it there is no minimiser
@@ -141,110 +128,11 @@ def _problems(sizes: Sizes, data: Path | None) -> list[Spec]:
     return [{**place, "variant": variant} for place in (gaussian, real) for variant in VARIANTS]
 
 
-def _of(rows: list[Row], stage: str) -> list[Row]:
-    return [row for row in rows if row["spec"]["stage"] == stage]
+def _of_stage(rows: list[Row], stage: str) -> list[tuple[Spec, dict[str, Any]]]:
+    """Return (spec, outcome) of the rows of a stage."""
+    return [(row["spec"], row["outcome"]) for row in rows if row["spec"]["stage"] == stage]
 
 
-def _text(problem: Spec) -> str:
+def problem_text(problem: Spec) -> str:
+    """Return a problem as text, which can be the key of a dictionary or a cache."""
     return json.dumps(problem, sort_keys=True)
-
-
-# --------------------------------------------------------------------------- how to run it
-
-
-def execute(spec: Spec, data: Path | None) -> dict[str, Any]:
-    """Run one spec and return its outcome."""
-    if spec["stage"] == "population":
-        return _population_run(spec)
-    objective = _objective(_text(spec["problem"]), data)
-    iterations = spec["problem"]["iterations"]
-    if spec["stage"] == "reference":
-        return {**reference_optimum(objective), **_describe(objective)}
-    length = STARTS[spec["start"]]
-    if spec["stage"] == "tuning":
-        # The seeds of the runs count up from 0, so that no run uses the starts of the tuning.
-        tuning_starts = [random_start(objective, 10_000 + k) for k in range(2)]
-        return tune(
-            objective,
-            spec["method"],
-            tuning_starts,
-            length,
-            iterations,
-            reference=spec["reference"],
-        )
-    options: dict[str, Any] = dict(spec["steps"])
-    if spec["run"] == "gdnp 1.9/L":
-        options["step_size"] = 1.9 / objective.moments.L
-    w0 = random_start(objective, spec["seed"])
-    result = run_from(objective, RUNS[spec["run"]], w0, length, iterations, **options)
-    trace = result.trace
-    return {
-        "status": result.status.name,
-        "n_iter": result.n_iter,
-        "n_passes": result.n_passes,
-        "seconds": round(float(trace.seconds[-1]), 4),
-        "fun": trace.fun,
-        "passes": trace.passes,
-        "grad_norm": [six_digits(value) for value in trace.grad_norm],
-        "direction_gap": [six_digits(value) for value in trace.direction_gap],
-    }
-
-
-@lru_cache(maxsize=8)
-def _objective(problem_text: str, data: Path | None) -> Halfspace:
-    problem = json.loads(problem_text)
-    if problem["data"] == "gaussian":
-        d, kappa = problem["d"], problem["kappa"]
-        u, S = datasets.gaussian_moments(d, kappa, problem["separation"], _POPULATION_SEED)
-        X, y = datasets.gaussian_sample(u, S, problem["n"], _SAMPLE_SEED)
-    else:
-        X, y = datasets.load(problem["data"], data, problem["rows"])
-    return Halfspace(X, y, **VARIANTS[problem["variant"]])
-
-
-def _describe(objective: Halfspace) -> dict[str, Any]:
-    """Return the facts about the data that the report shows."""
-    moments = objective.moments
-    n, d = objective.design.shape
-    facts = theory.check_assumptions(moments, objective.design, objective.labels)
-    return {
-        "n": n,
-        "d": d,
-        "rank": moments.rank,
-        "kappa": moments.condition_number,
-        "separation": -moments.rho_star,
-        "gaussian": facts.gaussian,
-        "assumptions": str(facts),
-    }
-
-
-def _population_run(spec: Spec) -> dict[str, Any]:
-    d, kappa = spec["d"], spec["kappa"]
-    u, S = datasets.gaussian_moments(d, kappa, spec["separation"], spec["seed"])
-    objective = GaussianHalfspace(u, S, spec["loss"], spec["length_penalty"])
-    w0 = np.random.default_rng(spec["seed"]).standard_normal(len(u))
-    iterations = spec["iterations"]
-    result = run_from(objective, spec["method"], w0, 1.0, iterations)
-    trace, moments = result.trace, objective.moments
-    gap, gradient = trace.direction_gap, trace.grad_norm
-    last = len(trace) - 1
-    gap_bound = theory.rate_bound(moments, gap[0], last)
-    gradient_bound = theory.gradient_bound(moments, gap[0], last, spec["loss"])
-    # Below these values the iterates are rounding errors, to which the theorems do not apply.
-    later = np.arange(last + 1) > 0
-    gaps, gradients = later & (gap > 1e-24), later & (gradient > 1e-11)
-    shown = np.unique(np.geomspace(1, last + 1, _POPULATION_POINTS).astype(int)) - 1
-    return {
-        "status": result.status.name,
-        "seconds": round(float(trace.seconds[-1]), 4),
-        "worst_gap_ratio": float(np.max(gap[gaps] / gap_bound[gaps])),
-        "worst_gradient_ratio": float(np.max((gradient / gradient_bound)[gradients], initial=0)),
-        "iterates_checked": int(gaps.sum()),
-        "iteration": trace.iteration[shown],
-        "direction_gap": gap[shown],
-        "gap_bound": gap_bound[shown],
-        "grad_norm": gradient[shown],
-        "gradient_bound": gradient_bound[shown],
-        "length": trace.length[shown],
-        "fun": trace.fun[shown],
-    }
