@@ -35,7 +35,7 @@ def unit(*shape, seed):
 
 
 def on_tangents(B, early, late):
-    """(I - v v^T) B (I - u u^T), unit by unit."""
+    """Return (I - v v^T) B (I - u u^T), unit by unit."""
     B = B - torch.einsum("rs,rt,rtpq->rspq", early, early, B)
     return B - torch.einsum("pq,pt,rspt->rspq", late, late, B)
 

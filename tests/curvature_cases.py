@@ -1,4 +1,4 @@
-"""Small networks for the tests of polarstep.curvature, and their Hessians in full."""
+"""Small networks for the tests of polarstep.curvature, and their full Hessians."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def products_because(reason):
 
 @dataclass(frozen=True)
 class Case:
-    """build() -> (model, loss_fn, batch) in double precision.
+    """A model, a loss and a batch in double precision, which `build` returns.
 
-    how: what the result says of the way it was computed when all of `names` (default: every
-    parameter) are rows. forward(model, parameters, inputs): the model written out, where calling
-    it has wrong second derivatives.
+    `how` is the attribute of the result if all of `names` are rows; by default these are all
+    parameters. `forward` is a function of (model, parameters, inputs) for models whose own forward
+    pass has wrong second derivatives.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Case:
 
 
 def hessian(model, loss_fn, batch, names, forward=None):
-    """Every block d2f/dW_i dW_j between the named parameters, in full, by their names."""
+    """Return all blocks d2f/dW_i dW_j between the named parameters, by pairs of names."""
     parameters = {name: value.detach() for name, value in model.named_parameters()}
     buffers = dict(model.named_buffers())
 
@@ -73,7 +73,7 @@ def norms(blocks):
 
 @cache
 def solved(case):
-    """(model, loss_fn, batch, names, blocks) of a case; the model is not to be changed."""
+    """Return model, loss_fn, batch, names and blocks of a case; do not change the model."""
     with torch.random.fork_rng():
         torch.manual_seed(0)  # a network's own initial weights, the same in every run
         model, loss_fn, batch = case.build()
@@ -82,7 +82,7 @@ def solved(case):
 
 
 def assert_norms(c, expected, rel=1e-10):
-    """Every entry to `rel`; where the truth is zero, to the root of the rounding of a square."""
+    """Check all norms to `rel`, and those that are zero to the root of a rounding error."""
     largest = max(expected.values())
     for pair, value in expected.items():
         tolerance = rel * value if value > 1e-9 * largest else 1e-7 * largest
@@ -99,7 +99,7 @@ def assert_exact(model, loss, names=None, batch=None):
 
 
 def projected(blocks, model):
-    """The blocks by the units' directions, on both sides; biases left out."""
+    """Convert blocks to derivatives with respect to directions; leave out biases."""
     parameters = dict(model.named_parameters())
     result = {}
     for (a, b), block in blocks.items():
@@ -113,7 +113,7 @@ def projected(blocks, model):
 
 
 def state(model):
-    """Everything about a model, and about the process, that a call might change."""
+    """Return all that a call might change in a model and in the process."""
     tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]
     return {
         "tensors": [(name, id(value), value.data_ptr()) for name, value in tensors],
@@ -139,7 +139,7 @@ def state(model):
 
 
 def marked(model):
-    """With some gradients, some frozen parameters, and mixed flags."""
+    """Give a model some gradients, a frozen parameter and mixed training flags."""
     parameters = list(model.parameters())
     for parameter in parameters[::2]:
         parameter.grad = torch.full_like(parameter, 0.5)
@@ -180,7 +180,7 @@ def labels(samples, classes, seed=0):
 
 
 def spread(model, seed=0):
-    """Random biases, gains and shifts, because the initial ones are special; double precision."""
+    """Draw biases, gains and shifts, whose initial values are special; use double precision."""
     generator = torch.Generator().manual_seed(seed)
     model = model.double()
     with torch.no_grad():
@@ -197,7 +197,7 @@ BATCH = draw(6, 4), labels(6, 3)
 
 
 class Several(nn.Module):
-    """Two inputs; the second may be left out."""
+    """A model with two inputs, the second of which is optional."""
 
     def __init__(self):
         super().__init__()
@@ -231,7 +231,7 @@ class Branches(nn.Module):
 
 
 class Twice(nn.Module):
-    """One layer used twice."""
+    """A model that uses one layer twice."""
 
     def __init__(self):
         super().__init__()
@@ -243,7 +243,7 @@ class Twice(nn.Module):
 
 
 class Tied(nn.Module):
-    """Two layers that share one Parameter."""
+    """A model with two layers that share one Parameter."""
 
     def __init__(self):
         super().__init__()
@@ -255,7 +255,7 @@ class Tied(nn.Module):
 
 
 class Beside(nn.Module):
-    """A weight used by its layer, and as a matrix."""
+    """A model that uses a weight in its layer and also as a matrix."""
 
     def __init__(self):
         super().__init__()
@@ -289,7 +289,7 @@ class Recurrent(nn.Module):
 
 
 def contrastive(output, targets):
-    """Every sample against all others of the batch."""
+    """Compare each sample with all others of the batch."""
     similar = output @ output.T
     return (similar.logsumexp(1) - similar.gather(1, targets[:, None])[:, 0]).mean()
 
@@ -305,7 +305,7 @@ def classified(make, samples=7, inputs=4, how=JACOBIANS, name="", loss=F.cross_e
 
 
 def normalized(units, samples, inputs, *, bias=False, affine=True, shift=True, momentum=0.1):
-    """Linear layers, each hidden one with batch normalization behind it."""
+    """Make linear layers, with batch normalization after each hidden one."""
     layers = []
     for before, after in zip((inputs, *units), units, strict=False):
         norm = nn.BatchNorm1d(after, affine=affine, momentum=momentum)
@@ -339,7 +339,7 @@ def torch_weight_norm():
 
 
 def written_out(model, parameters, x):
-    """A sequence of weight-normalized layers and activations."""
+    """Evaluate a sequence of weight-normalized layers and activations."""
     for name, layer in model.named_children():
         if not hasattr(layer, "parametrizations"):
             x = layer(x)
@@ -374,7 +374,7 @@ def frozen():
 
 
 def evaluated(model):
-    """Its running statistics are those of other data."""
+    """Put a model into evaluation mode, with running statistics of other data."""
     model = spread(model)
     model(draw(20, 4, seed=5))
     return model.eval(), F.cross_entropy, (draw(6, 4), labels(6, 3))
@@ -405,7 +405,7 @@ SEPARATE = [
     ),
 ]
 
-# Samples more and fewer than twice the inputs: both forms of the matrices of low rank.
+# More and fewer samples than twice the inputs, for both forms of the low-rank matrices.
 BATCH_NORMALIZED = [
     batch_normalized("1 norm", (5,), 9, 4),
     batch_normalized("1 norm, wide", (4,), 6, 12),

@@ -1,4 +1,4 @@
-"""The loss leaves the model as it was, and says what is wrong with its arguments."""
+"""The model is not changed, and wrong arguments are named."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ from polarstep.nn import mlp  # noqa: E402
 
 
 class Failing(nn.Module):
-    """Fails in one of its calls, late in the forward pass."""
+    """A model whose forward pass fails in the call with the given number."""
 
     def __init__(self, at):
         super().__init__()
@@ -80,7 +80,7 @@ def test_nothing_changes(name, method, directions):
 @pytest.mark.parametrize("method", ["exact", "sketch"])
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_nothing_changes_when_forward_fails(at, method):
-    """In the checks, in the recorded call with its hooks."""
+    """The first calls are checks, and a later one runs with forward hooks."""
     model = marked(Failing(at).double())
     before = state(model)
     batch = draw(6, 4), labels(6, 3)
@@ -110,7 +110,7 @@ def test_nothing_changes_when_the_loss_fails(at):
     assert state(model) == before
 
 
-def test_frozen_parameters_are_asked_about_and_stay_frozen():
+def test_frozen_parameters_have_blocks_and_stay_frozen():
     model, loss_fn, batch, *_ = solved(BY_NAME["frozen"])
     names = [name for name, value in model.named_parameters() if not value.requires_grad]
     assert names == ["linear1.weight", "linear1.bias", "linear2.weight"]
@@ -131,7 +131,7 @@ def test_gradients_may_be_switched_off(method):
 
 
 def test_a_compiled_model_is_the_model():
-    """It is not compiled at all: what it stands for is called."""
+    """The original module is called instead of the compiled one."""
     model, loss_fn, batch, *_ = solved(BY_NAME["tanh"])
     compiled = torch.compile(model, backend="eager")
     c = coupling(compiled, loss_fn, batch)
@@ -152,7 +152,7 @@ def test_inference_mode(normalization):
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
-def test_weight_normalization_by_a_hook_is_that_by_a_parametrization():
+def test_weight_normalization_by_hook_and_by_parametrization_agree():
     torch.manual_seed(0)
     plain = [nn.Linear(4, 5).double(), nn.Tanh(), nn.Linear(5, 3).double()]
     by_hook = nn.Sequential(nn.utils.weight_norm(plain[0]), *plain[1:])
@@ -172,14 +172,14 @@ def test_weight_normalization_by_a_hook_is_that_by_a_parametrization():
 
 @pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
 @pytest.mark.parametrize("hook", [nn.utils.weight_norm, nn.utils.spectral_norm])
-def test_hooks_that_compute_weights_leave_the_module_as_it_was(hook):
+def test_weights_computed_by_hooks_stay_the_same_objects(hook):
     model = spread(nn.Sequential(hook(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)))
     before = model[0].weight
     coupling(model, cross_entropy, BATCH, row="2.weight", columns="2.weight")
     assert model[0].weight is before
 
 
-def test_a_loss_that_takes_parameters_past_the_model_is_refused():
+def test_a_loss_that_bypasses_the_model_is_refused():
     model = mlp((4, 5, 3), "tanh", seed=0).double()
 
     def penalized(output, targets):
@@ -190,7 +190,7 @@ def test_a_loss_that_takes_parameters_past_the_model_is_refused():
 
 
 @pytest.mark.parametrize("name", ["row", "columns"])
-def test_names_that_are_a_number(name):
+def test_a_number_is_no_name(name):
     model = mlp((4, 3), seed=0).double()
     with pytest.raises(TypeError, match=f"coupling: `{name}` must be a name"):
         coupling(model, cross_entropy, BATCH, **{name: 5})
@@ -356,7 +356,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_arguments_that_do_not_fit(name):
+def test_wrong_arguments_are_refused(name):
     arguments, error, says = WRONG[name]
     refused(arguments, error, says)
 

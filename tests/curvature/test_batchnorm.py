@@ -1,4 +1,4 @@
-"""Batch normalization in places where its statistics have no gradient or no input layer."""
+"""Batch normalization whose statistics have no gradient, or no layer before them."""
 
 import numpy as np
 import pytest

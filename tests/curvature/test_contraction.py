@@ -17,7 +17,7 @@ KINDS = ["none", "full", "square", "diagonal"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("N", [1, 6, 512, 513, 1100])
 def test_directly_and_by_pairs(N, kind):
-    """512 samples are one tile of pairs."""
+    """A tile holds 512 samples, so that these counts cover one tile, full or not, and several."""
     f = factors(N, kind=kind)
     B = built(f)
     torch.testing.assert_close(contraction.block(f), B, rtol=1e-11, atol=1e-11)
@@ -54,8 +54,8 @@ def test_the_cheaper_way_is_taken(monkeypatch):
     assert taken == ["pairs", "pairs", "directly"]
 
 
-def test_a_tile_of_a_diagonal_is_not_mistaken():
-    """A matrix whose one sample moves another input is not diagonal."""
+def test_one_sample_decides_that_p_is_not_diagonal():
+    """P is not diagonal if, for a single sample, a unit affects another input."""
     f = factors(5, kind="diagonal")
     assert contraction._is_diagonal(f.P)
     f.P[0, 3, 1] = 0.5

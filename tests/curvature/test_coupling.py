@@ -1,4 +1,4 @@
-"""coupling's exact norms against Hessians in full."""
+"""The exact norms of coupling, against full Hessians."""
 
 import copy
 import subprocess
@@ -63,7 +63,7 @@ def test_blocks_by_directions(case):
 @pytest.mark.parametrize("case", [*SEPARATE, *BATCH_NORMALIZED], **by_name)
 @pytest.mark.parametrize("directions", [False, True])
 def test_single_precision(case, directions):
-    """Against double precision at the same, rounded, weights and data."""
+    """The reference is double precision at the same weights and data, rounded to single."""
     model, loss_fn, (inputs, targets), *_ = solved(case)
     if targets.is_floating_point():
         targets = targets.float()
@@ -105,10 +105,10 @@ def test_random_networks(sizes, samples, activation, normalization, shift, direc
     if directions:
         blocks = projected(blocks, model)
     c = coupling(model, cross_entropy, batch, directions=directions)
-    # A normalized unit that is on for one sample alone has a gradient of nothing but rounding.
+    # If a normalized unit is active for one sample only, its gradient consists of rounding errors.
     assert c.how == JACOBIANS or (normalization == "batch" and "acts beside" in c.how)
     for pair, value in norms(blocks).items():
-        # A unit with one input has no tangent: what is left is the root of a square's rounding.
+        # A unit with one input has no tangent; the root of a rounding error remains.
         assert c[pair] == pytest.approx(value, rel=1e-8, abs=1e-7 * largest), pair
 
 
@@ -117,7 +117,7 @@ def test_random_networks(sizes, samples, activation, normalization, shift, direc
 def test_memory_changes_no_numbers(name, directions):
     model, loss_fn, batch, *_ = solved(BY_NAME[name])
     large = coupling(model, loss_fn, batch, directions=directions)
-    # Room for nothing: one row, one vector at a time.
+    # With this little memory, rows and vectors are processed one at a time.
     small = coupling(model, loss_fn, batch, directions=directions, memory=1e-9)
     assert_norms(small, {pair: large[pair] for pair in large})
 
@@ -205,6 +205,6 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_arguments_that_do_not_fit(name):
+def test_wrong_arguments_are_refused(name):
     arguments, error, says = WRONG[name]
     refused(arguments, error, says)

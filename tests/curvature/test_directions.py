@@ -23,7 +23,7 @@ from polarstep.nn import mlp  # noqa: E402
 
 
 def test_directions_are_derivatives_on_the_sphere():
-    """Along great circles through the units' directions, with the lengths as they are."""
+    """The units move along great circles through their directions, at constant lengths."""
     model, loss_fn, batch, _, blocks = solved(BY_NAME["tanh"])
     first, last = model.linear1.weight.detach(), model.linear2.weight.detach()
     tangent, other = draw(*first.shape, seed=3), draw(*last.shape, seed=4)
@@ -52,7 +52,7 @@ def test_directions_are_derivatives_on_the_sphere():
 
 
 def test_a_gradient_by_length_and_direction():
-    """W = g u/||u||, written out, at ||u|| = 1."""
+    """The reference differentiates W = g u/||u|| at ||u|| = 1."""
     weight = draw(3, 2, 2)
     lengths, u = units_of(weight)
     u.requires_grad_()
@@ -86,8 +86,8 @@ def test_a_unit_of_length_zero(name):
     assert_norms(c, expected)
 
 
-def test_directions_on_a_sphere_of_one_point_move_nowhere():
-    """A unit with one input has no tangent: what is left is rounding, and not its root."""
+def test_units_with_one_input_have_no_direction_to_move_in():
+    """A unit with one input has no tangent, so that only rounding errors remain."""
     model, batch = spread(mlp((1, 5, 3), "tanh", seed=0)), (draw(6, 1), labels(6, 3))
     raw = coupling(model, cross_entropy, batch)["linear1.weight", "linear2.weight"]
     found = coupling(model, cross_entropy, batch, directions=True)

@@ -12,7 +12,7 @@ from polarstep.curvature.lowrank import Dense, Factored  # noqa: E402
 
 
 def low_rank(f, k, factored, seed=20):
-    """(Y, Z) as sides, and Y Z^T, for every combination of forms."""
+    """Draw Y and Z as sides, dense or factored, and return Y Z^T as well."""
     (R, N, p), q, s = f.M.shape, f.a.shape[1], f.b.shape[1]
     Y = Factored(draw(N, R, k, seed=seed), f.b) if factored[0] else Dense(draw(R, s, k, seed=seed))
     Z = (
@@ -32,7 +32,7 @@ def low_rank(f, k, factored, seed=20):
 @pytest.mark.parametrize("tangents", [False, True])
 @pytest.mark.parametrize("N", [5, 256, 300])
 def test_low_rank(N, kind, factored, tangents):
-    """256 samples are taken at a time. Inputs that move come with Z dense."""
+    """256 samples are processed at a time. If P is not zero, Z is always dense."""
     if factored[1] and kind != "none":
         kind = "none"
     f = factors(N, kind=kind)
@@ -45,7 +45,7 @@ def test_low_rank(N, kind, factored, tangents):
         scaled = lengths[0][:, None, None, None] * B * lengths[1][:, None]
         B = on_tangents(scaled, early, late)
     assert lowrank.squared_norm(f, (Y, Z), units, ROOMY) == square(B)
-    # Both ways take what is scaled and on the tangents already.
+    # These functions expect factors and sides that are projected and scaled already.
     if tangents:
         Y, Z = Y.on_tangents(*units[0]), Z.on_tangents(*units[1])
         f = f.scaled(units[1][0], units[0][0])
@@ -66,8 +66,8 @@ def test_rows_of_a_low_rank(factored):
     assert found == square((built(f) + YZ)[some])
 
 
-def test_a_block_that_cancels_almost_is_as_exact_as_any():
-    """What is left is a millionth of either part: the three terms alone lose 12 digits."""
+def test_a_block_that_almost_cancels_is_built():
+    """The sum is a millionth of its parts, so that expanding the square loses 12 digits."""
     f = factors(4, q=12, s=15)
     B = built(f)
     left, values, right = torch.linalg.svd(B.reshape(45, 48), full_matrices=False)
@@ -80,8 +80,8 @@ def test_a_block_that_cancels_almost_is_as_exact_as_any():
     assert lowrank.squared_norm(f, (Y, Z), None, ROOMY) == pytest.approx(expected, rel=1e-8, abs=0)
 
 
-def test_a_block_that_cancels_is_computed_in_double_precision():
-    """Y as a sum over samples, one column for every sample and unit, in single precision."""
+def test_a_factored_block_that_cancels_is_computed_in_double_precision():
+    """Y is factored, with one column for each sample and unit, in single precision."""
     f = factors(5, s=30, kind="none")
     N, R, p, q = 5, 3, 4, 5
     Y = Factored(torch.eye(N * R, dtype=torch.float64).view(N, R, N * R), f.b)

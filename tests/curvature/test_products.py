@@ -1,4 +1,4 @@
-"""Hessian-vector products against Hessians in full, and how many are taken."""
+"""Hessian-vector products against full Hessians, and how many are needed."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from polarstep.curvature.batch_loss import BatchLoss  # noqa: E402
 from polarstep.curvature.products import Products  # noqa: E402
 
 
-def test_products_are_those_with_the_blocks():
+def test_products_multiply_by_the_blocks():
     model, loss_fn, batch, _, blocks = solved(BY_NAME["lstm"])
     first, second = "last.weight", "lstm.bias_hh_l0"
     batch_loss = BatchLoss(model, loss_fn, batch)

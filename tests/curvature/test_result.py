@@ -1,4 +1,4 @@
-"""Coupling: access by name, scales, table, frame, JSON, heat map."""
+"""Coupling: indexing by names, scales, table, frame, JSON and heat map."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ L1, L2, L3 = (f"linear{k}.weight" for k in (1, 2, 3))
 
 
 def made(**changes):
-    """Two rows and three columns with one of the rows among them."""
+    """Make a result with two rows and three columns, one of which is also a row."""
     fields = {
         "rows": ("a.weight", "b.weight"),
         "columns": ("c.weight", "a.weight", "d.bias"),
@@ -42,7 +42,7 @@ def computed():
 # --- access ------------------------------------------------------------------------------------
 
 
-def test_both_ways():
+def test_either_order_of_names():
     c = made()
     assert c["b.weight", "c.weight"] == c["c.weight", "b.weight"] == 2.0
     assert c["b.weight", "a.weight"] == c["a.weight", "b.weight"] == 3.0
@@ -56,7 +56,7 @@ def test_symmetry(computed):
     assert computed[L3, L1] == computed[L1, L3] > 0
 
 
-def test_what_is_not_there():
+def test_unknown_names_are_refused():
     c = made()
     with pytest.raises(KeyError, match=r"must be one of 'a.weight', 'b.weight'; got 'e.weight'"):
         c["e.weight", "c.weight"]
@@ -128,7 +128,7 @@ def test_scales_of_a_network(name, directions):
 
 
 def test_own_needs_the_rows_own_block():
-    """Products do not compute what nobody asked for; Jacobians give it for nothing."""
+    """Products compute a diagonal block on request only; Jacobians provide it for free."""
     model, loss_fn, batch, _, blocks = solved(BY_NAME["lstm"])
     row, column = "last.weight", "lstm.weight_hh_l0"
     c = coupling(model, loss_fn, batch, row=row, columns=column)
@@ -147,7 +147,7 @@ def test_own_needs_the_rows_own_block():
     coupling(model, loss_fn, batch, row=L1, columns=L2).scaled("own")
 
 
-def test_a_scale_that_does_not_exist():
+def test_an_unknown_scale_is_refused():
     with pytest.raises(ValueError, match=r"Coupling.scaled: `scale` must be one of .*; got 'rel'"):
         made().scaled("rel")
 
@@ -197,7 +197,7 @@ def test_json_of_a_computed_result(computed):
 
 
 def test_a_frame_holds_the_values_by_name(monkeypatch):
-    """With something in the place of pandas, which need not be installed."""
+    """A fake module takes the place of pandas, which need not be installed."""
     calls = []
     fake = types.ModuleType("pandas")
     fake.DataFrame = lambda values, index, columns: calls.append((values, index, columns))
@@ -258,7 +258,7 @@ def test_a_heat_map_has_the_names_and_numbers(pyplot, scale):
     assert shown == [f"{value:.2g}" for value in c.values.ravel()]
     (image,) = axes.images
     np.testing.assert_array_equal(image.get_array().mask, c.values == 0)
-    # Columns of the table are columns of the picture.
+    # The image has the columns of the table as columns.
     assert image.get_array().shape == c.values.shape
     assert axes.get_title() == SCALES[scale]
 
@@ -267,7 +267,7 @@ def test_a_heat_map_of_directions_says_so(pyplot):
     assert made(directions=True).plot().get_title().endswith(", directions")
 
 
-def test_where_and_how_to_draw(pyplot):
+def test_axes_and_options_of_the_heat_map(pyplot):
     figure, axes = pyplot.subplots()
     assert made().plot(axes, cmap="magma") is axes
     assert axes.images[0].get_cmap().name == "magma"

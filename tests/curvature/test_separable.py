@@ -1,4 +1,4 @@
-"""Networks that look separable, and whether they are found to be so."""
+"""The check that a network is separable, on networks that are and that are not."""
 
 import copy
 
@@ -27,7 +27,7 @@ from polarstep.nn import mlp  # noqa: E402
 
 
 class Penalized(nn.Module):
-    """A penalty on a bias that is where the penalty has no slope, only curvature."""
+    """A penalty on a bias at its minimum, where it has curvature but no slope."""
 
     def __init__(self):
         super().__init__()
@@ -81,7 +81,7 @@ def test_a_loss_in_double_precision_of_a_model_in_single():
 
 
 def test_weight_decay_inside_the_model():
-    """A penalty whose gradient is not zero is found beside the layer."""
+    """A penalty with a gradient makes the weights act outside their layers."""
 
     class Decayed(nn.Module):
         def __init__(self):
@@ -102,7 +102,7 @@ def test_weight_decay_inside_the_model():
     assert_norms(c, norms(hessian(model, loss, batch, names)))
 
 
-def test_samples_that_change_places_are_seen():
+def test_permuted_samples_are_detected():
     class Flipped(nn.Module):
         def forward(self, x):
             return x.flip(0)

@@ -1,4 +1,4 @@
-"""Layers whose parameters act in one place, and layers for which this does not hold."""
+"""Layers whose parameters act in one place, and derivatives at these places."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from polarstep.curvature.sites import ranges, tangents, together  # noqa: E402
 
 
 def test_a_batch_of_vectors_per_sample():
-    """Linear layers over a sequence are used for every element of it."""
+    """A linear layer over a sequence acts on each element of it."""
     model = spread(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(6, 3)))
     batch = draw(5, 2, 4), labels(5, 3)
     c = coupling(model, cross_entropy, batch)
@@ -50,7 +50,7 @@ def test_tangents_are_rows_of_the_jacobian(room):
     assert tangents(output.detach(), [x, unrelated], range(4), room) == [None, None]
 
 
-def test_parts_of_a_range():
+def test_ranges_and_batches_of_tangents():
     assert ranges(7, 3) == [range(3), range(3, 6), range(6, 7)]
     assert ranges(0, 3) == []
     assert together(10, 1) == 1

@@ -1,4 +1,4 @@
-"""Estimates: unbiased, covered by their standard errors, no more products than allowed."""
+"""Estimates are unbiased, covered by their standard errors, and within the allowed products."""
 
 import warnings
 from functools import cache
@@ -72,7 +72,7 @@ def test_within_four_standard_errors(name, directions):
     assert c.own.keys() == set(c.rows)
 
 
-# 12 products: probes alone. 100: a basis of 32 vectors, which costs 64, then probes.
+# 12 products are all probes. Of 100 products, a basis of 32 vectors takes 64.
 FIXED = [("relu", 12), ("batch norm", 12), ("tanh", 100), ("batch norm", 100)]
 
 
@@ -105,7 +105,7 @@ def test_coverage_at_fixed_products(name, max_products):
     exact, norms, errors = at_fixed_products(name, max_products, 100)
     covered = (np.abs(norms - exact) <= 2 * errors).mean(axis=0)
     assert (covered >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)).all(), covered
-    # Not by being wide: the typical error is of the size that is stated.
+    # The standard errors are not too wide either: typical errors have their size.
     assert (np.abs(norms - exact).mean(axis=0) > 0.2 * errors.mean(axis=0)).all()
 
 
@@ -146,7 +146,7 @@ def test_never_more_products_than_allowed(max_products):
 
 @pytest.mark.parametrize("rtol", [0.2, 0.01, 1e-7])
 def test_products_are_counted(monkeypatch, rtol):
-    """Every vector that goes backward through the gradient's graph is one product."""
+    """Each vector in a backward pass through the graph of the gradient is one product."""
     spent, backward = [], Products._backward
 
     def counted(self, outputs, inputs, vectors):
@@ -158,7 +158,7 @@ def test_products_are_counted(monkeypatch, rtol):
     assert c.n_products == sum(spent)
 
 
-def test_the_warning_names_the_worst():
+def test_the_warning_names_the_least_accurate_norm():
     text = (
         r"^coupling: \d of 3 norms have a standard error above rtol = 0.001 after "
         r"max_products = 10; the largest is 0\.\d+ of the norm between linear\d.weight and "
@@ -199,7 +199,7 @@ def test_a_row_is_the_same_whatever_the_memory():
     "name", ["linear1.weight", "linear2.weight", "linear3.weight", "linear2.weight, single"]
 )
 def test_a_basis_of_the_whole_space_is_exact(name, directions):
-    """72, 64 and 24 numbers: enlarged twice, once, and whole at once.
+    """Parameters of 72, 64 and 24 numbers enlarge the basis three times, twice and once.
 
     The directions of 8 units leave 64 of 72 dimensions, so that the third part has no range left.
     """
@@ -226,8 +226,8 @@ def test_independent_layers():
     assert not c.stderr.any()
 
 
-def test_inputs_that_are_always_zero_are_not_counted_twice():
-    """The range of the blocks is smaller than the basis that is looked for in it."""
+def test_a_basis_larger_than_the_range_is_not_counted_twice():
+    """The range of the blocks has fewer dimensions than the basis has vectors."""
     model, x = spread(mlp((10, 6, 3), "tanh", seed=0)), draw(35, 10)
     x[:, 6:] = 0.0
     batch = x, labels(35, 3)
@@ -252,8 +252,8 @@ def test_an_estimate_is_the_mean_of_its_probes():
     assert estimate.stderr > plain
 
 
-def test_the_standard_error_of_many_probes_is_the_plain_one():
-    """Samples of a flat spectrum: Student's factor and the one for skewness go to one."""
+def test_the_standard_error_of_many_probes_is_the_usual_one():
+    """For a flat spectrum, the factors for small samples and for skewness tend to one."""
     estimate = Estimate()
     for seed in range(40):
         estimate.sample_more(draw(50, 200, seed=seed))
@@ -264,7 +264,7 @@ def test_the_standard_error_of_many_probes_is_the_plain_one():
 @pytest.mark.parametrize("probes", [8, 16, 40])
 @pytest.mark.parametrize("spectrum", [[1.0], [1.0, 0.9, 0.8], [1.0, *[0.1] * 30]])
 def test_few_probes_of_few_dimensions_are_covered(spectrum, probes):
-    """A square with the spectrum of a matrix of low rank is as skewed as can be."""
+    """Squares are most skewed for a matrix with few singular values."""
     repeats, truth, covered = 1000, np.linalg.norm(spectrum), 0
     values = draw(repeats, probes, len(spectrum)) * torch.tensor(spectrum, dtype=torch.float64)
     for responses in values:
