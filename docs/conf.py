@@ -38,6 +38,7 @@ exclude_patterns = [
 ]
 templates_path = ["templates"]
 default_role = "code"
+highlight_language = "none"  # blocks of commands; examples in Python say so
 nitpicky = True
 
 # Markdown
