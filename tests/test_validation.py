@@ -121,7 +121,9 @@ def test_weights_of_samples_have_mean_one(weights):
 def test_weights_that_are_refused():
     with pytest.raises(ValueError, match="must hold numbers >= 0 only; got -1 at position 1"):
         v.sample_weights([1, -1], "f", length=2)
-    with pytest.raises(ValueError, match="must give some sample a positive weight; got zeros only"):
+    with pytest.raises(
+        ValueError, match="must give at least one sample a positive weight; got zeros only"
+    ):
         v.sample_weights([0, 0], "f", length=2)
 
 

@@ -99,7 +99,7 @@ def minimize(
     tol = number(tol, "minimize", "tol", at_least=0)
     check_callback(callback, "minimize")
     if chosen is METHODS["whitened"] and isinstance(objective, Halfspace):
-        from .linear_model.objectives import minimize_halfspace
+        from .linear_model.halfspace_minimization import minimize_halfspace
 
         check_options(options, set(keywords(minimize_halfspace)), chosen.name)
         return minimize_halfspace(objective, w0, max_iter, tol, callback, **options)

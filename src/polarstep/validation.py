@@ -168,18 +168,23 @@ def not_finite(value: Any, place: str, who: str, argument: str) -> str:
     return complaint(who, argument, "hold finite numbers only", f"{value} at {place}", advice)
 
 
-def sample_weights(value: Any, who: str, *, length: int) -> np.ndarray:
-    """Return nonnegative weights of samples, scaled so that their mean is one."""
+def nonnegative_weights(value: Any, who: str, *, length: int) -> np.ndarray:
+    """Return the weights of samples as float64: finite, >= 0, and at least one of them > 0."""
     weights = vector(value, who, "sample_weight", length=length)
     at = first_true(weights < 0)
     if at is not None:
         got = f"{weights[at]:g} at position {at}"
         raise ValueError(complaint(who, "sample_weight", "hold numbers >= 0 only", got))
-    largest = weights.max()
-    if not largest > 0:
-        must = "give some sample a positive weight"
+    if not weights.any():
+        must = "give at least one sample a positive weight"
         raise ValueError(complaint(who, "sample_weight", must, "zeros only"))
-    weights = weights / largest  # so that their sum does not overflow
+    return weights
+
+
+def sample_weights(value: Any, who: str, *, length: int) -> np.ndarray:
+    """Return nonnegative weights of samples, scaled so that their mean is one."""
+    weights = nonnegative_weights(value, who, length=length)
+    weights = weights / weights.max()  # so that their sum does not overflow
     return weights * (length / weights.sum())
 
 

@@ -85,7 +85,7 @@ def test_a_number_is_the_weight_of_every_sample():
     [
         ([1, -1, 0], ValueError, "hold numbers >= 0 only; got -1 at position 1"),
         ([1, np.nan, 0], ValueError, "hold finite numbers only; got nan at position 1"),
-        ([0, 0, 0], ValueError, "give some row a positive weight; got zeros only"),
+        ([0, 0, 0], ValueError, "give at least one sample a positive weight; got zeros only"),
         ([1, 1], ValueError, r"be a vector of 3 real numbers; got shape \(2,\)"),
         (["a", "b", "c"], TypeError, "be a vector of 3 real numbers"),
     ],

@@ -1,4 +1,4 @@
-"""The centre that the solver subtracts from every row, and far columns of a sparse X."""
+"""The centre that the solver subtracts from every row, and a shift of columns far from zero."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-_CENTRE_ROWS = 500  # enough for a good centre; the optimum is the same for any centre
-_FEW_COLUMNS = 1_000  # up to here the metric is dense and corrects an inexact centre
-_GUESS_ROWS = 100  # enough to guess which columns are far from zero
+_CENTRE_ROWS = 500  # rows that yield a good centre; the optimum is the same for any centre
+_FEW_COLUMNS = 1_000  # with so few columns the metric is dense and corrects an inexact centre
+_GUESS_ROWS = 100  # rows that suffice to guess which columns are far from zero
 _FAR = 1e3  # the ratio of a column's mean to its spread above which it is shifted
 
 
 def approximate_centre(X: Any) -> np.ndarray:
     """Return the mean of some rows of X, which is exact for constant columns, shape (d,).
 
-    With many columns the metric is only a diagonal, and the error of a mean over m rows then adds a
-    direction of curvature 1 + d/m; so the number of rows grows with the number of columns.
+    With many columns the metric is little more than a diagonal, and the error of a mean over m rows
+    adds a direction of curvature 1 + d/m. The number of rows therefore grows with d.
     """
     n, d = X.shape
     step = max(1, n // (_CENTRE_ROWS if d <= _FEW_COLUMNS else 20 * d))
@@ -28,25 +28,25 @@ def approximate_centre(X: Any) -> np.ndarray:
         return np.asarray(rows.mean(axis=0), float).ravel()
     rows = X[::step]
     origin = rows[0].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # the first pass reports such values
+    with np.errstate(over="ignore", invalid="ignore"):  # the first pass reports these
         return origin + (rows - origin).mean(axis=0)
 
 
 def shift_far_columns(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:
     """Subtract the centre from those columns of a sparse X that are far from zero and full.
 
-    Returns X and the centre that remains to be subtracted. A sparse X is centred after its products
-    are taken, where a mean 1e8 times as large as the spread costs 8 digits. A column that has an
-    entry in every row can be shifted beforehand; other columns would lose their zeros.
+    Returns X and the centre that remains to be subtracted. The products of a sparse X are centred
+    after they are computed, so a column whose mean is 1e8 times its spread loses 8 digits. A column
+    that has an entry in every row can be shifted beforehand; other columns would lose their zeros.
     """
     if not sp.issparse(X) or not X.nnz:
         return X, centre
-    few, d = min(_GUESS_ROWS, X.shape[0]), X.shape[1]
-    first = slice(0, X.indptr[few])
-    squares = np.bincount(X.indices[first], np.square(X.data[first]), d)
-    spread = np.sqrt(np.maximum(squares / few - np.square(centre), 0.0))
+    m, d = min(_GUESS_ROWS, X.shape[0]), X.shape[1]
+    indices, data = X.indices[: X.indptr[m]], X.data[: X.indptr[m]]
+    squares = np.bincount(indices, np.square(data), d)
+    spread = np.sqrt(np.maximum(squares / m - np.square(centre), 0.0))
     far = np.abs(centre) > _FAR * spread
-    far &= np.bincount(X.indices[first], minlength=d) == few
+    far &= np.bincount(indices, minlength=d) == m
     if not far.any():
         return X, centre
     far &= np.bincount(X.indices, minlength=d) == X.shape[0]

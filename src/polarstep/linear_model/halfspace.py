@@ -68,7 +68,7 @@ class HalfspaceClassifier(LinearClassifier):
         Factors by which the weights of each class are multiplied. "balanced" gives all classes the
         same total weight. A class that a dict does not name has the factor 1.
     warm_start : bool, default=False
-        Whether fit starts from the present coefficients if their number fits the data.
+        Whether fit starts from the current coefficients if their number fits the data.
     n_restarts : int, default=0
         Number of further runs for a loss that is not convex; the lowest minimum is kept. The first
         one starts at the optimum of softplus, the others in random directions.
@@ -112,7 +112,7 @@ class HalfspaceClassifier(LinearClassifier):
 
     where y_i is -1 or +1 and s_i is the weight of the sample. C thus weighs the loss against the
     penalty: the smaller C is, the smaller the weights are. For several classes there is one such
-    problem for each class, whose own samples have y_i = +1.
+    problem for each class, in which the samples of this class have y_i = +1.
 
     The solver works in the metric of the data, so its speed does not depend on the units of the
     features. The minimum does, because of the penalty: scale the features if all of them are to be
@@ -192,7 +192,7 @@ class HalfspaceClassifier(LinearClassifier):
         y : array-like, Dask array or Series, shape (n,)
             The class labels.
         sample_weight : array-like, Dask array or Series, shape (n,), default=None
-            Finite weights >= 0 of the samples. A weight of k is the same as k copies of the row,
+            Finite weights >= 0 of the samples. A weight of k is equivalent to k copies of the row,
             and a row of weight 0 is left out.
 
         Returns
@@ -304,7 +304,7 @@ class HalfspaceClassifier(LinearClassifier):
         return runs
 
     def _warm_start(self, k: int, centre: np.ndarray) -> np.ndarray | None:
-        """Return the present coefficients of class k for centred features, if they can be used."""
+        """Return the current coefficients of class k for centred features, if their number fits."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         if k >= len(self.coef_) or self.coef_.shape[1] != len(centre):
@@ -326,8 +326,9 @@ class HalfspaceClassifier(LinearClassifier):
         Returns
         -------
         ndarray or dask array, shape (n, n_classes)
-            P(class | x) in the order of `classes_`: 1/(1 + exp(-score)) for the second of two
-            classes; for more classes that of each against the rest, divided by their sum.
+            P(class | x) in the order of `classes_`. For the second of two classes it is
+            1/(1 + exp(-score)). With more classes, the probabilities of each class against the
+            rest are divided by their sum.
         """
         return self._map_scores(class_probabilities, X)
 

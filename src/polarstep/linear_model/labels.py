@@ -1,4 +1,4 @@
-"""Labels, class weights and sample weights, checked and in the form that the solver needs."""
+"""Labels, class weights and sample weights: checks, and conversion to what the solver needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from ..validation import complaint, first_true, plus_minus_one, vector
+from ..validation import complaint, nonnegative_weights, plus_minus_one
 
 
 def encode_labels(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -62,15 +62,7 @@ def check_sample_weight(value: Any, n: int, who: str) -> np.ndarray:
     """Return the weights of n samples as float64, finite and >= 0, at least one of them > 0."""
     if isinstance(value, Real):
         value = np.full(n, value)
-    weights = vector(value, who, "sample_weight", length=n)
-    at = first_true(weights < 0)
-    if at is not None:
-        got = f"{weights[at]:g} at position {at}"
-        raise ValueError(complaint(who, "sample_weight", "hold numbers >= 0 only", got))
-    if not weights.any():
-        must = "give some row a positive weight"
-        raise ValueError(complaint(who, "sample_weight", must, "zeros only"))
-    return weights
+    return nonnegative_weights(value, who, length=n)
 
 
 def row_weights(

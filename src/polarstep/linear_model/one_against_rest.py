@@ -52,12 +52,13 @@ def solve_whitened(
     rng: np.random.Generator,
     who: str,
 ) -> list[Result]:
-    """Solve one problem for each run by the solver; all use the same subsamples and moments.
+    """Solve one problem for each run by the method "whitened"; all share subsamples and moments.
 
     Parameters
     ----------
     samples : Samples or DaskSamples
-        Labels -1 and +1 if there is one run, and 0, 1, ..., K - 1 if there are K runs.
+        The rows. Their labels are -1 and +1 if there is one run, and 0, 1, ..., K - 1 if there are
+        K runs.
     alpha : float
         The l2 penalty; the weights of the samples sum to 1.
     runs : sequence of ClassRun
@@ -70,15 +71,15 @@ def solve_whitened(
     Returns
     -------
     list of Result
-        The results up to the last run, or up to one that was interrupted.
+        The result of each run. No run follows one that was interrupted.
     """
     penalty = DiagonalPenalty(np.full(samples.d, alpha))
     stages = make_stages(Problem(samples, penalty, intercept), rng)
     results: list[Result] = []
     for k, run in enumerate(runs):
-        each = stages if len(runs) == 1 else [stage.one_against_rest(k) for stage in stages]
+        binary = stages if len(runs) == 1 else [stage.one_against_rest(k) for stage in stages]
         try:
-            result = whitened.run(each, run.start, tol, max_iter, rng, run.callback, n_restarts)
+            result = whitened.run(binary, run.start, tol, max_iter, rng, run.callback, n_restarts)
         except NotFinite:
             samples.raise_not_finite(who)
             raise
@@ -111,10 +112,16 @@ def solve_by_method(
     alpha : float
         The l2 penalty; the weights of the samples sum to 1.
     runs : sequence of ClassRun
-        One run for two classes, whose second class is the positive one; or one for each class.
+        One run for two classes, of which the second is the positive one; or one for each class.
     method : str
+        The name of the method.
     tol, max_iter
         As for `minimize`.
+
+    Returns
+    -------
+    list of Result
+        The result of each run. No run follows one that was interrupted.
     """
     positive = [1] if len(runs) == 1 else range(len(runs))
     results = []

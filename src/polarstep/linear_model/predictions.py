@@ -56,7 +56,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray or dask array, shape (n,)
-            The class of the highest score, or for two classes that of the score's sign.
+            The class of the highest score. Of two classes, the second one if the score is
+            positive, and otherwise the first one.
         """
         scores = self.decision_function(X)
         if is_dask(scores):
@@ -73,21 +74,21 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def linear_scores(X: Any, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-    """Return x^T w + b for each row and class: (n, K), or (n,) if ``coef`` has one row."""
+    """Return x^T w + b for each row and class: shape (n, K), or (n,) if `coef` has one row."""
     scores = np.asarray(X @ coef.T) + intercept
     return scores if len(coef) > 1 else scores.ravel()
 
 
 def chosen_classes(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the class of the highest score, or for two classes that of the score's sign."""
+    """Return the class of the highest score; of two classes, the second if the score is > 0."""
     return classes[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
 
 
 def class_probabilities(scores: np.ndarray) -> np.ndarray:
     """Return the probabilities of the classes, shape (n, K), from scores of the logistic model.
 
-    Of K > 2 classes each has the probability 1/(1 + exp(-score)) against the rest; these are then
-    divided by their sum. A row for which all of them vanish gets 1/K for each class.
+    With K > 2 classes, the probability 1/(1 + exp(-score)) of each class against the rest is
+    divided by the sum of these probabilities. If all of them vanish, each class gets 1/K.
     """
     if scores.ndim == 1:
         return np.column_stack([expit(-scores), expit(scores)])

@@ -1,4 +1,4 @@
-"""What a fit tells its user: lines of progress, and warnings about runs that did not converge."""
+"""Messages of a fit: lines of progress, and a warning about runs that did not converge."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def warn_unless_converged(
     results : sequence of Result
         One result for two classes, or one for each class.
     labels : sequence
-        The classes to which the results belong; not used if there is one result.
+        The classes to which the results belong; ignored if there is one result.
     who : str
         The name of the estimator.
     stacklevel : int

@@ -1,4 +1,4 @@
-"""Training data in memory: checked, and in the form that the solver needs."""
+"""Training data in memory: checks, and conversion to the form that the solver needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .solver.samples import Samples
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The rows of positive weight.
+    """The training data, without the rows of weight zero.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ def read_training_data(
     Raises
     ------
     TypeError, ValueError
-        For types, shapes, labels or weights that do not fit. NaN and infinity in X are searched for
-        if ``check_finite`` is true; otherwise the solver's first pass finds them.
+        If a type, a shape, a label or a weight is not valid; and, if ``check_finite`` is true, if X
+        contains NaN or infinity. Otherwise the first pass of the solver detects these.
     """
     who = type(estimator).__name__
     X, y = validate_data(

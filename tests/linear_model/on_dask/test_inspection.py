@@ -54,7 +54,7 @@ GOOD = inspect_block(X, np.zeros(4), None, "fit")[0][0]
     ("changes", "text"),
     [
         ({"n_columns": 2}, "`X` must have 3 columns in every block; got 2 in block 1"),
-        ({"is_sparse": True}, "`X` must have dense blocks only, or sparse ones; got both"),
+        ({"is_sparse": True}, "`X` must have either dense or sparse blocks; got both"),
         ({"n_labels": 5}, "`y` must have as many rows as `X` in every block, 4 in block 1; got 5"),
         ({"n_weights": 3}, "`sample_weight` must have as many rows as `X`"),
         (

@@ -1,4 +1,4 @@
-"""Blocks of X, y and weights, converted to the form that the solver takes."""
+"""Blocks of X, y and weights, converted to the form that the solver uses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..labels import solver_labels
 class Selection(NamedTuple):
     """The rows of a block that have a positive weight."""
 
-    y: np.ndarray  # labels in the form that the solver takes
+    y: np.ndarray  # labels as `solver_labels` returns them
     weight: np.ndarray
-    rows: np.ndarray | None  # the positions of the rows; None if all are selected
+    rows: np.ndarray | None  # the positions of the rows in the block; None if all are selected
 
 
 def label_array(y: Any) -> np.ndarray:
@@ -61,7 +61,7 @@ def select_rows(
 
 
 def selection_length(selection: Selection) -> list[int]:
-    """Return the number of selected rows in a list of one entry."""
+    """Return the number of selected rows as a list of one entry."""
     return [len(selection.y)]
 
 
@@ -71,7 +71,7 @@ def selected_labels(selection: Selection) -> tuple[np.ndarray, np.ndarray]:
 
 
 def prepare_block(X: Any, selection: Selection | None, who: str) -> Any:
-    """Return the selected rows of a block of X, or all of them, in the form the solver takes."""
+    """Return the selected rows of a block of X, or all of them, in the form the solver uses."""
     if hasattr(X, "to_numpy"):
         single = all(dtype == np.float32 for dtype in X.dtypes)
         X = X.to_numpy(np.float32 if single else np.float64, na_value=np.nan)

@@ -1,4 +1,4 @@
-"""Counts of the rows, labels and entries in each block, which the client keeps."""
+"""Counts of the rows, labels and entries in each block; the client keeps them in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Census:
     nnz : int
         The number of entries of a sparse X.
     nnz_squares : float
-        The sum of the squared numbers of entries of each row of a sparse X.
+        The sum over the rows of a sparse X of the square of their number of entries.
     """
 
     labels: np.ndarray
@@ -43,7 +43,7 @@ class Census:
 
 
 def take_census(X: BlockValues, rows: BlockValues, labels: np.ndarray) -> Census:
-    """Count the rows of each block of X whose labels and weights are the pairs in ``rows``."""
+    """Count the rows and entries of each block of X; ``rows`` holds their labels and weights."""
     blocks: list[_Count] = compute_combined(
         map_blocks("count", _count_block, X, rows, labels), join_lists
     )

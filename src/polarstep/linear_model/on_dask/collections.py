@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ...validation import complaint
+from ...validation import complaint, type_of
 from .blocks import prepare_block
 from .graphs import BlockValues, import_dask
 
-ALIGN = (
+REPARTITION_ADVICE = (
     "Repartition one of the collections. For arrays of unknown lengths, call compute_chunk_sizes()."
 )
 
 
 def is_dask(*values: Any) -> bool:
-    """Whether one of the values is a Dask collection. This does not import Dask."""
+    """Return whether one of the values is a Dask collection, without importing Dask."""
     if "dask" not in sys.modules:
         return False
     from dask.base import is_dask_collection
@@ -28,7 +28,7 @@ def is_dask(*values: Any) -> bool:
 
 
 def is_frame(value: Any) -> bool:
-    """Whether the value is a Dask DataFrame or Series."""
+    """Return whether the value is a Dask DataFrame or Series."""
     return is_dask(value) and hasattr(value, "divisions") and hasattr(value, "to_delayed")
 
 
@@ -45,7 +45,7 @@ def as_matrix(X: Any, who: str) -> tuple[Any, list[Any] | None]:
         return X.map_partitions(convert, meta=np.empty((0, len(names)))), names
     if not _is_array(X):
         must = "be a Dask array or DataFrame"
-        raise TypeError(complaint(who, "X", must, f"a {type(X).__name__}"))
+        raise TypeError(complaint(who, "X", must, type_of(X)))
     if X.ndim != 2 or not X.shape[1] >= 1:
         raise ValueError(complaint(who, "X", "have rows and columns", f"shape {X.shape}"))
     if X.dtype.kind not in "fiub":
@@ -79,7 +79,7 @@ def as_column(
         value = import_module("dask.array").from_array(np.asarray(value), chunks=-1)
     if not (is_frame(value) or (_is_array(value) and value.ndim in (1, 2))):
         must = "be a Dask array or Series"
-        raise TypeError(complaint(who, argument, must, f"a {type(value).__name__}"))
+        raise TypeError(complaint(who, argument, must, type_of(value)))
     if value.ndim == 2 and value.shape[1] != 1:
         got = f"{value.shape[1]} columns"
         raise ValueError(complaint(who, argument, "be one column", got))
@@ -92,8 +92,8 @@ def as_column(
                 raise ValueError(complaint(who, argument, must, sum(own_lengths)))
             value = value.rechunk((lengths,))
     if value.npartitions != n_blocks:
-        must = f"have as many blocks as `X`, {n_blocks}, where their lengths are not known"
-        raise ValueError(complaint(who, argument, must, value.npartitions, ALIGN))
+        must = f"have as many blocks as `X`, {n_blocks}, because their lengths are not known"
+        raise ValueError(complaint(who, argument, must, value.npartitions, REPARTITION_ADVICE))
     return value
 
 

@@ -23,8 +23,8 @@ Combine = Callable[[Sequence[Any]], Any]
 class BlockValues:
     """One value for each block of rows, kept on Dask's workers.
 
-    This is a Dask collection: its tasks may be finished, running, or not yet submitted. Where it
-    stands for values by row, the value of a block may be a tuple whose last entry holds them.
+    This is a Dask collection: its tasks may be finished, running, or not yet submitted. If it holds
+    one value for each row, the value of a block is an array of these, or a tuple that ends with it.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class BlockValues:
 
 
 class OnePerBlock(NamedTuple):
-    """An argument of `map_blocks` that takes a different value for each block."""
+    """An argument of `map_blocks` that has a different value for each block."""
 
     values: list[Any]
 

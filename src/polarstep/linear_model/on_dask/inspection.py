@@ -1,4 +1,4 @@
-"""The inspection of blocks: their shapes, labels and weights, checked before any block is used."""
+"""The inspection of blocks: their shapes, labels and weights are checked before they are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from ...data_matrix import is_usable_matrix
 from ...validation import complaint, first_true
 from .blocks import label_array, weight_array
-from .collections import ALIGN
+from .collections import REPARTITION_ADVICE
 from .graphs import join_lists
 
 _MOST_CLASSES = 1_000
@@ -50,7 +50,7 @@ def inspect_block(X: Any, y: Any, weight: Any, who: str) -> tuple[list[BlockFact
     sizes = X.shape[0], X.shape[1], sp.issparse(X), is_usable_matrix(X), len(y), len(s)
     facts = BlockFacts(*sizes, missing_label, bad_weight)
     if len(y) != len(s) or missing_label is not None or bad_weight is not None:
-        y, s = y[:0], s[:0]  # the facts lead to an error, and totals are not needed
+        y, s = y[:0], s[:0]  # no totals are needed, because `check_facts` will raise an error
     unit = float(s.max(initial=0.0))
     return [facts], _class_totals(y, s / unit if unit > 0 else s, unit, who)
 
@@ -82,19 +82,19 @@ def _class_totals(labels: np.ndarray, weights: np.ndarray, unit: float, who: str
 
 
 def check_facts(facts: list[BlockFacts], d: int, who: str) -> None:
-    """Raise a ValueError for the first block that does not fit."""
+    """Raise a ValueError for the first block that is not valid."""
     first_row = 0
     for i, fact in enumerate(facts):
         if fact.n_columns != d:
             got = f"{fact.n_columns} in block {i}"
             raise ValueError(complaint(who, "X", f"have {d} columns in every block", got))
         if fact.is_sparse != facts[0].is_sparse:
-            must, got = "have dense blocks only, or sparse ones", "both"
+            must, got = "have either dense or sparse blocks", "both"
             raise ValueError(complaint(who, "X", must, got))
         for argument, length in (("y", fact.n_labels), ("sample_weight", fact.n_weights)):
             if length != fact.n_rows:
                 must = f"have as many rows as `X` in every block, {fact.n_rows} in block {i}"
-                raise ValueError(complaint(who, argument, must, length, ALIGN))
+                raise ValueError(complaint(who, argument, must, length, REPARTITION_ADVICE))
         if fact.missing_label is not None:
             got = f"none at {place_of(first_row, fact.missing_label, i)}"
             raise ValueError(complaint(who, "y", "hold a label for every row", got))
@@ -107,12 +107,12 @@ def check_facts(facts: list[BlockFacts], d: int, who: str) -> None:
 
 
 def place_of(first_row: int, row: int, block: int) -> str:
-    """Describe a row by its position in all data and in its block."""
+    """Describe a row by its positions among all rows and in its block."""
     return f"row {first_row + row} (row {row} of block {block})"
 
 
 def _is_missing(labels: np.ndarray) -> np.ndarray:
-    """Return which labels are None, NaN, pandas.NA or, if they are floats, not finite."""
+    """Return a mask of the labels that are None, NaN, pandas.NA or, if floats, not finite."""
     if labels.dtype.kind == "f":
         return ~np.isfinite(labels)
     if labels.dtype.kind != "O":

@@ -38,7 +38,7 @@ def read_samples(
     n_threads: int = 1,
     who: str = "HalfspaceClassifier",
 ) -> tuple[np.ndarray, DaskSamples, float]:
-    """Read training data from Dask collections, and check them.
+    """Check training data in Dask collections, and convert them to `DaskSamples`.
 
     X is persisted, because every pass reads it. If it is persisted already as float32 or float64
     (dense or CSR) in one block of columns, it is used without a copy; otherwise a converted copy is
@@ -55,7 +55,7 @@ def read_samples(
         Finite weights >= 0.
     loss : MarginLoss
     intercept : bool
-        Whether columns are centred at their weighted means.
+        Whether the columns are centred at their weighted means.
     class_weight : dict or "balanced", optional
     n_threads : int
         The number of threads for subsamples that come to the client.
@@ -65,18 +65,18 @@ def read_samples(
     Returns
     -------
     classes : ndarray, shape (K,)
-        The labels in order.
+        The class labels in order.
     samples : DaskSamples
-        Their labels are -1 and +1 for two classes, and 0, 1, ..., K-1 otherwise; their weights sum
-        to 1.
+        The rows. Their labels are -1 and +1 for two classes, and 0, 1, ..., K-1 otherwise; their
+        weights sum to 1.
     total : float
         The sum of the weights before they were scaled.
 
     Raises
     ------
     TypeError, ValueError
-        For collections whose types, shapes, blocks or values do not fit. Values that are not finite
-        are named with their row, block and column.
+        If the types, shapes, blocks or values of the collections are not valid. The message names
+        the row, block and column of a value that is not finite.
     """
     require_dask(who)
     X, names = as_matrix(X, who)

@@ -28,18 +28,18 @@ class DaskSamples(WeightedRows[BlockValues]):
     """Rows in blocks on Dask workers, with labels and weights, for one loss.
 
     A pass over the rows runs one task for each block, in which the block is a `Samples`, and a tree
-    of tasks that adds up the results. Sums and small subsamples come to the client. Values by row
-    (margins, weights, curvatures) stay with their blocks: all methods take and return them as
-    `BlockValues`.
+    of tasks that adds up the results. Sums and small subsamples come to the client. Arrays with one
+    value for each row (margins, weights, curvatures) stay with their blocks: all methods accept and
+    return them as `BlockValues`.
 
     Parameters
     ----------
     X : BlockValues
-        The blocks: non-empty arrays or CSR matrices in the form that `Samples` takes.
+        The blocks: non-empty arrays or CSR matrices in the form that `Samples` accepts.
     rows : BlockValues
         For each block a tuple (labels, weights).
     census : Census
-        The counts of what the blocks hold.
+        The counts of the rows and entries in the blocks.
     centre : ndarray, shape (d,)
         The vector that is subtracted from every row, implicitly.
     loss : MarginLoss
@@ -100,7 +100,7 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._sum(Samples.column_sums) / self.census.weights.sum()
 
     def effective_rows(self) -> np.ndarray:
-        """Return the number of rows on which the variance of each column rests, shape (d,)."""
+        """Return how many rows effectively determine the variance of each column, shape (d,)."""
         return self._effective_rows
 
     @cached_property
@@ -111,8 +111,8 @@ class DaskSamples(WeightedRows[BlockValues]):
         starts = np.cumsum(self.census.counts.sum(axis=1))
         first = OnePerBlock([0, *(int(-start % step) for start in starts[:-1])])
         rows, second, fourth = self._sum(_even_moments, first, step)
-        few = np.divide(second**2, fourth, out=np.zeros(self.d), where=fourth > 0)
-        return few * (self.n / rows[0])
+        effective = np.divide(second**2, fourth, out=np.zeros(self.d), where=fourth > 0)
+        return effective * (self.n / rows[0])
 
     def category_starts(self) -> np.ndarray:
         """Return the first column of each category of a sparse X; [0] if X is not categorical."""
@@ -125,7 +125,7 @@ class DaskSamples(WeightedRows[BlockValues]):
         return dense_gram_cost(k)
 
     def subsample(self, m: int, rng: np.random.Generator) -> Samples | DaskSamples:
-        """Draw about m of the rows, in the proportions of `Samples.subsample`.
+        """Draw about m of the rows, with the class shares of `Samples.subsample`.
 
         A subsample that is too large for the client stays on the workers.
         """
@@ -179,26 +179,26 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._sum(Samples.plane, margins, p, t, h)
 
     def move(self, margins: BlockValues, p: BlockValues, t: float, h: float) -> BlockValues:
-        """Return margins + t p - h y. It is computed by the tasks that need it."""
+        """Return margins + t p - h y, which the tasks that need it compute."""
         return self._map(Samples.move, margins, p, t, h)
 
     def total(self, values: BlockValues) -> float:
-        """Return the sum of n values."""
+        """Return the sum of one value for each row."""
         return self._sum(Samples.total, values)
 
     def root_mean_square(self, values: BlockValues) -> float:
-        """Return the weighted root mean square of n values."""
+        """Return the weighted root mean square of one value for each row."""
         total = self._sum(Samples.weighted_square, values)
         return float(np.sqrt(total / self.census.weights.sum()))
 
     def curvatures(self, margins: BlockValues) -> BlockValues:
-        """Return s |phi''(a)|. It is computed by the tasks that need it."""
+        """Return s |phi''(a)|, which the tasks that need it compute."""
         return self._map(Samples.curvatures, margins)
 
     def gram(self, h: BlockValues, place: np.ndarray, k: int) -> np.ndarray:
         """Return Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), in one read of X.
 
-        The result has shape (k + 1, k + 1); `Samples.gram` says how ``place`` defines A.
+        The result has shape (k + 1, k + 1). `WeightedRows.gram` documents how ``place`` defines A.
         """
         return self._sum(_gram, h, place, k)
 
@@ -230,12 +230,12 @@ def _work_on_block(
     *arguments: Any,
 ) -> Any:
     samples = Samples.from_arrays(X, *rows, centre, loss)
-    # Values by row may come as the last entry of a tuple: see `BlockValues`.
+    # An array with one value for each row may be the last entry of a tuple: see `BlockValues`.
     return work(samples, *(a[-1] if isinstance(a, tuple) else a for a in arguments))
 
 
 def _even_moments(samples: Samples, first: int, step: int) -> np.ndarray:
-    """Return the number of every step-th row and the sums of z^2 and z^4, for z = x - centre."""
+    """Return `even_moments` of x - centre over every step-th row."""
     return even_moments(samples.X[first::step] - samples.centre)
 
 

@@ -1,4 +1,4 @@
-"""Random subsamples of rows that lie in blocks on workers."""
+"""Random subsamples of rows in blocks on workers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def draw_rows(
 ) -> tuple[BlockValues, int]:
     """Draw about m rows without replacement, with a minimum share for each label.
 
-    The number of rows from each block is drawn here; each block draws its rows on its worker from a
-    seed of its own. Returns the tuples (X, y, weight) of the blocks that contribute rows, and the
-    number of rows.
+    The number of rows from each block is drawn here, and the rows are drawn on the worker of their
+    block, with its own seed. Returns the tuples (X, y, weight) of the blocks that contribute rows,
+    and the number of rows.
     """
     sizes = class_shares(m, census.counts.sum(axis=0).tolist())
     wanted = np.column_stack(
@@ -39,7 +39,7 @@ def draw_rows(
 
 
 def restoring_factors(total: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return the factors that give the drawn rows of each label the weight of all its rows."""
+    """Return, for each label, the factor that raises the drawn weight to the total weight."""
     return np.divide(total, drawn, out=np.zeros_like(total), where=drawn > 0)
 
 

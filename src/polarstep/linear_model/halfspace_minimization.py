@@ -1,4 +1,4 @@
-"""Objectives of the paper, minimised by the solver of the linear models."""
+"""The minimization of a `Halfspace`, an objective of the paper, by the solver of this package."""
 
 from __future__ import annotations
 
@@ -29,29 +29,31 @@ def minimize_halfspace(
     seed: int = 0,
     n_threads: int = 1,
 ) -> Result:
-    """Minimise a `Halfspace` by the solver of the linear models, the method "whitened".
+    """Minimise a `Halfspace` by the solver of the linear models, which is the method "whitened".
 
     Parameters
     ----------
     objective : Halfspace
-        Its max_length must be infinite.
+        The objective, whose max_length must be infinite.
     w0 : array-like, shape (d,) or (d + 1,), or None
-        The start. By default the solver starts on the line S^-1 u.
+        The start, which is on the line S^-1 u by default.
     max_iter : int
         The largest number of iterations on all rows.
     tol : float
-        The relative suboptimality that is asked for.
+        The estimated relative suboptimality at which the run stops.
     callback : callable or None
-        Called with a `Progress` at every iterate.
+        A function that is called with a `Progress` at every iterate.
     n_restarts : int, default=0
-        The number of further runs of a loss that is not convex; the lowest result is returned.
+        The number of further runs if the loss is not convex.
     seed : int, default=0
         The seed of subsamples and of random starts.
     n_threads : int, default=1
+        The number of threads.
 
     Returns
     -------
     Result
+        The lowest result of all runs.
     """
     who, design = "minimize (whitened)", objective.design
     n_restarts = whole_number(n_restarts, who, "n_restarts")
