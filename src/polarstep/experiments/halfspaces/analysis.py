@@ -85,7 +85,7 @@ class Analysis:
     def speed(self, cell: Cell, run: str, other: str) -> float:
         """Return the ratio of the iterations that `other` needs to those that `run` needs.
 
-        Iterations are counted to the tightest suboptimality that both medians reach and never
+        Iterations are counted to the lowest suboptimality that both medians reach and never
         exceed again. A run that ends no lower than it started needs infinitely many.
         """
         medians = [self.median(cell, name) for name in (other, run)]

@@ -32,7 +32,7 @@ LABELS = {
     "gdnp 1.9/L": "gdnp (1.9/L)",
     "gd 1/smoothness": "gd (1/smoothness)",
 }
-_METRICS = {
+_QUANTITIES = {
     "suboptimality": "suboptimality",
     "grad_norm": "gradient norm (S⁻¹)",
     "direction_gap": "direction gap ρ − ρ*",
@@ -72,8 +72,8 @@ def overview(analysis: Analysis) -> Figure:
     labels = ["\n".join(cell).replace(", ", ",\n") for cell in cells]
     axes.set_xticks(range(len(cells)), labels, fontsize=7.5)
     axes.grid(axis="x", visible=False)
-    for edge in np.arange(len(cells) - 1) + 0.5:
-        axes.axvline(edge, color="#dddddd", linewidth=0.8)
+    for border in np.arange(len(cells) - 1) + 0.5:
+        axes.axvline(border, color="#dddddd", linewidth=0.8)
     axes.set_xlim(-0.5, len(cells) - 0.5)
     legend(drawn, axes, columns=7)
     return Figure(
@@ -125,8 +125,8 @@ def population_gap(analysis: Analysis) -> Figure:
         "The direction, exactly: the gap against Theorem 1's bound",
         "gdnp with step 1/L in the Gaussian population, where every integral is exact. What to "
         "see: the curves of all losses, drawn with thinner and thinner lines, lie on one another, "
-        "because the direction does not depend on the loss; and the dashed bound holds: the gap is "
-        f"at most {worst:.3f} of it at all iterates after the start.",
+        "because the direction does not depend on the loss; and after the start the gap is at most "
+        f"{worst:.3f} times the dashed bound.",
         drawn,
     )
 
@@ -173,10 +173,10 @@ def run_curves(analysis: Analysis, data: str, variant: str, against: str) -> Fig
     drawn, panels = canvas(len(starts), 3, width=11, height=2.9 * len(starts))
     for i, start in enumerate(starts):
         cell: Cell = (data, variant, start)
-        for j, (metric, label) in enumerate(_METRICS.items()):
+        for j, (field, label) in enumerate(_QUANTITIES.items()):
             axes = panels[3 * i + j]
             for name in RUNS:
-                curves = analysis.curves(cell, name, metric)
+                curves = analysis.curves(cell, name, field)
                 x = np.arange(curves.shape[1])
                 if against == "passes":
                     x = np.median(analysis.curves(cell, name, "passes"), axis=0)

@@ -38,7 +38,7 @@ class Rows:
     @cached_property
     def analyses(self) -> dict[str, Any]:
         """The analysis of every registered experiment, by its name."""
-        return {name: made.analyse(self.of(name)) for name, made in EXPERIMENTS.items()}
+        return {name: one.analyse(self.of(name)) for name, one in EXPERIMENTS.items()}
 
 
 def _newest(rows: Iterable[Row]) -> list[Row]:
