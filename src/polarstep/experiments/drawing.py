@@ -1,4 +1,4 @@
-"""What all figures share: panels, legends, bands of curves, ticks, and their output as images."""
+"""Panels, legends, line styles, bands of curves and ticks of figures, and figures as images."""
 
 from __future__ import annotations
 

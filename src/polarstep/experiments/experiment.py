@@ -1,4 +1,4 @@
-"""The contract of an experiment: what the commands and the report ask of every one of them.
+"""The contract that every experiment keeps with the commands and the report.
 
 An experiment is a folder whose package exports ``EXPERIMENT``, an instance of a subclass of
 `Experiment`, and one line in `registry`. The folder also holds ``section.html.j2``, a template for
@@ -36,7 +36,7 @@ AnalysisT = TypeVar("AnalysisT")
 
 
 class Experiment(ABC, Generic[SizesT, AnalysisT]):
-    """One experiment, from what to run to what the report says of it.
+    """One experiment, from its runs to its section of the report.
 
     A subclass imports what is expensive to import (PyTorch, matplotlib) inside its methods, so that
     ``polarstep --help`` stays fast.
@@ -78,7 +78,7 @@ class Experiment(ABC, Generic[SizesT, AnalysisT]):
 
     @abstractmethod
     def analyse(self, rows: Sequence[Row]) -> AnalysisT:
-        """Return what verdicts, figures and the section read, made from the rows alone."""
+        """Return an analysis of the rows for the verdicts, the figures and the section."""
 
     @abstractmethod
     def verdicts(self, analysis: AnalysisT) -> list[Verdict | Answer]:

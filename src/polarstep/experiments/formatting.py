@@ -1,4 +1,4 @@
-"""How numbers are written: short in the report, to six digits in the rows."""
+"""Numbers as text for the report, and rounded for the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rows on halfspaces show: curves, medians, iterations to an accuracy, speed."""
+"""Curves, iterations to an accuracy and speeds, computed from the rows on halfspaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run of the experiment on halfspaces is executed."""
+"""The execution of one run of the experiment on halfspaces."""
 
 from __future__ import annotations
 

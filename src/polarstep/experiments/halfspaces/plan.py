@@ -1,6 +1,6 @@
-"""What the experiment on halfspaces runs.
+"""The stages of the experiment on halfspaces, and the specs of their runs.
 
-Its stages are: runs in the exact population; an independent reference optimum of every problem; the
+The stages are: runs in the exact population; an independent reference optimum of every problem; the
 tuning of the step sizes of the constant-step methods for every problem; and the runs from random
 starts.
 """

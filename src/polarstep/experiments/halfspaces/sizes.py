@@ -1,4 +1,4 @@
-"""How large the experiment on halfspaces is."""
+"""The sizes of the experiment on halfspaces."""
 
 from __future__ import annotations
 

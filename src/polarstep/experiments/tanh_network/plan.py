@@ -1,4 +1,4 @@
-"""What the experiment on the network with one hidden layer runs, and how."""
+"""The runs of the experiment on the network with one hidden layer, and their execution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large the experiment on the network with one hidden layer is."""
+"""The sizes of the experiment on the network with one hidden layer."""
 
 from __future__ import annotations
 
