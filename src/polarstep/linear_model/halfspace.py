@@ -32,8 +32,8 @@ def _has_probabilities(self: HalfspaceClassifier) -> bool:
     if loss.name == "softplus":
         return True
     raise AttributeError(
-        f"{_WHO} has no predict_proba with loss={loss.name!r}, because only softplus is a "
-        "likelihood. Use decision_function or loss='softplus', or wrap the classifier in "
+        f"{_WHO} has no predict_proba with loss={loss.name!r}, because only softplus defines "
+        "probabilities. Use decision_function or loss='softplus', or wrap the classifier in "
         "sklearn.calibration.CalibratedClassifierCV."
     )
 

@@ -31,7 +31,7 @@ def test_single_columns_come_in_the_order_of_the_gram_matrix():
 
 
 def test_few_columns_are_all_taken():
-    assert choose_gram_columns(centred(*gaussian(50, 6))).is_every_column
+    assert choose_gram_columns(centred(*gaussian(50, 6))).all_single
 
 
 def test_of_a_dense_matrix_the_columns_of_largest_variance_are_taken(monkeypatch):

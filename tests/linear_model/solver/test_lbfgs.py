@@ -84,11 +84,11 @@ def test_steps_satisfy_the_wolfe_conditions(loss):
     point = problem.evaluate(np.zeros(5))
     for scale in (1.0, 30.0, 300.0):
         p = -scale * point.gradient
-        arrived, t = take_step(problem, point, p)
+        next_point, t = take_step(problem, point, p)
         slope = point.gradient @ p
-        assert arrived.fun < point.fun
-        assert abs(arrived.gradient @ p) <= 0.9 * abs(slope)
-        np.testing.assert_allclose(arrived.theta, point.theta + t * p)
+        assert next_point.fun < point.fun
+        assert abs(next_point.gradient @ p) <= 0.9 * abs(slope)
+        np.testing.assert_allclose(next_point.theta, point.theta + t * p)
 
 
 def test_a_searched_length_has_a_small_slope():

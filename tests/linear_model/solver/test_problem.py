@@ -120,7 +120,7 @@ def test_a_dense_penalty_reaches_its_optimum_in_a_metric_of_two_levels():
     X = sp.random_array((400, 1100), density=0.02, rng=rng, format="csr")
     y = np.where(X @ rng.standard_normal(1100) > 0, 1.0, -1.0)
     problem = Problem(centred(X, y), DensePenalty(0.1 * np.eye(1100)), True)
-    assert not problem.columns.is_every_column
+    assert not problem.columns.all_single
     point, ended = whitened.solve([problem], None, 1e-9, 100, rng)
     assert ended == "converged"
     reference = Reference(X, y, "softplus", 0.1, weight=np.full(400, 1 / 400))

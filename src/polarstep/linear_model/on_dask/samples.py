@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...losses import MarginLoss
-from ...validation import complaint, plus_minus_one
+from ...validation import plus_minus_one
 from ..solver.dense_matrix import dense_gram_cost, even_moments
 from ..solver.samples import Samples
 from ..solver.sparse_matrix import category_starts, csr_gram_cost
@@ -81,17 +81,6 @@ class DaskSamples(WeightedRows[BlockValues]):
         )
         census = replace(self.census, labels=np.array([-1.0, 1.0]), counts=counts, weights=weights)
         return DaskSamples(self._X, rows, census, self.centre, self.loss, self.n_threads)
-
-    def raise_not_finite(self, who: str) -> None:
-        """Report that products with X overflow; NaN and infinity were reported when X was read.
-
-        Raises
-        ------
-        ValueError
-            Always.
-        """
-        got, advice = "numbers whose products overflow", "Rescale the largest columns."
-        raise ValueError(complaint(who, "X", "hold numbers of a reasonable size", got, advice))
 
     # ------------------------------------------------------------------ properties of the data
 

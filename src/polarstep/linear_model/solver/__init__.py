@@ -4,7 +4,7 @@
 one another:
 
 - the data: `kernels`, `matrix`, `dense_matrix`, `sparse_matrix`, `rare_columns`, `sampling`,
-  `loss_sums` and `samples`, which implement the questions of `weighted_rows` for data in memory;
+  `loss_sums` and `samples`, which implement the interface of `weighted_rows` for data in memory;
 - the problem: `penalty`, `row_space` and `problem`;
 - the metric: `columns` and `metric`;
 - the iteration: `start`, `lbfgs` and `stages`.

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 
 from .weighted_rows import WeightedRows
 
-_MOST_DENSE = 3_000  # columns of a dense X up to which the Gram matrix has all of them
-_MOST_SPARSE = 1_000  # the same for a sparse X
-_FREQUENT = 0.01  # share of rows in which a frequent column of a sparse X must have an entry
+_MOST_DENSE = 3_000  # largest number of columns of a dense X that all enter the Gram matrix
+_MOST_SPARSE = 1_000  # largest number of columns of a sparse X that all enter it
+_FREQUENT = 0.01  # smallest share of rows in which a frequent column of a sparse X has an entry
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class GramColumns:
     Attributes
     ----------
     place : ndarray of int32, shape (d,)
-        Column j of X belongs to column place[j] of the Gram matrix, or to none if place[j] < 0.
+        Column j of X is added to column place[j] of the Gram matrix, or left out if place[j] < 0.
     size : int
         k, the number of columns of the Gram matrix.
     n_single : int
@@ -39,33 +39,33 @@ class GramColumns:
 
     @classmethod
     def every(cls, d: int) -> GramColumns:
-        """Return the map that gives each of the d columns a column of its own."""
+        """Return the map for which each of the d columns is a column of the Gram matrix."""
         return cls(np.arange(d, dtype=np.int32), d, d)
 
     @cached_property
-    def is_every_column(self) -> bool:
-        """Whether each column of X has a column of the Gram matrix to itself."""
+    def all_single(self) -> bool:
+        """Whether each column of X is a single column of the Gram matrix."""
         return self.n_single == len(self.place)
 
     def of_single(self, v: np.ndarray) -> np.ndarray:
         """Return the entries of v (d,) at the single columns, in the order of the Gram matrix."""
-        return v if self.is_every_column else v[self._single]
+        return v if self.all_single else v[self._single]
 
     def restrict(self, v: np.ndarray) -> np.ndarray:
         """Return A^T v, shape (k,): the sums of v over the columns that are added up."""
-        if self.is_every_column:
+        if self.all_single:
             return v
         return np.bincount(self._clipped, np.where(self.place < 0, 0.0, v), self.size)
 
     def extend(self, x: np.ndarray) -> np.ndarray:
         """Return A x, shape (d,); this is the transpose of `restrict`."""
-        if self.is_every_column:
+        if self.all_single:
             return x
         return np.where(self.place < 0, 0.0, x[self._clipped])
 
     def restrict_matrix(self, Q: np.ndarray) -> np.ndarray:
         """Return A^T Q A, shape (k, k)."""
-        if self.is_every_column:
+        if self.all_single:
             return Q
         inside = np.flatnonzero(self.place >= 0)
         entries = np.ones(len(inside)), (self.place[inside], inside)

@@ -12,12 +12,12 @@ from . import kernels
 from .matrix import Matrix, mirrored
 from .weighted_rows import Sums
 
-_SINGLE_PRECISION_FROM = 256  # columns from which a Gram matrix is computed in float32
+_SINGLE_PRECISION_FROM = 256  # from this number of columns on, a Gram matrix is computed in float32
 _GRAM_VALUES = 1 << 17  # values of X that are centred and weighted at a time: 1 MiB
 
 
 def dense_gram_cost(k: int) -> float:
-    """Estimate the time of a Gram matrix of k columns, in passes; measured on one core."""
+    """Estimate the time of a Gram matrix of k columns, in passes over X, from measurements."""
     return 2.0 + k / (50.0 if k >= _SINGLE_PRECISION_FROM else 18.0)
 
 
@@ -82,7 +82,7 @@ class DenseMatrix(Matrix):
         kind: Any = np.float64
         unit, top = None, 1.0
         if k >= _SINGLE_PRECISION_FROM:
-            # A metric need not be exact. Dividing each column by its size avoids overflow.
+            # A metric need not be exact. Dividing each column by its unit avoids overflow.
             kind, unit, top = np.float32, self._units(columns), float(h.max())
         h = h / top if top > 0 else np.zeros(self.n)
         G = self._triangle(h, columns, k, kind, unit)

@@ -17,10 +17,10 @@ import numpy as np
 from .metric import HessianMetric
 from .problem import Plane, Point, Problem
 
-_FIRST_CONTRACTION = 0.25  # of the decrement, assumed before there are steps to judge by
+_FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
 _SAFETY = 1.5  # factor by which the estimated suboptimality is raised
-_SMALLEST_SCALE = 0.1  # of the steps
-_MOST_PAIRS = 30  # of steps and changes of the gradient that are remembered
+_SMALLEST_SCALE = 0.1  # smallest factor of the inverse of the given metric
+_MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
 
 
 class Convergence:
@@ -129,11 +129,14 @@ def descend(
     metric : HessianMetric
         The first approximation of the Hessian.
     tol : float
+        The estimated relative suboptimality at which the iteration stops.
     max_iter : int
+        The largest number of steps.
     observe : callable, optional
-        Called with every iterate.
+        A function that is called with every iterate and the `Convergence`.
     renew_metric : callable, optional
-        Called with every iterate that is not the last; may return a new metric.
+        A function that is called with every iterate but the last and the `Convergence`. It returns
+        a new metric, or None to keep the current one.
 
     Returns
     -------
@@ -154,19 +157,19 @@ def descend(
             return point, "converged"
         if n_iter == max_iter:
             return point, "max_iter"
-        new = None if renew_metric is None else renew_metric(point, convergence)
-        if new is not None:
-            inverse = InverseHessian(new)
+        new_metric = None if renew_metric is None else renew_metric(point, convergence)
+        if new_metric is not None:
+            inverse = InverseHessian(new_metric)
             p = -inverse.times(point.gradient)
             decrement = -0.5 * float(point.gradient @ p)
             convergence.decrements[-1] = decrement
-        arrived, length = take_step(problem, point, p)
-        if arrived is None:
+        next_point, length = take_step(problem, point, p)
+        if next_point is None:
             return point, "rounding" if decrement <= 1e-11 * abs(point.fun) else "stalled"
-        inverse.add(length * p, arrived.gradient - point.gradient, length == 1.0)
+        inverse.add(length * p, next_point.gradient - point.gradient, length == 1.0)
         if decrement > 1e-9 * abs(point.fun):
-            convergence.compare(point.fun - arrived.fun, decrement)
-        point = arrived
+            convergence.compare(point.fun - next_point.fun, decrement)
+        point = next_point
         n_iter += 1
 
 
@@ -175,8 +178,8 @@ def take_step(problem: Problem, point: Point, p: np.ndarray) -> tuple[Point | No
 
     Returns
     -------
-    arrived : Point or None
-        The new iterate; None if no step lowers f.
+    next_point : Point or None
+        The next iterate; None if no step lowers f.
     length : float
     """
     slope = float(point.gradient @ p)

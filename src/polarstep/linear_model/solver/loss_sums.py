@@ -139,5 +139,5 @@ class NumpySums(LossSums):
 
 
 def loss_sums(loss: MarginLoss) -> LossSums:
-    """Return the fastest way to sum a loss."""
+    """Return the sums of a loss, by compiled kernels if it has one."""
     return NumpySums(loss) if loss.kernel is None else CompiledSums(loss.kernel)

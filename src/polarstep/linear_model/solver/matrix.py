@@ -36,7 +36,7 @@ class Matrix(ABC):
     tile : int
         The number of rows that the kernels process at a time.
     blocks : list of (slice, block)
-        The rows of each thread, and X there in the form that the kernels take.
+        The rows of each thread, and their block of X in the form that the kernels read.
     """
 
     is_sparse: bool
@@ -54,7 +54,7 @@ class Matrix(ABC):
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Any:
-        """Return rows start to stop in the form that the kernels take."""
+        """Return rows start to stop in the form that the kernels read."""
 
     @abstractmethod
     def take(self, rows: np.ndarray) -> Matrix:
@@ -62,7 +62,7 @@ class Matrix(ABC):
 
     @abstractmethod
     def effective_rows(self) -> np.ndarray:
-        """Return the number of rows on which the variance of each column rests, shape (d,)."""
+        """Return how many rows effectively determine the variance of each column, shape (d,)."""
 
     @abstractmethod
     def gram_cost(self, k: int) -> float:
@@ -70,7 +70,7 @@ class Matrix(ABC):
 
     @abstractmethod
     def gram(self, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
-        """Return (Z A, 1)^T diag(h) (Z A, 1), shape (k+1, k+1); see `Samples.gram`."""
+        """Return (Z A, 1)^T diag(h) (Z A, 1), shape (k+1, k+1); see `WeightedRows.gram`."""
 
     @abstractmethod
     def squares(self, h: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ class Matrix(ABC):
         """Return the rarest columns of a sparse X, or None if X is dense."""
 
     def map(self, work: Callable[[slice, Any], Any]) -> list[Any]:
-        """Return work(rows, block) for every block; each block has a thread of its own."""
+        """Return work(rows, block) for every block; each block is processed by its own thread."""
         if len(self.blocks) == 1:
             return [work(*self.blocks[0])]
         with ThreadPoolExecutor(len(self.blocks)) as pool:

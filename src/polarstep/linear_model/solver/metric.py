@@ -22,11 +22,11 @@ from .columns import GramColumns
 from .penalty import Penalty
 from .weighted_rows import WeightedRows
 
-ENOUGH_ROWS = 100  # effective rows of a column from which its moments are trusted
+ENOUGH_ROWS = 100  # effective rows of a column that make its moments reliable
 
 
 class SecondMoments:
-    """The weighted second moments of a sample, computed when they are first asked for.
+    """The weighted second moments of a sample, computed on first use.
 
     One object serves all problems that differ only in their labels or their loss.
 
@@ -50,17 +50,17 @@ class SecondMoments:
         self.is_known = True
         samples, columns = self._samples, self._columns
         G = samples.gram(samples.weight, columns.place, columns.size)
-        return G, None if columns.is_every_column else samples.squares(samples.weight)
+        return G, None if columns.all_single else samples.squares(samples.weight)
 
 
 class HessianMetric:
-    """A positive definite matrix H0, given by its solves.
+    """A positive definite approximation H0 of the Hessian, in factorized form.
 
     Parameters
     ----------
     G : ndarray, shape (k+1, k+1)
-        Weighted second moments of the Gram columns and of 1 (the intercept), as `Samples.gram`
-        returns them.
+        Weighted second moments of the Gram columns and of 1 (the intercept), as
+        `WeightedRows.gram` returns them.
     columns : GramColumns
     penalty : Penalty
     intercept : bool
@@ -68,8 +68,8 @@ class HessianMetric:
     diagonal : ndarray, shape (d,), optional
         The diagonal of H0 on the columns of X, without the penalty. By default that of G.
     effective_rows : ndarray, shape (d,), optional
-        The number of rows that each column's moments in G rest on; by default enough. The
-        correlations of columns that rest on few rows are shrunk.
+        The number of rows that effectively determine the moments of each column in G. If it is
+        below `ENOUGH_ROWS`, the correlations of the column are shrunk. By default none are.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class HessianMetric:
         H /= scale[:, None]
         self.scale, self.factor = scale, _cholesky(H)
         self.inverse_of_rest: np.ndarray | None = None
-        if diagonal is not None and not columns.is_every_column:
+        if diagonal is not None and not columns.all_single:
             rest = (columns.place < 0) | (columns.place >= columns.n_single)
             fine = diagonal + penalty.diagonal
             inverse = np.divide(1.0, fine, out=np.zeros_like(fine), where=rest & (fine > 0))
@@ -109,7 +109,7 @@ class HessianMetric:
 
     def solve(self, g: np.ndarray) -> np.ndarray:
         """Return H0^-1 g."""
-        if self.columns.is_every_column:
+        if self.columns.all_single:
             return self._solve_gram(g)
         w = g[:-1] if self.intercept else g
         right = self.columns.restrict(w)
@@ -129,7 +129,7 @@ def _rescaled(
     diagonal: np.ndarray | None,
     effective_rows: np.ndarray | None,
 ) -> np.ndarray:
-    """Rescale G to a diagonal, and shrink correlations that rest on few rows."""
+    """Rescale G to a given diagonal, and shrink the correlations of columns with few rows."""
     k, single = columns.size, columns.n_single
     moments = G.diagonal()
     target = moments.copy()

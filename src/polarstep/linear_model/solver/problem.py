@@ -14,7 +14,7 @@ from .penalty import Penalty
 from .row_space import ColumnCoordinates, Coordinates
 from .weighted_rows import Sums, WeightedRows
 
-_CAUTION_ROWS = 5.0  # occurrences of a rare column that its additional penalty stands for
+_CAUTION_ROWS = 5.0  # number of occurrences to which the extra penalty of a rare column amounts
 
 
 class NotFinite(ValueError):
@@ -44,10 +44,10 @@ class Problem:
     Parameters
     ----------
     samples : WeightedRows
-        Their weights sum to 1.
+        The rows, whose weights sum to 1.
     penalty : Penalty
     intercept : bool
-        Without an intercept theta = w, and b = 0.
+        Whether theta ends with an intercept; otherwise theta = w and b = 0.
     columns : GramColumns, optional
         The columns of the metric's Gram matrix; chosen to suit the samples by default.
     coordinates : Coordinates, optional
@@ -94,7 +94,7 @@ class Problem:
         return self._with_samples(self.samples.one_against_rest(label))
 
     def _with_samples(self, samples: WeightedRows[Any]) -> Problem:
-        """Return the same problem with other labels or another loss, for the same matrix."""
+        """Return the same problem for samples that differ only in their labels or their loss."""
         return Problem(
             samples,
             self.penalty,
@@ -178,25 +178,25 @@ class Problem:
     def metric(self, point: Point) -> HessianMetric:
         """Return the metric of all rows: second moments weighted by |phi''| at the point."""
         h, diagonal = self.samples.curvatures(point.margins), None
-        if not self.columns.is_every_column:
+        if not self.columns.all_single:
             diagonal = self.samples.squares(h)
             self.passes += 1
         G = self.samples.gram(h, self.columns.place, self.columns.size)
         self.passes += 1
         return HessianMetric(G, self.columns, self.penalty, self.intercept, diagonal)
 
-    def metric_of(self, some: WeightedRows[Any], point: Point) -> HessianMetric:
-        """Return the metric of some of the rows: second moments weighted by |phi''| at the point.
+    def metric_of_subsample(self, subsample: WeightedRows[Any], point: Point) -> HessianMetric:
+        """Return the metric of a subsample: second moments weighted by |phi''| at the point.
 
-        If a column has few effective rows among them, the diagonal is computed from all rows.
+        If a column has few effective rows in it, the diagonal is computed from all rows.
         """
-        rows, diagonal = some.effective_rows(), None
+        rows, diagonal = subsample.effective_rows(), None
         if rows.min() < ENOUGH_ROWS:
             diagonal = self.samples.squares(self.samples.curvatures(point.margins))
             self.passes += 1
-        h = some.curvatures(some.project(*self.split(point.theta)))
-        G = some.gram(h, self.columns.place, self.columns.size)
-        self.passes += some.n / self.samples.n
+        h = subsample.curvatures(subsample.project(*self.split(point.theta)))
+        G = subsample.gram(h, self.columns.place, self.columns.size)
+        self.passes += subsample.n / self.samples.n
         return HessianMetric(G, self.columns, self.penalty, self.intercept, diagonal, rows)
 
     def gram_cost(self, m: int) -> float:

@@ -1,8 +1,8 @@
-"""The weights of rare columns of sparse data, each fitted by itself.
+"""The weights of rare columns of sparse data, fitted one at a time.
 
 A subsample says little about the weight of a column that hardly occurs in it. Where all labels of
 such a column agree, its optimal weight is far from zero, and Newton's method on all weights at once
-approaches it by steps of about 1. Fitting each of these weights alone takes no time, because a rare
+approaches it by steps of about 1. Fitting these weights one at a time is cheap, because a rare
 column has few entries.
 """
 
@@ -39,6 +39,7 @@ def gather_rare_columns(
     counts : ndarray of int, shape (d,)
         The number of entries of each column.
     n_entries : int
+        The largest number of entries.
     """
     order = np.argsort(counts)
     columns = np.sort(order[np.cumsum(counts[order]) <= n_entries])
@@ -59,19 +60,22 @@ def fit_rare_columns(
     w: np.ndarray,
     margins: np.ndarray,
 ) -> np.ndarray:
-    """Minimise a convex loss over one weight of a rare column after the other, in a single sweep.
+    """Minimise a convex loss over the weights of rare columns, one at a time, in a single sweep.
 
     Parameters
     ----------
     rare : RareColumns
+        The entries of the columns.
     y, weight : ndarray, shape (n,)
+        The labels and the weights of the rows.
     alpha : ndarray, shape (d,)
         The penalty is sum alpha w^2/2.
     loss : tuple of int and float
-        The code and the width of a loss that is compiled in.
+        The code and the width of a compiled loss.
     w : ndarray, shape (d,)
+        The weights of all columns at the start.
     margins : ndarray, shape (n,)
-        The margins at w, which are updated in place. The columns are not centred here.
+        The margins at w. They are updated in place, as if the columns were not centred.
 
     Returns
     -------

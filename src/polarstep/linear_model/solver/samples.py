@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.utils import assert_all_finite
 
 from ...losses import MarginLoss
-from ...validation import complaint, plus_minus_one
+from ...validation import plus_minus_one
 from .dense_matrix import DenseMatrix
 from .loss_sums import loss_sums
 from .matrix import Matrix
@@ -20,7 +20,7 @@ from .sampling import class_shares, draw_in_order, rows_of_classes
 from .sparse_matrix import SparseMatrix, category_ranges, category_starts
 from .weighted_rows import Sums, WeightedRows
 
-_FLANK = 0.01  # least curvature where the slope is full, relative to the largest curvature
+_LEAST_CURVATURE = 0.01  # at the typical slope, as a share of the largest curvature
 
 
 class Samples(WeightedRows[np.ndarray]):
@@ -31,7 +31,7 @@ class Samples(WeightedRows[np.ndarray]):
     matrix : Matrix
         n rows and d columns.
     y, weight : ndarray of float64, shape (n,)
-        The labels, which are -1 and +1, or 0, 1, ... for several classes; and the weights s.
+        The labels, which are -1 and +1, or 0, 1, ... for several classes, and the weights s.
     loss : MarginLoss
     """
 
@@ -52,8 +52,8 @@ class Samples(WeightedRows[np.ndarray]):
         n_threads: int = 1,
     ) -> Samples:
         """Make samples of an array or CSR matrix X (n, d), which is centred implicitly."""
-        form = SparseMatrix if sp.issparse(X) else DenseMatrix
-        return cls(form(X, centre, n_threads), y, weight, loss)
+        matrix_type = SparseMatrix if sp.issparse(X) else DenseMatrix
+        return cls(matrix_type(X, centre, n_threads), y, weight, loss)
 
     @property
     def X(self) -> Any:
@@ -86,8 +86,7 @@ class Samples(WeightedRows[np.ndarray]):
 
     def raise_not_finite(self, who: str) -> None:
         assert_all_finite(self.X, estimator_name=who, input_name="X")
-        got, advice = "numbers whose products overflow", "Rescale the largest columns."
-        raise ValueError(complaint(who, "X", "hold numbers of a reasonable size", got, advice))
+        super().raise_not_finite(who)
 
     # ------------------------------------------------------------------ properties of the matrix
 
@@ -165,7 +164,7 @@ class Samples(WeightedRows[np.ndarray]):
 
     def curvatures(self, margins: np.ndarray) -> np.ndarray:
         out = np.empty(self.n)
-        floor = _FLANK * self.loss.sup_curvature / self.loss.typical_slope
+        floor = _LEAST_CURVATURE * self.loss.sup_curvature / self.loss.typical_slope
         total, slope = self._sums.curvatures(margins, self.weight, 0.0, out)
         if total < 0.1 * floor * slope:
             self._sums.curvatures(margins, self.weight, floor, out)

@@ -1,4 +1,4 @@
-"""How the rows of a subsample are drawn: the share of each class, and the rows of a class."""
+"""Drawing a subsample: the number of rows of each class, and the rows of a class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def class_shares(m: int, sizes: list[int]) -> list[int]:
     """Return how many rows to draw from each of K classes of these sizes, about m in all.
 
     The shares are proportional to the sizes, but at least m/(2 K) rows are drawn from each class
-    that has as many. This is case-control sampling, as in Fithian and Hastie (2014).
+    that has that many. This is case-control sampling, as in Fithian and Hastie (2014).
     """
     n, least = sum(sizes), m // (2 * len(sizes))
     return [min(size, max(round(m * size / n), least)) for size in sizes]
@@ -24,7 +24,7 @@ def rows_of_classes(y: np.ndarray, weight: np.ndarray, labels: np.ndarray) -> li
 
 
 def draw_in_order(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw about `count` of the rows, one from every stretch of equal length.
+    """Draw about `count` of the rows, one from each of as many stretches of equal length.
 
     The rows keep their order, so that they are read from memory in order.
     """

@@ -12,25 +12,25 @@ from .matrix import Matrix, mirrored
 from .rare_columns import RareColumns, gather_rare_columns
 from .weighted_rows import Sums
 
-_RARE_SHARE = 0.02  # share of the entries of X that the columns regarded as rare have together
+_RARE_SHARE = 0.02  # largest share of the entries of X that rare columns have together
 _LARGEST_DENSE = 20_000_000  # largest number of values of a sparse X that may become dense
 _UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
 
 
 def csr_gram_cost(k: int, d: int, nnz: float, nnz_squares: float) -> float:
-    """Estimate the time of a Gram matrix of k columns, in passes; measured on one core.
+    """Estimate the time of a Gram matrix of k columns, in passes over X.
 
     nnz is the number of entries of X, and nnz_squares the sum over the rows of the square of their
-    number of entries.
+    number of entries. The constants were measured on one core.
     """
     return 1.0 + (0.15 if k == d else 0.3) * min(nnz_squares / max(nnz, 1), k)
 
 
 def category_ranges(X: Any) -> np.ndarray | None:
-    """Return the ranges of columns that the first entries of all rows lie in, the second ones, ...
+    """Return the range of columns of the first entry of a row, of the second entry, and so on.
 
     If every row has r entries, the result has shape (2, r): the first and the last column of each
-    range. If the rows differ in their number of entries, it is None.
+    range. It is None if rows differ in their number of entries, or if r is below 2 or above 200.
     """
     lengths = np.diff(X.indptr)
     r = int(lengths[0])

@@ -9,12 +9,12 @@ from .metric import HessianMetric
 from .penalty import DiagonalPenalty
 from .problem import Point, Problem
 
-_FEWEST_ROWS = 2_000  # fewest rows of a subsample
+_FEWEST_ROWS = 2_000  # smallest number of rows of a subsample
 _SMALL = 300_000  # values of X; below this size a pass over X is negligible
 _AFFORDABLE = 8.0  # passes that a metric of all rows may cost once
-_NEWTON_COST = 30.0  # passes that it may cost at every step if a pass is negligible
-_DIGITS = 18.0  # log(1e8), the accuracy for which the sizes of subsamples are chosen
-_MOST_ROWS_OF_BASIS = 3_000  # most rows for which a basis of their space is computed
+_NEWTON_COST = 30.0  # passes that a metric may cost at every step if a pass is negligible
+_LOG_REDUCTION = 18.0  # log(1e8): subsample sizes are chosen for a relative accuracy of 1e-8
+_MOST_ROWS_OF_BASIS = 3_000  # largest number of rows for which a basis of their space is computed
 
 
 def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
@@ -29,8 +29,8 @@ def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
 def in_row_space(problem: Problem) -> Problem:
     """Return the problem with n unknowns if X has at least twice as many columns as rows.
 
-    The problem is returned as it is if its rows are too many or not in memory, or if its penalty is
-    not a multiple of ||w||^2.
+    The problem is returned unchanged if it has too many rows, if they are not in memory, or if its
+    penalty is not a multiple of ||w||^2.
     """
     samples = problem.samples
     if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS):
@@ -52,11 +52,11 @@ def subsample_sizes(problem: Problem) -> list[int]:
     k/m. The best m balances the passes that it saves against the cost of its Gram matrix.
     """
     n, k = problem.samples.n, problem.columns.size
-    if not problem.columns.is_every_column:
+    if not problem.columns.all_single:
         return []
     fewest = max(_FEWEST_ROWS, 4 * k)
     if problem.samples.is_sparse and problem.gram_cost(n) <= _AFFORDABLE:
-        m = max(n // 6, fewest)  # serves for a start only, because a metric of all rows follows
+        m = max(n // 6, fewest)  # This only yields a start: a metric of all rows follows.
         return [m] if m <= n // 2 else []
     sizes = [m for m in (n // 2**i for i in range(1, 12)) if m >= fewest]
     if not sizes:
@@ -64,7 +64,7 @@ def subsample_sizes(problem: Problem) -> list[int]:
     cost = {}
     for m in sizes:
         # Besides its metric and the passes that follow, a subsample costs a few passes over itself.
-        passes = _DIGITS / np.log(m / k)
+        passes = _LOG_REDUCTION / np.log(m / k)
         cost[m] = 1.5 * problem.gram_cost(m) + passes + 3.0 * m / n
     large = min(sizes, key=lambda m: cost[m])
     small = max(large // 8, fewest)
@@ -87,9 +87,9 @@ class Renewal:
     ----------
     problem : Problem
     n_rows : int
-        The number of rows that the present metric was computed from.
+        The number of rows from which the current metric was computed.
     tol : float
-        The relative suboptimality that is asked for.
+        The estimated relative suboptimality at which the run stops.
     rng : numpy.random.Generator
         The source of random subsamples.
     """
@@ -99,7 +99,7 @@ class Renewal:
         n = problem.samples.n
         self.age = 0
         # The metric of all rows and all columns of a convex problem is its Hessian.
-        self.is_newton = problem.convex and problem.columns.is_every_column
+        self.is_newton = problem.convex and problem.columns.all_single
         self.is_cheap = (
             self.is_newton
             and problem.samples.size <= _SMALL
@@ -107,7 +107,7 @@ class Renewal:
         )
 
     def __call__(self, point: Point, convergence: Convergence) -> HessianMetric | None:
-        """Return a new metric at the point, or None to keep the present one."""
+        """Return a new metric at the point, or None to keep the current one."""
         self.age += 1
         if self.age < (1 if self.is_cheap else 3) or convergence.contraction < 0.05:
             return None
@@ -118,25 +118,24 @@ class Renewal:
         self.n_rows, self.age = rows, 0
         if rows == n:
             return problem.metric(point)
-        return problem.metric_of(problem.subsample(rows, self.rng).samples, point)
+        return problem.metric_of_subsample(problem.subsample(rows, self.rng).samples, point)
 
     def _best_rows(self, point: Point, convergence: Convergence) -> int | None:
-        """Return the number of rows whose metric reaches tol soonest; None to keep the present."""
+        """Return how many rows a new metric should use, or None to keep the current metric."""
         n, m, now = self.problem.samples.n, self.n_rows, convergence.contraction
         target = self.tol * (abs(point.fun) + self.problem.negligible)
-        digits = np.log(max(convergence.gap / target, 2.0))
+        log_reduction = np.log(max(convergence.gap / target, 2.0))
         best = 1e-3 if self.is_newton else 0.1
+        if m == n:
+            contraction = {n: best if self.is_newton else now}
+        else:
+            # The contraction falls in proportion to 1/rows; a newer point is assumed to halve it.
+            base = 0.5 * m * min(now, 0.5)
+            contraction = {rows: max(best, base / rows) for rows in (4 * m, n) if rows <= n}
 
         def passes(contraction: float) -> float:
-            return digits / -np.log(contraction)
+            return log_reduction / -np.log(contraction)
 
-        def contraction(rows: int) -> float:
-            return max(best, min(now, 0.5) * m / rows / (2 if rows > m else 1))
-
-        sizes = [rows for rows in (4 * m, n) if m < rows <= n] or [n]
-        expected = {rows: passes(contraction(rows)) for rows in sizes}
-        if sizes == [n] and m == n:
-            expected = {n: passes(best if self.is_newton else now)}
-        cost = {rows: self.problem.gram_cost(rows) + expected[rows] for rows in sizes}
+        cost = {rows: self.problem.gram_cost(rows) + passes(r) for rows, r in contraction.items()}
         rows = min(cost, key=lambda rows: cost[rows])
         return None if cost[rows] + 1 >= passes(now) else rows

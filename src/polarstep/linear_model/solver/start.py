@@ -24,7 +24,7 @@ def start_on_line(problem: Problem) -> tuple[np.ndarray, HessianMetric]:
     """Return the best point on the line S^-1 u, and the second moments S as a metric there."""
     samples, (G, diagonal) = problem.samples, problem.second_moments()
     zero = require_finite(problem.evaluate(np.zeros(samples.d + problem.intercept)))
-    # For Gaussian z the Hessian is E phi'' S. Its factor is known only after the length is fitted.
+    # For Gaussian z the Hessian is (E phi'') S; E phi'' is known only after the length is fitted.
     largest = samples.loss.sup_curvature
     if diagonal is not None:
         diagonal = largest * diagonal

@@ -1,8 +1,8 @@
-"""What the solver asks of weighted rows, wherever they are.
+"""The interface through which the solver reads its data: weighted rows, wherever they are.
 
-The solver reads data only through these methods. Each of them takes at most one pass over the rows,
-and each result is a sum of the contributions of blocks of rows. `Samples` answers for rows in
-memory, and `DaskSamples` for rows on the workers of a cluster.
+Unless it says otherwise, a method makes at most one pass over the rows, and its result is a sum of
+the contributions of blocks of rows. `Samples` implements the interface for rows in memory, and
+`DaskSamples` for rows on the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from ...losses import MarginLoss
+from ...validation import complaint
 from .row_space import RowSpace
 
 Values = TypeVar("Values")
@@ -23,8 +24,8 @@ class Sums(NamedTuple):
     """Sums over rows at (w, b), where p = (x - centre)^T w and a = -y (p + b) is the margin."""
 
     value: float  # sum of s phi(a)
-    by_w: np.ndarray  # its gradient with respect to w, shape (d,)
-    by_b: float  # its derivative with respect to b
+    by_w: np.ndarray  # gradient of value with respect to w, shape (d,)
+    by_b: float  # derivative of value with respect to b
     mean: float  # sum of s p
     square: float  # sum of s p^2
 
@@ -68,33 +69,36 @@ class WeightedRows(ABC, Generic[Values]):
 
     @abstractmethod
     def subsample(self, m: int, rng: np.random.Generator) -> WeightedRows[Any]:
-        """Draw about m of the rows, at least half of a fair share from each class.
+        """Draw about m of the rows, with at least half of an equal share from each class.
 
         The weights of the drawn rows are scaled up so that each class keeps its total weight.
         """
 
-    @abstractmethod
     def raise_not_finite(self, who: str) -> None:
-        """Raise the error that names the first NaN or infinity in X.
+        """Raise the error that explains why f is not finite at the start.
 
         Raises
         ------
         ValueError
-            Always; if all of X is finite, its products overflow.
+            Always. If X is finite, its products overflow. A subclass that does not check X
+            beforehand names the first NaN or infinity instead.
         """
+        got, advice = "numbers whose products overflow", "Rescale the largest columns."
+        raise ValueError(complaint(who, "X", "hold numbers of a reasonable size", got, advice))
 
     # ------------------------------------------------------------------ properties of X
 
     @abstractmethod
     def effective_rows(self) -> np.ndarray:
-        """Return the number of rows on which the variance of each column rests, shape (d,)."""
+        """Return how many rows effectively determine the variance of each column, shape (d,)."""
 
     @abstractmethod
     def category_starts(self) -> np.ndarray:
         """Return the first column of each category of a sparse X.
 
-        X is categorical if all rows have the same number of entries, each in a range of columns of
-        its own. Otherwise the result is [0].
+        X is categorical if all rows have the same number of entries, and the first entries of all
+        rows, the second ones, and so on lie in separate ranges of columns. Otherwise the result
+        is [0].
         """
 
     @abstractmethod
@@ -103,7 +107,7 @@ class WeightedRows(ABC, Generic[Values]):
 
     @abstractmethod
     def in_row_space(self) -> tuple[WeightedRows[Values], RowSpace] | None:
-        """Return the rows in coordinates of the space that they span, and the coordinates.
+        """Return the rows in coordinates of the space that they span, and the `RowSpace`.
 
         The result is None if the rows are not in memory or if their coordinates would take too much
         memory.
@@ -154,9 +158,9 @@ class WeightedRows(ABC, Generic[Values]):
     def curvatures(self, margins: Values) -> Values:
         """Return the weights s |phi''(a)| of the Hessian.
 
-        Where these are almost all zero, the result is at least a small multiple of s |phi'(a)|: on
-        its flanks a loss such as a narrow smooth hinge has a slope but almost no curvature, so that
-        Newton steps from there would be unbounded.
+        If almost all of these are zero, the result is at least a small multiple of s |phi'(a)|: a
+        loss such as a narrow smooth hinge has a slope but almost no curvature away from its bend,
+        so that Newton steps from there would be unbounded.
         """
 
     @abstractmethod

@@ -9,9 +9,9 @@ times. It has three stages:
    data are close enough to this for a start: a few thousand rows give the direction, and Newton's
    method the length and the intercept, from margins that are computed once.
 2. *Subsamples.* L-BFGS minimises f on subsamples of growing size, up to about a twentieth of the
-   rows (a sixth at once if the data are sparse), as accurately as so many rows determine the
-   optimum. Its metric, the first approximation of the Hessian, is the Hessian of the subsample:
-   a weighted Gram matrix.
+   rows (a single one of a sixth of the rows if the data are sparse), as accurately as the subsample
+   determines the optimum. The metric, which is the first approximation of the Hessian, is the
+   Hessian of the subsample: a weighted Gram matrix.
 3. *All rows.* The weights of rare columns are fitted one by one. Then L-BFGS continues in the
    metric of the last subsample, with one read of X in each step. If it converges slowly, the metric
    is replaced by one of more rows, provided that this is expected to save time.
@@ -72,13 +72,13 @@ def solve(
         The start on all rows. By default the solver starts on the line S^-1 u and goes through
         the subsamples.
     tol : float
-        The relative suboptimality that is asked for.
+        The estimated relative suboptimality at which the run stops.
     max_iter : int
         The largest number of iterations on all rows.
     rng : numpy.random.Generator
         The source of random subsamples.
     observe : callable, optional
-        Called with every iterate on all rows.
+        A function that is called with every iterate on all rows.
 
     Returns
     -------
@@ -91,28 +91,28 @@ def solve(
     metric = None
     if theta is None:
         theta, metric = start_on_line(stages[0])
-        for now in subsamples:
-            # The optimum on m rows is itself off by about k/m in units of f.
-            accuracy = 0.05 * now.columns.size / now.samples.n
-            renewal = Renewal(now, now.samples.n, accuracy, rng)
-            start = now.evaluate(theta)
-            point, _ = descend(now, start, metric, accuracy, 30, renew_metric=renewal)
+        for stage in subsamples:
+            # The error of the optimum on m rows is itself about k/m in units of f.
+            accuracy = 0.05 * stage.columns.size / stage.samples.n
+            renewal = Renewal(stage, stage.samples.n, accuracy, rng)
+            start = stage.evaluate(theta)
+            point, _ = descend(stage, start, metric, accuracy, 30, renew_metric=renewal)
             theta = point.theta
     if not subsamples:
         point, n_rows = require_finite(problem.evaluate(theta)), problem.samples.n
-        # With many columns the Hessian is approximated by little more than its diagonal, which S
-        # gives as well.
-        if metric is None or problem.columns.is_every_column:
+        # With many columns the metric is little more than the diagonal of the Hessian, which S
+        # approximates as well.
+        if metric is None or problem.columns.all_single:
             metric = problem.metric(point)
     else:
         point = require_finite(problem.evaluate_with_rare_columns_fitted(theta))
-        some = subsamples[-1].samples
-        has_rare_columns = some.effective_rows().min() < ENOUGH_ROWS
-        # The correlations of rare columns can be estimated from all rows only.
+        subsample = subsamples[-1].samples
+        has_rare_columns = subsample.effective_rows().min() < ENOUGH_ROWS
+        # The correlations of rare columns can only be estimated from all rows.
         if has_rare_columns and can_afford_metric_of_all_rows(problem):
             metric, n_rows = problem.metric(point), problem.samples.n
         else:
-            metric, n_rows = problem.metric_of(some, point), some.n
+            metric, n_rows = problem.metric_of_subsample(subsample, point), subsample.n
     renewal = Renewal(problem, n_rows, tol, rng)
     return descend(problem, point, metric, tol, max_iter, observe=observe, renew_metric=renewal)
 
@@ -168,15 +168,15 @@ def run(
         The start on all rows, as weights of the columns of X and an intercept. By default the
         solver starts on the line S^-1 u.
     tol : float
-        The relative suboptimality that is asked for.
+        The estimated relative suboptimality at which the run stops.
     max_iter : int
         The largest number of iterations on all rows in each run.
     rng : numpy.random.Generator
         The source of subsamples and of random starts.
     callback : callable, optional
-        Called with a `Progress` for every iterate on all rows.
+        A function that is called with a `Progress` for every iterate on all rows.
     n_restarts : int, default=0
-        The number of further runs of a loss that is not convex. The first one starts at the
+        The number of further runs if the loss is not convex. The first one starts at the
         optimum of softplus. The others have random directions, and lengths between 1 and 10 in
         units of the root mean square of the margins.
 
@@ -235,7 +235,7 @@ def _run_once(
 
 
 def _random_start(problem: Problem, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw a random direction, in units of the weights, and a random length of its margins."""
+    """Draw a start of random direction, in the given units, and random length of its margins."""
     w = unit * rng.standard_normal(len(unit))
     length = problem.evaluate(problem.join(w, 0.0)).length
     w *= 10.0 ** rng.random() / max(length, 1e-300)
