@@ -471,7 +471,9 @@ OTHERS = [
     classified(Twice, how=products_because("layer 'inner' is used more than once"), name="twice"),
     classified(Tied, how=products_because("first.weight is used in several places"), name="tied"),
     classified(
-        Beside, how=products_because("first.weight acts beside its linear layer"), name="beside"
+        Beside,
+        how=products_because("first.weight also acts outside of its linear layer"),
+        name="beside",
     ),
     Case(
         "attention",
@@ -490,7 +492,7 @@ OTHERS = [
     Case(
         "contrastive",
         lambda: (spread(mlp((4, 5, 3), "tanh", seed=0)), contrastive, (draw(6, 4), labels(6, 6))),
-        products_because("its samples influence one another"),
+        products_because("its samples depend on one another"),
     ),
 ]
 

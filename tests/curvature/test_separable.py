@@ -41,7 +41,7 @@ class Penalized(nn.Module):
 def test_a_penalty_at_its_minimum():
     model = Penalized().double()
     found = assert_exact(model, lambda o, y: cross_entropy(o[0], y) + o[1], ["a.bias", "b.weight"])
-    assert "beside" in found.how
+    assert "outside of its" in found.how
 
 
 class Cast(nn.Module):
@@ -53,7 +53,7 @@ def test_layers_in_two_precisions():
     model = nn.Sequential(nn.Linear(4, 5).double(), nn.Tanh(), Cast(), nn.Linear(5, 3))
     names = [name for name, _ in model.named_parameters()]
     found = coupling(model, cross_entropy, BATCH, row=names, columns=names)
-    assert "types of numbers" in found.how
+    assert "data type" in found.how
     single = nn.Sequential(Cast(), *model).float()
     same = coupling(single, cross_entropy, BATCH, row=[f"1.{n[2:]}" for n in names[:2]])
     assert same["1.weight", "1.weight"] == pytest.approx(found["0.weight", "0.weight"], rel=1e-4)
@@ -98,7 +98,7 @@ def test_weight_decay_inside_the_model():
 
     names = [name for name, _ in model.named_parameters()]
     c = coupling(model, loss, batch, row=names, columns=names)
-    assert c.how.endswith("acts beside its linear layer)")
+    assert c.how.endswith("also acts outside of its linear layer)")
     assert_norms(c, norms(hessian(model, loss, batch, names)))
 
 
@@ -110,5 +110,5 @@ def test_permuted_samples_are_detected():
     model = spread(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), Flipped(), nn.Linear(3, 3)))
     batch = draw(6, 4), labels(6, 3)
     c = coupling(model, cross_entropy, batch)
-    assert c.how == products_because("its samples influence one another")
+    assert c.how == products_because("its samples depend on one another")
     assert_norms(c, norms(hessian(model, cross_entropy, batch, ["0.weight", "3.weight"])))

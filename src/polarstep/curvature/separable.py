@@ -58,18 +58,18 @@ def record(batch_loss: BatchLoss, names: Sequence[str]) -> Recording:
         raise NotSeparable(f"{min(missing)} is not used")
     kinds = {(len(t), t.dtype) for site in sites for t in (site.inputs, site.perturbation)}
     if len(kinds) > 1:
-        raise NotSeparable("its layers see different numbers of samples, or types of numbers")
+        raise NotSeparable("its layers differ in the number of samples or in the data type")
     # The sites use the parameters as constants, so any remaining dependence is outside the sites.
     parameters = [batch_loss.parameters[site.name] for site in sites]
     beside = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
     for site, gradient in zip(sites, beside, strict=True):
         if gradient is not None:
-            raise NotSeparable(f"{site.name} acts beside its linear layer")
+            raise NotSeparable(f"{site.name} also acts outside of its linear layer")
     perturbations = [site.perturbation for site in sites]
     found = torch.autograd.grad(loss, perturbations, create_graph=True, allow_unused=True)
     deltas = [delta for delta in found if delta is not None]
     if len(deltas) < len(sites):
-        raise NotSeparable("one of its layers has no part in the loss")
+        raise NotSeparable("the loss does not depend on one of its layers")
     recording = Recording(loss, sites, deltas, statistics)
     _check_samples(recording)
     return recording
@@ -102,7 +102,7 @@ def _check_samples(recording: Recording) -> None:
                 allow_unused=True,
             )
             if any(bool(tensor[~part].any()) for tensor in found if tensor is not None):
-                raise NotSeparable("its samples influence one another")
+                raise NotSeparable("its samples depend on one another")
 
 
 def squared_norms(
