@@ -1,4 +1,4 @@
-"""Run the command line by ``python -m polarstep``."""
+"""Run the command line with ``python -m polarstep``."""
 
 from .cli import main
 

@@ -6,11 +6,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or exit with what to install if a package is missing."""
+    """Run the command line; if a package is missing, exit with advice on how to install it."""
     try:
         from .experiments.commands import polarstep
 
-        polarstep()  # commands import further packages when they run
+        polarstep()  # each command imports further packages when it runs
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("polarstep"):
             raise

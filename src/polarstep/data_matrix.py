@@ -1,4 +1,4 @@
-"""The one form in which data matrices are kept, and the checks on the way to it."""
+"""The canonical form of data matrices: conversion, checks and blocks of rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .validation import complaint, type_of
 
 
 def read_matrix(X: Any, who: str) -> Any:
-    """Return what a user passed as X as a `canonical_matrix`, or raise an error that says why not.
+    """Return the X that a user passed in canonical form, or raise an error that says what is wrong.
 
-    Values that are not finite pass.
+    NaN and infinity are not checked here.
     """
     if not sp.issparse(X):
         X = _as_array(X, who)
@@ -46,7 +46,7 @@ def _as_array(X: Any, who: str) -> np.ndarray:
 
 
 def canonical_matrix(X: Any) -> Any:
-    """Return a numeric matrix in the one form in which this package keeps data.
+    """Return a numeric matrix in the canonical form, in which this package keeps data.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def canonical_matrix(X: Any) -> Any:
     -------
     ndarray or CSR matrix, shape (n, d)
         float32 stays float32; any other dtype becomes float64. A dense array is C- or
-        F-contiguous. A CSR matrix has sorted indices without duplicates, and they are int32 where
-        they fit, which halves the memory that a pass reads. An `X` of this form is not copied.
+        F-contiguous. A CSR matrix has sorted indices without duplicates; they are int32 if their
+        values fit, so that a pass reads less memory. An `X` of this form is not copied.
     """
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
@@ -75,7 +75,10 @@ def canonical_matrix(X: Any) -> Any:
 
 
 def is_usable_matrix(X: Any) -> bool:
-    """Whether the solvers take a matrix as it is: a `canonical_matrix`, or one of int64 indices."""
+    """Return whether the solvers accept a matrix without conversion.
+
+    Unlike a canonical matrix, it may have int64 indices where int32 would do.
+    """
     if X.dtype not in (np.float32, np.float64):
         return False
     if sp.issparse(X):
@@ -91,12 +94,15 @@ def _is_contiguous(X: np.ndarray) -> bool:
 
 
 def widened(block: Any) -> Any:
-    """Return a block in float64; one that is float64 already is not copied."""
+    """Return a block in float64, without a copy if it is float64 already."""
     return block if block.dtype == np.float64 else block.astype(np.float64)
 
 
 def shifted(block: Any, origin: np.ndarray) -> Any:
-    """Return a block in float64 minus `origin` in every row; a sparse one changes its entries."""
+    """Return a block in float64 with `origin` subtracted from every row.
+
+    In a sparse block only the stored entries change.
+    """
     rows = widened(block)
     if not sp.issparse(rows):
         return rows - origin
@@ -104,12 +110,12 @@ def shifted(block: Any, origin: np.ndarray) -> Any:
 
 
 def scaled(rows: Any, factors: np.ndarray) -> Any:
-    """Return the rows, each multiplied by its factor."""
+    """Return the rows, each multiplied by one of the factors."""
     if not sp.issparse(rows):
         return rows * factors[:, None]
     return _with_data(rows, rows.data * np.repeat(factors, np.diff(rows.indptr)))
 
 
 def _with_data(rows: Any, data: np.ndarray) -> Any:
-    """Return the sparse rows with other values in the same places."""
+    """Return sparse rows with the given values in the places of the stored ones."""
     return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)

@@ -29,15 +29,15 @@ class Design:
     Parameters
     ----------
     X : array-like or scipy sparse, shape (n, d)
-        Real and finite numbers: n samples of d features. A C- or F-ordered array of float32 or
-        float64, or such a CSR matrix in canonical format with int32 indices, is used without a
-        copy. Anything else is converted once: other sparse formats to CSR, other dtypes to float64.
+        Real and finite numbers: n samples of d features. Contiguous arrays (C or F order) and
+        canonical CSR matrices with int32 indices are used without a copy if they are float32 or
+        float64. Anything else is converted once: sparse formats to CSR, other dtypes to float64.
     sample_weight : array-like, shape (n,), optional
-        Weights >= 0 of the samples, of any scale, with which means become weighted means. A weight
-        of k is the same as k copies of the row. A row of weight zero must hold finite numbers too.
+        Weights >= 0 of the samples, of any scale, which turn all means into weighted means. A row
+        of weight k counts like k copies of it. A row of weight zero must hold finite numbers too.
     intercept : bool, default False
-        Whether to append a constant feature 1, which is not centred. Vectors of weights and
-        products then have d + 1 entries.
+        Whether to append a constant feature 1, which is not centred. Weight vectors and
+        combinations of rows then have d + 1 entries.
     who : str, default "Design"
         The caller that error messages name.
 
@@ -83,7 +83,7 @@ class Design:
         self.is_sparse = sp.issparse(self.X)
         self.n_passes = 0
         self._blocks = list(self._row_blocks())
-        self._full = self._columns_without_zeros()
+        self._without_zeros = self._columns_without_zeros()
         self.mean, self.variance = self._column_moments(who)
 
     def matvec(self, w: np.ndarray) -> np.ndarray:
@@ -179,7 +179,7 @@ class Design:
 
         Notes
         -----
-        Columns are centred before they are multiplied, so that columns far from zero keep their
+        Columns are centred before they are multiplied, so that columns far from zero lose no
         digits. A sparse column with zeros is centred afterwards, because its zeros are not stored.
         """
         return self._gram.copy()
@@ -188,16 +188,16 @@ class Design:
     def _gram(self) -> np.ndarray:
         self.n_passes += 1
         n, d = self.shape[0], self.n_features
-        before = np.where(self._full, self.mean, 0.0)
-        after = np.where(self._full, 0.0, self.mean)
+        subtracted_before = np.where(self._without_zeros, self.mean, 0.0)
+        subtracted_after = np.where(self._without_zeros, 0.0, self.mean)
         total = np.zeros((d, d))
         for block, weights in self._blocks_and_weights():
-            rows = shifted(block, before)
+            rows = shifted(block, subtracted_before)
             if weights is not None:
                 rows = scaled(rows, np.sqrt(weights))
             product = rows.T @ rows
             total += product.toarray() if self.is_sparse else product
-        total = total / n - np.outer(after, after)
+        total = total / n - np.outer(subtracted_after, subtracted_after)
         total = (total + total.T) / 2
         return la.block_diag(total, 1.0) if self.intercept else total
 
@@ -212,24 +212,26 @@ class Design:
         Raises
         ------
         ValueError
-            If the data are of no use.
+            If a squared column overflows, or every column is constant up to rounding errors.
         """
         if not np.isfinite(self.variance).all():
             raise ValueError(too_large(who, "X"))
         if self.constant.all():
             n = self.shape[0] if self.weights is None else np.count_nonzero(self.weights)
-            got = f"{n} rows that differ by rounding at most" if n > 1 else "a single row"
-            advice = "There is nothing to learn from it. (Rescale values below 1e-150.)"
+            got = f"{n} rows that differ by rounding errors at most" if n > 1 else "a single row"
+            advice = "Constant columns predict nothing. Rescale values below 1e-150."
             raise ValueError(complaint(who, "X", "have a column that varies", got, advice))
 
     @property
     def constant(self) -> np.ndarray:
-        """Which columns vary by rounding at most, shape (d,)."""
-        noise = np.where(self._full, np.square(1e-14 * self.mean), 1e-14 * np.square(self.mean))
+        """A mask of the columns that are constant up to rounding errors, shape (d,)."""
+        noise = np.where(
+            self._without_zeros, np.square(1e-14 * self.mean), 1e-14 * np.square(self.mean)
+        )
         return self.variance <= noise
 
     def _row_blocks(self) -> Iterator[Any]:
-        """Yield views of consecutive rows of bounded size; sparse float64 is one block."""
+        """Yield views of blocks of consecutive rows; a sparse float64 matrix is one block."""
         n, d = self.X.shape
         if not self.is_sparse:
             step = max(1, _BLOCK_VALUES // d)
@@ -252,7 +254,7 @@ class Design:
             start = stop
 
     def _columns_without_zeros(self) -> np.ndarray:
-        """Return which columns have an entry in every row of positive weight, shape (d,)."""
+        """Return a mask of the columns with an entry in every row of positive weight."""
         if not self.is_sparse:
             return np.ones(self.n_features, dtype=bool)
         n, d = self.X.shape
@@ -263,16 +265,16 @@ class Design:
         return entries == np.count_nonzero(self.weights)
 
     def _column_moments(self, who: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return means and variances from sums about a row; they are exact for constant columns.
+        """Return the means and variances of the columns, which are exact for constant columns.
 
-        The row is one of the largest weight, so that the variance is at least 1/n of the square
-        that is subtracted at the end.
+        One of the rows is first subtracted from all of them. It has the largest weight, so that
+        the variance is at least 1/n of the square that is subtracted at the end.
         """
         self.n_passes += 1
         n, d = self.X.shape
         row = 0 if self.weights is None else int(np.argmax(self.weights))
         origin = self.X[[row]].toarray()[0] if self.is_sparse else self.X[row]
-        origin = np.where(self._full, origin, 0.0).astype(np.float64)
+        origin = np.where(self._without_zeros, origin, 0.0).astype(np.float64)
         total, squares = np.zeros(d), np.zeros(d)
         with np.errstate(over="ignore", invalid="ignore"):
             for block, weights in self._blocks_and_weights():
@@ -289,7 +291,7 @@ class Design:
             variance = squares / n - np.square(shift)
         if not np.isfinite(shift).all():
             check_finite(self.X, who, "X")
-            must, got = "have columns whose sums do not overflow", "values that do"
+            must, got = "have columns whose sums do not overflow", "sums that do"
             raise ValueError(complaint(who, "X", must, got, "Rescale the largest columns."))
         return origin + shift, variance
 
@@ -297,13 +299,13 @@ class Design:
 def too_large(who: str, argument: str) -> str:
     """Return the text of an error about numbers whose squares or products overflow."""
     must = "hold numbers whose squares and products do not overflow"
-    return complaint(who, argument, must, "numbers that are too large", "Rescale the largest.")
+    return complaint(who, argument, must, "numbers that are too large", "Rescale them.")
 
 
 def as_design(X: Any, who: str, *, sample_weight: Any = None, intercept: bool = False) -> Design:
     """Return X itself if it is a Design with the wanted weights and intercept, or a new Design.
 
-    A Design keeps its own weights and its intercept unless others are asked for.
+    A Design keeps its own weights and its intercept unless others are given.
     """
     intercept = flag(intercept, who, "intercept")
     if isinstance(X, Design):

@@ -1,4 +1,4 @@
-"""Optional dependencies: where one is missing, the error says how to install it."""
+"""Checks for optional dependencies, whose errors say how to install a missing one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def require_torch(who: str) -> None:
 
 
 def require_dask(who: str) -> None:
-    """Raise an error that says how to install Dask, unless its arrays can be imported.
+    """Raise an error that says how to install Dask, unless dask.array can be imported.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ class Geometry:
         self.S = _covariance(S, d, who)
 
     @cached_property
-    def _roots(self) -> tuple[np.ndarray, np.ndarray]:
-        """(P, N): P^T v has 2-norm ||v||_{S^-1} for v in range(S); N is a basis of null(S)."""
+    def _whitening_and_null_basis(self) -> tuple[np.ndarray, np.ndarray]:
+        """The matrices P with ||P^T v||_2 = ||v||_{S^-1} on range(S), and N, a basis of null(S)."""
         scale = np.sqrt(np.diag(self.S))
         inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         values, vectors = la.eigh(self.S * np.outer(inverse, inverse))
@@ -51,16 +51,16 @@ class Geometry:
         P = (inverse[:, None] * vectors[:, kept]) / np.sqrt(values[kept])
         if kept.all():
             return P, np.zeros((d, 0))
-        # The null space of S consists of that of the correlation matrix, divided by the scale, and
-        # of the constant columns. The division would leave zero for a vector of constant columns.
-        flat = scale == 0
-        loose = np.where(flat[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
-        return P, la.orth(loose / np.linalg.norm(loose, axis=0))
+        # The null space of S is spanned by the null vectors of the correlation matrix, divided by
+        # the scale, and by the constant columns, whose scale is zero.
+        constant = scale == 0
+        null = np.where(constant[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
+        return P, la.orth(null / np.linalg.norm(null, axis=0))
 
     @property
     def whitening(self) -> np.ndarray:
         """P, shape (d, rank), with P^T S P = I, so that wt = P v has ||wt||_S = ||v||_2."""
-        return self._roots[0]
+        return self._whitening_and_null_basis[0]
 
     def project(self, w: np.ndarray) -> np.ndarray:
         """Return the component of w in the range of S; the rest does not change any margin.
@@ -75,11 +75,11 @@ class Geometry:
         ndarray, shape (d,)
             The orthogonal projection.
         """
-        null = self._roots[1]
+        null = self._whitening_and_null_basis[1]
         return w - null @ (null.T @ w) if null.shape[1] else w
 
     def solve(self, v: np.ndarray) -> np.ndarray:
-        """Return S^-1 v, by the pseudo-inverse if S is singular.
+        """Return S^-1 v, with the pseudo-inverse in place of S^-1 if S is singular.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Geometry:
         ndarray, shape (d,)
             The solution in the range of S.
         """
-        P = self._roots[0]
+        P = self._whitening_and_null_basis[0]
         return self.project(P @ (P.T @ v))
 
     def norm(self, w: np.ndarray) -> float:
@@ -127,14 +127,14 @@ class Geometry:
         float
             The norm.
         """
-        return float(np.linalg.norm(self._roots[0].T @ v))
+        return float(np.linalg.norm(self._whitening_and_null_basis[0].T @ v))
 
     # ------------------------------------------------------------------ the spectrum
 
     @property
     def rank(self) -> int:
         """The rank of S."""
-        return self._roots[0].shape[1]
+        return self._whitening_and_null_basis[0].shape[1]
 
     @cached_property
     def eigen(self) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +150,7 @@ class Geometry:
     @cached_property
     def mu(self) -> float:
         """The smallest non-zero eigenvalue of S."""
-        P, null = self._roots
+        P, null = self._whitening_and_null_basis
         if null.shape[1]:
             P = P - null @ (null.T @ P)
         return float(1.0 / np.linalg.norm(P, 2) ** 2)
@@ -162,7 +162,7 @@ class Geometry:
 
 
 def _covariance(S: Any, d: int, who: str) -> np.ndarray:
-    """Return S as a symmetric matrix that is not zero; `Geometry._roots` checks its spectrum."""
+    """Return S, made exactly symmetric; its eigenvalues are checked where they are computed."""
     S = matrix(S, who, "S", (d, d))
     scale = np.sqrt(np.maximum(np.diag(S), 0.0))
     products = np.outer(scale, scale)
@@ -172,7 +172,9 @@ def _covariance(S: Any, d: int, who: str) -> np.ndarray:
     impossible = np.abs(S) > products + slack
     if impossible.any():
         row, column = (int(i) for i in np.argwhere(impossible)[0])
-        got = f"{S[row, column]:g} in row {row}, column {column}, which its diagonal rules out"
+        got = (
+            f"{S[row, column]:g} in row {row}, column {column}, which is too large for its diagonal"
+        )
         raise ValueError(complaint(who, "S", "be positive semidefinite", got))
     if not scale.any():
         raise ValueError(complaint(who, "S", "not be zero", "a matrix of zeros"))

@@ -65,14 +65,14 @@ class MarginLoss:
 
     @cached_property
     def sup_curvature(self) -> float:
-        """sup |phi''|; computed on a grid of margins up to 1e6 in size if it was not given."""
+        """The given bound on |phi''|, or its maximum on a grid of margins up to 1e6 in size."""
         if self.curvature is not None:
             return self.curvature
         return float(np.abs(self.d2phi(_wide_grid())).max())
 
     @cached_property
     def sup_coefficient(self) -> float:
-        """C1 = sup |c1|; computed on a grid of Gaussian distributions if it was not given."""
+        """The given C1 = sup |c1|, or the maximum of |c1| on a grid of Gaussian distributions."""
         if self.coefficient is not None:
             return self.coefficient
 
@@ -106,7 +106,7 @@ class MarginLoss:
 
 
 def _wide_grid() -> np.ndarray:
-    """Margins up to 1e6 in size, dense around zero."""
+    """Return margins up to 1e6 in size, dense around zero."""
     return np.sinh(np.linspace(-14.5, 14.5, 20_001))
 
 

@@ -1,4 +1,4 @@
-"""minimize: the checks of its arguments, and the choice between the paper's loop and the solver."""
+"""The function `minimize`, which runs the paper's loop or the solver of the linear models."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def minimize(
     Returns
     -------
     Result
-        The solution, its status and its trace. What a run meets is never raised: it is a status
-        whose message says what to do. A KeyboardInterrupt ends the run with the iterates so far.
+        The solution, its status and its trace. A run that fails raises no error: its status says
+        what happened and what to do. After a KeyboardInterrupt it holds the iterates so far.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not valid, before any work. For an unknown name the message lists the
-        known ones.
+        If an argument is not valid. All arguments are checked before the run starts. The message
+        about an unknown name lists the known ones.
 
     Notes
     -----
@@ -65,16 +65,16 @@ def minimize(
     - ``step_size`` (gd, agd, wn, bn, gdnp): the constant step of the weight or the direction;
     - ``length`` (wn, bn, gdnp): the length g to start from, 1 by default;
     - ``length_step_size`` (wn, bn): the constant step of the length;
-    - ``bisection_steps`` (gdnp): the number of halvings in the length search, to rounding by
-      default;
-    - ``n_restarts``, ``seed`` and ``n_threads`` (whitened on a `Halfspace`): the number of further
-      starts for a loss that is not convex, of which the lowest end is kept; the seed of the
-      subsamples; the number of threads.
+    - ``bisection_steps`` (gdnp): the number of halvings in the length search; by default the
+      length is exact up to rounding;
+    - ``n_restarts``, ``seed`` and ``n_threads`` (whitened on a `Halfspace`): the number of
+      additional starts for a loss that is not convex, of which the best result is kept; the seed
+      of the subsamples; the number of threads.
 
     `polarstep.methods.steps` and `polarstep.methods.lengths` document the rules of the methods and
     their defaults. On a `Halfspace`, whitened is the solver of `polarstep.HalfspaceClassifier`. It
-    starts on the line S^-1 u and goes on with a subsampled, preconditioned quasi-Newton method. The
-    gradient norms of its trace are in the metric of that method.
+    starts on the line S^-1 u and continues with a subsampled, preconditioned quasi-Newton method.
+    The gradient norms of its trace are in the metric of that method.
 
     References
     ----------
@@ -93,7 +93,7 @@ def minimize(
     chosen = find_method(method)
     if not isinstance(objective, Objective):
         must, got = "be an objective", type_of(objective)
-        advice = "Wrap your data: ps.Halfspace(X, y), ps.LeastSquares(X, y)."
+        advice = "Wrap your data, for instance in ps.Halfspace(X, y) or ps.LeastSquares(X, y)."
         raise TypeError(complaint("minimize", "objective", must, got, advice))
     max_iter = whole_number(max_iter, "minimize", "max_iter")
     tol = number(tol, "minimize", "tol", at_least=0)

@@ -89,17 +89,17 @@ class Moments(Geometry):
         self.mean = np.zeros(d) if mean is None else vector(mean, who, "mean", length=d)
         self.n_samples, self.n_passes = n_samples, n_passes
         self.y_squared = number(y_squared, who, "y_squared", at_least=0)
-        # On data u is in the range up to rounding. If no feature is correlated with the label, u
-        # consists of rounding errors alone, so that no relative check is possible.
+        # For data, u is in the range of S up to rounding. If no feature is correlated with the
+        # label, u consists of rounding errors alone, so that no relative check is possible.
         self.u = self.project(u)
         if n_samples is None and np.linalg.norm(u - self.u) > 1e-6 * np.linalg.norm(u):
             advice = "Moments of real data always do; check that u and S belong together."
-            got = "a vector with a part outside it"
+            got = "a vector with a component outside it"
             raise ValueError(complaint(who, "u", "lie in the range of S", got, advice))
 
     @classmethod
     def from_data(cls, X: Any, y: Any, sample_weight: Any = None) -> Moments:
-        """Return the moments of data, which costs three passes over X.
+        """Return the moments of data, computed in three passes over X.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Moments(Geometry):
 
         Notes
         -----
-        With weights s all means are weighted: the mean is m = sum s x/sum s,
+        With sample weights s, all means are weighted: the mean is m = sum s x/sum s,
         u = -sum s y (x - m)/sum s and S = sum s (x - m) (x - m)^T/sum s.
         """
         who = "Moments.from_data"

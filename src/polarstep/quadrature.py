@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-_REACH = 9.5  # standard units to either side; less than 1e-20 of the probability lies beyond
-_STEP = 0.4  # in standard units, which resolves the density
-_FINE = 0.2  # in units of the argument, which resolves the integrand
-_LARGEST_RATE = 2.0**18  # 25 million points, which take about a second
+_REACH = 9.5  # standard deviations to either side; the probability beyond is below 1e-20
+_STEP = 0.4  # largest step in standard deviations that resolves the density
+_STEP_TIMES_RATE = 0.2  # largest step, times the rate of the integrand, that resolves it
+_LARGEST_RATE = 2.0**18  # needs 25 million points, which take about a second
 _CHUNK = 1 << 16
 
 
@@ -34,7 +34,7 @@ def expectation(
     Returns
     -------
     ndarray
-        The expectation, of the shape of the other axes of f. It is NaN for rates beyond 2^18,
+        The expectation, with the shape of the other axes of f. It is NaN for rates beyond 2^18,
         because time and memory grow with the rate.
 
     Notes
@@ -42,7 +42,7 @@ def expectation(
     The step is min(0.4, 0.2/rate) in standard units, so that both the density and the integrand are
     resolved. For an integrand that is analytic in a strip of half-width y around the real axis, the
     error of the trapezoid rule is of the order of exp(-10 pi y), even at sd = 1000, where
-    Gauss-Hermite rules have lost every digit.
+    Gauss-Hermite rules have no correct digit.
 
     References
     ----------
@@ -68,15 +68,15 @@ def expectation_2d(
     Parameters
     ----------
     f : callable
-        A function of a column of x1 and a row of x2. The last two axes of what it returns run over
-        them.
+        A function of a column of x1 and a row of x2. The last two axes of the array that it returns
+        run over x1 and x2.
     rates : tuple of (float, float)
-        How fast f varies with x1 and with x2, as the `rate` of `expectation`.
+        How fast f varies with x1 and with x2, like `rate` in `expectation`.
 
     Returns
     -------
     ndarray
-        The expectation, of the shape of the other axes of f.
+        The expectation, with the shape of the other axes of f.
     """
     total: np.ndarray | float = 0.0
     for x2, weight2 in _rule(rates[1]):
@@ -92,7 +92,7 @@ def _rule(rate: float, chunk: int = _CHUNK) -> Iterator[tuple[np.ndarray, np.nda
     if not rate <= _LARGEST_RATE:
         yield np.full(1, np.nan), np.full(1, np.nan)
         return
-    h = min(_STEP, _FINE / rate) if rate > 0 else _STEP
+    h = min(_STEP, _STEP_TIMES_RATE / rate) if rate > 0 else _STEP
     last = int(np.ceil(_REACH / h))
     for start in range(-last, last + 1, chunk):
         x = h * np.arange(start, min(start + chunk, last + 1))

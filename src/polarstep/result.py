@@ -128,7 +128,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The end of a run.
+    """The result of a run: the solution, its status and its trace.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ class Result:
         n_passes: int | None = None,
         gap: float = float("nan"),
     ) -> Result:
-        """Return the result of a run from its iterates; the last one is the solution.
+        """Build the result of a run from its iterates, of which the last is the solution.
 
         Parameters
         ----------
@@ -195,8 +195,8 @@ class Result:
         method : str
             The name of the method.
         n_passes : int, optional
-            The number of passes over X. By default it is that of the last row; a step that failed
-            adds to it.
+            The number of passes over X; by default the number in the last row. It is larger if a
+            step failed after that row.
         gap : float, optional
             The estimated upper bound on the relative suboptimality; NaN by default.
 

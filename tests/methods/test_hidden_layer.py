@@ -30,7 +30,7 @@ def test_reported_gradients_are_those_of_f(loss):
 def test_population_units_must_be_on_the_line():
     network = ps.TanhNetwork.gaussian(U, S, 2)
     off = np.array([np.zeros(4), [1.0, 2.0, 0.0, 0.0]])
-    with pytest.raises(ValueError, match="row 1 off it"):
+    with pytest.raises(ValueError, match="row 1 with a direction gap"):
         network.unit(0, off)
     result = network.train(1, max_iter=2)
     assert result.status is Status.max_iter

@@ -1,8 +1,8 @@
 """The methods of the paper, in the order of its equations.
 
-Every method is one combination of a parameterization, a direction rule and a length rule, which one
-loop drives. An objective supplies its rays, a parameterization the chain rule, and the table the
-combinations.
+Every method combines a parameterization, a direction rule and a length rule, and one loop runs them
+all. An objective supplies its restriction to rays, a parameterization supplies the chain rule, and
+the table lists the combinations.
 """
 
 from . import (

@@ -39,7 +39,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """The conditions of the theorems on one data set. Print it to read them in words.
+    """The conditions of the theorems on one data set; ``print`` shows them in words.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Assumptions:
 
     See Also
     --------
-    check_assumptions : The function that computes it.
+    check_assumptions : Check the conditions on a data set.
     """
 
     n_samples: int | None
@@ -88,7 +88,7 @@ class Assumptions:
 
     @property
     def guarantees(self) -> dict[str, str]:
-        """What is guaranteed and what is not, in words, by theorem."""
+        """A sentence for each theorem that says whether it guarantees anything."""
         bounded = " and ".join(name for name, loss in LOSSES.items() if loss.is_bounded)
         return {
             "Theorem 1 (least squares)": f"guaranteed: {self._rate()}.",
@@ -134,7 +134,7 @@ class Assumptions:
             f"Data             {size}, d = {self.n_features}, rank of S {self.rank}{singular}",
             f"Centred          {centred}",
             f"Spectrum of S    mu = {self.mu:.4g}, L = {self.L:.4g}, kappa {self.L / self.mu:.4g}",
-            f"u^T S^-1 u       {self.separation:.6g} (needs <= 1)",
+            f"u^T S^-1 u       {self.separation:.6g} (must be <= 1)",
         ]
         for p in self.projections:
             lines.append(
@@ -156,8 +156,8 @@ def check_assumptions(
     moments : Moments
         The moments of the data.
     X : array-like or scipy sparse, shape (n, d), optional
-        The data from which the moments were computed. Without them the distribution of z is not
-        examined.
+        The data from which the moments were computed. Without the data the distribution of z is
+        not examined.
     y : array-like, shape (n,), optional
         The two-valued labels of the rows of X.
     n_directions : int, default 32
@@ -168,7 +168,7 @@ def check_assumptions(
     Returns
     -------
     Assumptions
-        The conditions; ``print`` it to read them in words.
+        The conditions; ``print`` shows them in words.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def check_assumptions(
             raise ValueError(complaint("check_assumptions", "X", must, design.shape[1]))
         labels = signs(y, "check_assumptions", length=design.shape[0])
         # The sample's own mean and deviation reduce the distance (Lilliefors: 1.04/sqrt(n) along
-        # one direction). This limit is for the largest distance of all, by simulation.
+        # one direction). The factor 1.3, found by simulation, is for the largest of all distances.
         limit = 1.3 / np.sqrt(design.shape[0])
         projections = _projections(moments, design, labels, n_directions, seed)
     sd = np.sqrt(np.diag(moments.S))
@@ -244,7 +244,7 @@ def _projections(
     def project(name: str, w: np.ndarray) -> Projection:
         margins = -labels * design.matvec(w / moments.norm(w))
         mean = float(moments.u @ w) / moments.norm(w)
-        # 1 - mean^2 is known to rounding. It vanishes if w separates the labels.
+        # The variance 1 - mean^2 vanishes, up to rounding, if w separates the labels.
         sd = np.sqrt(max(1.0 - mean**2, np.finfo(float).eps))
         x = np.sort((margins - mean) / sd)
         F = ndtr(x)

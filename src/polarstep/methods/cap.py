@@ -9,7 +9,7 @@ from .objective import Objective, Ray
 
 
 def cap_length(objective: Objective, ray: Ray, g: float) -> float:
-    """Return the length g, cut so that ||g v||_S <= max_length.
+    """Return the length g, clipped so that ||g v||_S <= max_length.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def project_to_ball(moments: Moments, wt: np.ndarray, radius: float) -> np.ndarr
     def excess(t: float) -> float:
         return float(np.sqrt(values @ np.square(coordinates / (1 + t * values)))) - radius
 
-    if not excess(0.0) > 0:  # wt is outside by a rounding error only
+    if not excess(0.0) > 0:  # wt is outside only by a rounding error
         return wt * (radius / moments.norm(wt))
     high = 1.0 / moments.L
     while excess(high) > 0:

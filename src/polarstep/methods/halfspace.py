@@ -118,12 +118,12 @@ class Halfspace(Objective):
 
     @cached_property
     def moments(self) -> Moments:
-        """The moments u and S, in which lengths are measured."""
+        """The moments u and S; lengths are norms in the metric S."""
         return Moments.from_design(self.design, self.u)
 
     @cached_property
     def curvature(self) -> float:
-        """The bound sup |phi''| + lam + alpha/mu; alpha I <= (alpha/mu) S on the range of S."""
+        """The bound sup |phi''| + lam + alpha/mu, as alpha I <= (alpha/mu) S on the range of S."""
         bound = self.loss.sup_curvature + self.length_penalty
         return bound + self.l2_penalty / self.moments.mu if self.l2_penalty else bound
 
@@ -166,28 +166,31 @@ class SampleRay(Ray):
         self.margins *= -halfspace.labels
         weights = design.weights
         self._weighted_margins = self.margins if weights is None else weights * self.margins
-        # The penalties are (stiffness/2) g^2, and their gradient is g * pull. They leave out b.
-        self._pull = halfspace.length_penalty * self.Sv + halfspace.l2_penalty * self.v
+        # The penalties are quadratic in g; their gradient is linear. They exclude the intercept.
+        self._penalty_gradient = halfspace.length_penalty * self.Sv + halfspace.l2_penalty * self.v
         if halfspace.intercept:
-            self._pull[-1] = 0.0
-        self._stiffness = max(float(self.v @ self._pull), 0.0)
+            self._penalty_gradient[-1] = 0.0
+        self._penalty_curvature = max(float(self.v @ self._penalty_gradient), 0.0)
 
     def value(self, g: float) -> float:
         losses = self.loss.phi(g * self.margins)
-        return self.halfspace.design.average(losses) + 0.5 * self._stiffness * g * g
+        return self.halfspace.design.average(losses) + 0.5 * self._penalty_curvature * g * g
 
     def slope(self, g: float) -> float:
         first = self.loss.dphi(g * self.margins)
-        return float(self._weighted_margins @ first) / len(first) + g * self._stiffness
+        return float(self._weighted_margins @ first) / len(first) + g * self._penalty_curvature
 
     def curvature(self, g: float) -> float:
         second = self.loss.d2phi(g * self.margins)
-        return self.halfspace.design.average(np.square(self.margins) * second) + self._stiffness
+        return (
+            self.halfspace.design.average(np.square(self.margins) * second)
+            + self._penalty_curvature
+        )
 
     def gradient(self, g: float) -> np.ndarray:
         residuals = self.loss.dphi(g * self.margins)
         residuals *= -self.halfspace.labels
-        return self.halfspace.design.moment(residuals) + g * self._pull
+        return self.halfspace.design.moment(residuals) + g * self._penalty_gradient
 
     def coefficients(self, g: float) -> tuple[float, float]:
         average = self.halfspace.design.average
@@ -203,5 +206,5 @@ class SampleRay(Ray):
         if not alpha:
             return scale
         features = self.v[: self.halfspace.design.n_features]
-        of_loss = max(abs(scale) - abs(g) * alpha * float(features @ features), 0.0)
-        return float(np.copysign(of_loss + abs(g) * alpha / self.halfspace.moments.L, scale))
+        loss_part = max(abs(scale) - abs(g) * alpha * float(features @ features), 0.0)
+        return float(np.copysign(loss_part + abs(g) * alpha / self.halfspace.moments.L, scale))

@@ -1,4 +1,4 @@
-"""The objective of a hidden layer of tanh units, seen unit by unit."""
+"""The objective of a hidden layer of tanh units, as a function of one unit at a time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class HiddenLayer:
         raise NotImplementedError
 
     def value(self, weights: np.ndarray) -> float:
-        """Return f.
+        """Return f at the given weights.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class HiddenLayer:
         return slopes, norms
 
     def is_admissible(self, wt: np.ndarray) -> bool:
-        """Whether the objectives of the other units can take a unit of this weight.
+        """Return whether the objectives of the other units allow this weight of a unit.
 
         Parameters
         ----------
@@ -109,12 +109,12 @@ class HiddenLayer:
         Returns
         -------
         bool
-            True on a sample.
+            Always True on a sample.
         """
         return True
 
-    def rounded(self, wt: np.ndarray) -> np.ndarray:
-        """Return a weight in the form in which the other units take it.
+    def moved_to_line(self, wt: np.ndarray) -> np.ndarray:
+        """Return a weight, moved onto the line S^-1 u if it is almost there and f requires that.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class HiddenLayer:
         Returns
         -------
         ndarray, shape (d,)
-            The weight itself on a sample.
+            On a sample, the weight itself.
         """
         return wt
 
@@ -191,8 +191,8 @@ class PopulationLayer(HiddenLayer):
         for j in self.others(i, weights):
             if not self.is_admissible(weights[j]):
                 gap = self.moments.direction_gap(weights[j])
-                must = "have its other rows on the line S^-1 u (or zero)"
-                got = f"row {j} off it, with direction gap {gap:.2g}"
+                must = "have all other rows on the line S^-1 u or equal to zero"
+                got = f"row {j} with a direction gap of {gap:.2g}"
                 advice = "Train that unit with more iterations first."
                 raise ValueError(complaint("TanhNetwork.unit", "weights", must, got, advice))
             others.append((float(self.output_weights[j]), self._length_on_line(weights[j])))
@@ -201,15 +201,15 @@ class PopulationLayer(HiddenLayer):
     def is_admissible(self, wt: np.ndarray) -> bool:
         return not wt.any() or self.moments.direction_gap(wt) <= -1e-8 * self.moments.rho_star
 
-    def rounded(self, wt: np.ndarray) -> np.ndarray:
-        # The gap that is left is below the tolerance, and the other units take it as zero.
+    def moved_to_line(self, wt: np.ndarray) -> np.ndarray:
+        # The objectives of the other units neglect a direction gap below the tolerance.
         if not self.is_admissible(wt):
             return wt
         direction = self.moments.solve(self.moments.u)
         return self._length_on_line(wt) * (direction / self.moments.norm(direction))
 
     def _length_on_line(self, wt: np.ndarray) -> float:
-        """Return g with wt = g S^-1 u/||S^-1 u||_S, for a wt on that line."""
+        """Return g with wt = g S^-1 u/||S^-1 u||_S, for a weight wt on that line."""
         return float(np.copysign(self.moments.norm(wt), self.moments.u @ wt))
 
 

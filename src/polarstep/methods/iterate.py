@@ -1,4 +1,4 @@
-"""What the loop and the rules exchange: an iterate, and the exception that ends a run."""
+"""The iterate that the loop passes to the rules, and the exception that ends a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .objective import Ray
 
 @dataclass(frozen=True)
 class Iterate:
-    """A point of a trajectory, wt = g * ray.v, with the gradient there.
+    """A point wt = g * ray.v of a trajectory, and the gradient at it.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Iterate:
     gradient : ndarray, shape (d,)
         grad f(wt).
     at_cap : bool
-        Whether wt is on the sphere ||wt||_S = max_length and f falls outwards.
+        Whether wt is on the sphere ||wt||_S = max_length and f decreases outwards.
     """
 
     w: np.ndarray

@@ -71,7 +71,7 @@ class LeastSquares(Objective):
     def from_moments(
         cls, moments: Moments, length_penalty: float = 0.0, max_length: float = np.inf
     ) -> LeastSquares:
-        """Return the same problem from moments alone, for instance from those of a population.
+        """Return the objective with the given moments, for instance those of a population.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class LeastSquares(Objective):
         self.moments = moments
         self._set_limits(length_penalty, max_length)
         self.curvature = 2.0 + self.length_penalty
-        # f = lowest + (curvature/2) ||wt - best||_S^2 does not cancel near the minimum.
+        # Near the minimum, f = lowest + (curvature/2) ||wt - best||_S^2 loses no digits.
         self._best = -2.0 / self.curvature * moments.solve(moments.u)
         self._lowest = moments.y_squared + 2.0 / self.curvature * moments.rho_star
 

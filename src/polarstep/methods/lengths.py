@@ -1,8 +1,8 @@
 """Length rules: the next g of a method.
 
 A rule is made by a function ``rule(objective, parameterization, **options)``, whose keyword-only
-arguments are its options. The rule itself is a function that takes the iterate and the ray along
-the new direction, and returns the next g.
+arguments are its options. The rule itself is a function that maps the iterate and the ray along
+the new direction to the next g.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LengthRule = Callable[[Iterate, Ray], float]
 
 
 def fixed_length(objective: Objective, parameterization: Parameterization) -> LengthRule:
-    """Return the rule of methods without a length of their own: wt = w, and the length is 1.
+    """Return the rule for the plain parameterization wt = w: the length is always 1.
 
     Parameters
     ----------
@@ -53,16 +53,16 @@ def constant_length_step(
     objective : Objective
         The objective.
     parameterization : Parameterization
-        How wt is written by w and g.
+        The parameterization of wt by w and g.
     length_step_size : float, optional
-        The step. By default it is 1/`Objective.curvature` in the metric S and
+        The step size. By default it is 1/`Objective.curvature` in the metric S and
         1/`Objective.smoothness` in the Euclidean one.
 
     Returns
     -------
     callable
-        The length rule. It takes the derivative at the old point, so that length and direction step
-        together.
+        The length rule. It uses the derivative at the current iterate, so that length and direction
+        step at the same time.
     """
     if length_step_size is not None:
         eta = number(length_step_size, "minimize", "length_step_size", above=0)
@@ -91,11 +91,11 @@ def length_search(
     objective : Objective
         The objective.
     parameterization : Parameterization
-        The parameterization by the metric S.
+        The parameterization with the metric S.
     bisection_steps : int, optional
-        T_s, the number of times that the bracket is halved, as in Algorithm 1. By default the root
-        is found to rounding, by Newton's method from the length before and, if that fails, by
-        Brent's method.
+        T_s, the number of times that the bracket is halved, as in Algorithm 1. By default
+        Newton's method, started at the current length, finds the root up to rounding; if it fails,
+        Brent's method does.
 
     Returns
     -------
@@ -104,8 +104,9 @@ def length_search(
 
     Notes
     -----
-    The root is searched on the side on which f falls at g = 0. Each evaluation costs O(n) and no
-    pass over X; Newton's method takes one to three. Least squares has a formula for the root.
+    The root is sought on the side of g = 0 on which f decreases. Each evaluation costs O(n) and no
+    pass over X; Newton's method usually needs one to three. Least squares has a formula for the
+    root.
     """
     halvings = None
     if bisection_steps is not None:

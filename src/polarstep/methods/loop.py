@@ -47,7 +47,7 @@ def run(
     callback : callable, optional
         A function that is called with a `Progress` at every iterate. It may raise StopIteration.
     options : dict, optional
-        The options of the two rules, and the starting `length`.
+        The options of the two rules, and the initial `length`.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def run(
     Raises
     ------
     ValueError, TypeError
-        If the start or an option does not fit, before any work.
+        If the start or an option is not valid. They are checked before the run starts.
     """
     direction_rule, length_rule, length = method.rules(objective, options or {})
     w = _start(objective.moments, method, w0)
@@ -100,7 +100,7 @@ def run(
         status = stop.status
     except (KeyboardInterrupt, StopIteration):
         status = Status.interrupted
-    if it is None:  # the run was stopped before it reached its start
+    if it is None:  # the run was interrupted before it had an iterate
         raise KeyboardInterrupt
     passes = objective.n_passes - passes_before
     return Result.from_rows(rows, status=status, method=method.name, n_passes=passes)
@@ -117,9 +117,9 @@ def _start(moments: Moments, method: Method, w0: Any) -> np.ndarray:
     if method.has_length:
         length = moments.norm(w)
         if not 0 < length * length < np.inf:
-            must = "have a direction, and a square that is neither 0 nor infinite"
+            must = "have a direction and an S-norm whose square is finite and not zero"
             got = f"a vector of S-norm {length:g}"
-            advice = f"{method.name} starts from a direction; leave w0 out for -u."
+            advice = f"{method.name} starts from a direction; leave w0 out to start from -u."
             raise ValueError(complaint("minimize", "w0", must, got, advice))
     return w
 
@@ -127,7 +127,7 @@ def _start(moments: Moments, method: Method, w0: Any) -> np.ndarray:
 def _evaluate(
     objective: Objective, method: Method, w: np.ndarray, choose_length: Callable[[Ray], float]
 ) -> Iterate:
-    """Return the iterate with the direction of w; it costs two passes over the data."""
+    """Return the iterate with the direction of w; this costs two passes over the data."""
     ray = objective.ray(method.parameterization.unit(objective.moments, w))
     g = float(choose_length(ray))
     gradient = ray.gradient(g)

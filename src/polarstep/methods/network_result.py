@@ -23,7 +23,7 @@ class NetworkResult:
     output_weights : ndarray, shape (m,)
         The output weights theta_i.
     mean : ndarray, shape (d,)
-        The mean of x in training.
+        The mean of x in the training data.
     fun : float
         The objective f, the length penalties included.
     slopes : ndarray, shape (m,)
@@ -56,7 +56,7 @@ class NetworkResult:
 
     @property
     def success(self) -> bool:
-        """Whether every unit is critical to the tolerance."""
+        """Whether every unit is critical up to the tolerance."""
         return self.status is Status.converged
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -65,7 +65,7 @@ class NetworkResult:
         Parameters
         ----------
         X : array-like or scipy sparse, shape (n, d)
-            The data matrix, with the columns of training.
+            The data matrix, with the same columns as in training.
 
         Returns
         -------

@@ -63,7 +63,7 @@ class Ray:
         raise NotImplementedError
 
     def slope(self, g: float) -> float:
-        """Return the first derivative by the length, v^T grad f(g v).
+        """Return the first derivative with respect to the length, v^T grad f(g v).
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Ray:
         raise NotImplementedError
 
     def curvature(self, g: float) -> float:
-        """Return the second derivative by the length.
+        """Return the second derivative with respect to the length.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class Ray:
         raise NotImplementedError
 
     def gradient(self, g: float) -> np.ndarray:
-        """Return grad f(g v), which reads the data once.
+        """Return grad f(g v), in one pass over the data.
 
         Parameters
         ----------
@@ -103,12 +103,12 @@ class Ray:
         Returns
         -------
         ndarray, shape (d,)
-            The gradient by the weight.
+            The gradient with respect to the weight.
         """
         raise NotImplementedError
 
     def coefficients(self, g: float) -> tuple[float, float]:
-        """Return (c1, c2), with which grad f(g v) = c1 u + c2 g S v for Gaussian data.
+        """Return (c1, c2) such that grad f(g v) = c1 u + c2 g S v for Gaussian data.
 
         Parameters
         ----------
@@ -144,11 +144,11 @@ class Objective:
     Attributes
     ----------
     moments : Moments
-        The moments u and S, in which lengths are measured.
+        The moments u and S; lengths are norms in the metric S.
     length_penalty : float
         The factor lam of the penalty (lam/2) ||wt||_S^2.
     max_length : float
-        The cap on ||wt||_S; infinity for none.
+        The cap on ||wt||_S; infinity if there is none.
     curvature : float
         An upper bound on the curvature of f in the metric S: the Hessian is at most curvature * S.
     only_moments : bool
@@ -162,7 +162,7 @@ class Objective:
 
     @cached_property
     def moments(self) -> Moments:
-        """The moments u and S, in which lengths are measured."""
+        """The moments u and S; lengths are norms in the metric S."""
         raise NotImplementedError
 
     @cached_property
@@ -171,7 +171,7 @@ class Objective:
         raise NotImplementedError
 
     def ray(self, v: np.ndarray) -> Ray:
-        """Return the function g -> f(g v), which reads the data once.
+        """Return the function g -> f(g v), prepared by one pass over the data.
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class Objective:
         return self.ray(wt).gradient(1.0)
 
     def coefficients(self, wt: np.ndarray) -> tuple[float, float]:
-        """Return (c1, c2), with which grad f(wt) = c1 u + c2 S wt for Gaussian data.
+        """Return (c1, c2) such that grad f(wt) = c1 u + c2 S wt for Gaussian data.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""How a weight wt is written by a vector w and a length g, and the chain rule back.
+"""Parameterizations of a weight wt by a vector w and a length g, and their chain rule.
 
 ==============  ===================  =====================
 name            wt                   metric A
@@ -9,7 +9,7 @@ batch_norm      g w / ||w||_S        S, covariance of x
 ==============  ===================  =====================
 
 Batch normalization of x^T w without a shift, g (x^T w - mean)/std with the biased variance, is the
-parameterization by the S-norm on centred x. Sources: T. Salimans and D. Kingma, "Weight
+parameterization with the S-norm for centred x. Sources: T. Salimans and D. Kingma, "Weight
 normalization", 2016; J. Kohler et al., AISTATS 2019 (arXiv:1805.10694), section 2.
 """
 
@@ -25,7 +25,7 @@ from ..moments import Moments
 
 @dataclass(frozen=True)
 class Parameterization:
-    """The parameterization wt = g w/||w||_A by a metric A, or wt = w without one.
+    """The parameterization wt = g w/||w||_A with a metric A, or wt = w.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Parameterization:
         Parameters
         ----------
         moments : Moments
-            The moments, of which the metric may be made.
+            The moments, on which the metric may depend.
         w : ndarray, shape (d,)
             The vector.
 
@@ -58,12 +58,12 @@ class Parameterization:
         return float(np.sqrt(max(w @ self.metric(moments, w), 0.0)))
 
     def unit(self, moments: Moments, w: np.ndarray) -> np.ndarray:
-        """Return w/||w||_A, which the length multiplies, or w for the plain parameterization.
+        """Return w/||w||_A, or w for the plain parameterization; the length multiplies it.
 
         Parameters
         ----------
         moments : Moments
-            The moments, of which the metric may be made.
+            The moments, on which the metric may depend.
         w : ndarray, shape (d,)
             The vector.
 
@@ -83,7 +83,7 @@ class Parameterization:
         Parameters
         ----------
         moments : Moments
-            The moments, of which the metric may be made.
+            The moments, on which the metric may depend.
         w : ndarray, shape (d,)
             The vector.
         g : float
@@ -104,18 +104,18 @@ class Parameterization:
         Parameters
         ----------
         moments : Moments
-            The moments, of which the metric may be made.
+            The moments, on which the metric may depend.
         w : ndarray, shape (d,)
             The vector.
         g : float
             The length.
         gradient : ndarray, shape (d,)
-            The gradient by the weight, grad f(wt).
+            The gradient with respect to the weight, grad f(wt).
 
         Returns
         -------
         tuple of (ndarray, float)
-            The gradient by w and the derivative by g.
+            The gradient with respect to w and the derivative with respect to g.
 
         Notes
         -----

@@ -118,8 +118,8 @@ class GaussianRay(Ray):
 
     def slope(self, g: float) -> float:
         # The slope is E[b phi'(g b)] for b = z^T v. By Stein's lemma it equals
-        # E[b] E phi' + g Var[b] E phi'', which is exact for the smallest E[b], but at large g the
-        # two terms cancel to 1/g^2 of their size.
+        # E[b] E phi' + g Var[b] E phi'', which is accurate even for a tiny E[b]. At large g,
+        # however, the two terms cancel to 1/g^2 of their size.
         dphi, width = self.objective.loss.dphi, abs(g) * self.sd
         if width <= 1:
             first, second = self._derivatives(g)

@@ -10,7 +10,7 @@ from ..result import Status
 from .iterate import Stopped
 from .objective import Ray
 
-LARGEST_LENGTH = 2.0**16  # a root further out than this counts as none
+LARGEST_LENGTH = 2.0**16  # a root beyond this length counts as missing
 _NEWTON_STEPS = 8
 
 
@@ -59,7 +59,7 @@ def bracket(
     Returns
     -------
     tuple of (float, float)
-        The end closer to zero and the other end. Both are at the limit if f falls up to there.
+        The end closer to zero and the other end. Both equal the limit if f decreases up to it.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def bisect(ray: Ray, a: float, b: float, halvings: int) -> float:
     a, b : float
         The ends of an interval in which the slope changes its sign.
     halvings : int
-        How often to halve the interval.
+        The number of times that the interval is halved.
 
     Returns
     -------
@@ -115,13 +115,13 @@ def newton(ray: Ray, start: float, limit: float) -> float | None:
     Returns
     -------
     float or None
-        The root. It is None if the iteration meets negative curvature, changes its sign, passes the
-        limit or does not converge within eight steps.
+        The root. It is None if the iteration meets a curvature that is not positive, crosses zero,
+        passes the limit or does not converge within eight steps.
 
     Notes
     -----
     The iteration ends with a step below 1e-7 of the length. Since the convergence is quadratic, the
-    error that is left is of the order of its square.
+    remaining error is of the order of the square of that step.
     """
     g = start
     for _ in range(_NEWTON_STEPS):

@@ -1,7 +1,7 @@
 """Direction rules: the next w of a method.
 
 A rule is made by a function ``rule(objective, parameterization, **options)``, whose keyword-only
-arguments are its options. The rule itself is a function that takes the iterate and returns the next
+arguments are its options. The rule itself is a function that maps the iterate to the next
 w. `polarstep.methods.lengths` has the length rules, the other half of every method.
 """
 
@@ -31,9 +31,9 @@ def constant_step(
     objective : Objective
         The objective.
     parameterization : Parameterization
-        How wt is written by w and g.
+        The parameterization of wt by w and g.
     step_size : float, optional
-        The step. By default it is ||w_0||^2/B in the norm of the parameterization (1/B for the
+        The step size. By default it is ||w_0||^2/B in the norm of the parameterization (1/B for the
         plain one), where B is `Objective.smoothness`, the bound on the largest eigenvalue of the
         Hessian.
 
@@ -78,7 +78,7 @@ def nesterov(
     parameterization : Parameterization
         The plain parameterization.
     step_size : float, optional
-        The step; the default is that of `constant_step`.
+        The step size; the default is that of `constant_step`.
 
     Returns
     -------
@@ -118,10 +118,10 @@ def theorem_step(
     objective : Objective
         The objective.
     parameterization : Parameterization
-        The parameterization by the metric S.
+        The parameterization with the metric S.
     step_size : float, optional
-        The step eta, 1/L by default as in the theorems. A constant step up to 2/L, for instance
-        2/(L + mu), is faster.
+        The step size eta, 1/L by default as in the theorems. Larger steps below 2/L, for instance
+        2/(L + mu), are faster.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def whitened_direction(objective: Objective, parameterization: Parameterization)
     objective : Objective
         An objective whose critical points all lie on the line S^-1 u (`Objective.only_moments`).
     parameterization : Parameterization
-        The parameterization by the metric S.
+        The parameterization with the metric S.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def whitened_direction(objective: Objective, parameterization: Parameterization)
 
 
 def checked_step_size(objective: Objective, step_size: float | None) -> float:
-    """Return the given step size, or 1/B if there is none.
+    """Return the given step size, or 1/B if it is None.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The table of methods: a parameterization, a direction rule and a length rule each.
+"""The table of methods; each has a parameterization, a direction rule and a length rule.
 
 ========  ================  ===================  ========================================
 method    parameterization  direction rule       length rule
@@ -12,7 +12,7 @@ whitened  metric S          S^-1 u               bisection (a formula for least 
 ========  ================  ===================  ========================================
 
 The row "whitened" is for objectives that depend on the data through their moments alone. For
-samples, `polarstep.minimize` turns to the solver of the linear models under the same name.
+samples, `polarstep.minimize` runs the solver of the linear models under this name.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Method:
     name : str
         The name of the method.
     parameterization : Parameterization
-        How wt is written by w and g.
+        The parameterization of wt by w and g.
     direction : callable
-        The maker of the direction rule, one of `polarstep.methods.steps` or your own.
+        The function that makes the direction rule, one of `polarstep.methods.steps` or your own.
     length : callable
-        The maker of the length rule, one of `polarstep.methods.lengths` or your own.
+        The function that makes the length rule, one of `polarstep.methods.lengths` or your own.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Method:
 
     @property
     def has_length(self) -> bool:
-        """Whether the method has a length of its own, which starts at the option `length`."""
+        """Whether the method has a separate length g; the option `length` is its initial value."""
         return self.parameterization is not plain
 
     @property
@@ -76,7 +76,7 @@ class Method:
     def rules(
         self, objective: Objective, options: dict[str, Any]
     ) -> tuple[steps.DirectionRule, lengths.LengthRule, float]:
-        """Return the two rules for an objective, and the length to start from.
+        """Return the two rules for an objective, and the initial length.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Method:
         Returns
         -------
         tuple of (callable, callable, float)
-            The direction rule, the length rule and the starting length.
+            The direction rule, the length rule and the initial length.
 
         Raises
         ------
@@ -98,11 +98,11 @@ class Method:
         check_options(options, self.option_names, self.name)
         length = number(options.get("length", 1.0), "minimize", "length")
 
-        def made(rule: Callable[..., Any]) -> Any:
+        def make(rule: Callable[..., Any]) -> Any:
             chosen = {k: options[k] for k in keywords(rule) if k in options}
             return rule(objective, self.parameterization, **chosen)
 
-        return made(self.direction), made(self.length), length
+        return make(self.direction), make(self.length), length
 
 
 METHODS: dict[str, Method] = {
@@ -153,7 +153,7 @@ def keywords(rule: Callable[..., Any]) -> list[str]:
     Returns
     -------
     list of str
-        The names, in their order.
+        The names, in the order of the signature.
     """
     parameters = inspect.signature(rule).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
@@ -167,7 +167,7 @@ def check_options(options: dict[str, Any], known: set[str], method: str) -> None
     options : dict
         The options by name.
     known : set of str
-        The names of the options that the method has.
+        The names of the options of the method.
     method : str
         The name of the method.
 

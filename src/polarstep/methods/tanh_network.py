@@ -88,7 +88,7 @@ class TanhNetwork:
         halfspace = Halfspace(X, y, loss, length_penalty, max_length)
         if halfspace.intercept:
             must, got = "be without an intercept", "a Design with one"
-            raise ValueError(complaint("TanhNetwork", "X", must, got, "Units have none."))
+            raise ValueError(complaint("TanhNetwork", "X", must, got, "Units have no intercept."))
         self._set(SampleLayer(halfspace, n_units, output_weights))
 
     @classmethod
@@ -180,7 +180,9 @@ class TanhNetwork:
         bisection_steps: int | None = None,
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> NetworkResult:
-        """Train the units one after another with GDNP, later ones off, and then sweep again.
+        """Train the units one after another with GDNP, in one or more sweeps.
+
+        All units are off until the first sweep reaches them.
 
         Parameters
         ----------
@@ -197,7 +199,8 @@ class TanhNetwork:
         step_size : float, optional
             The direction step of gdnp; 1/L by default.
         bisection_steps : int, optional
-            The number of halvings in the length search; to rounding by default.
+            The number of halvings in the length search; by default the length is exact up to
+            rounding.
         callback : callable, optional
             A function that is called with every row of the trace, a dict. It may raise
             StopIteration to stop the training.
@@ -285,7 +288,7 @@ class TanhNetwork:
         options = {**options, "length": self.moments.norm(wt) if on else 0.0}
         gdnp = METHODS["gdnp"]
         end = loop.run(unit, gdnp, wt if on else start, max_iter=max_iter, tol=tol, options=options)
-        return self._layer.rounded(end.x), end.n_iter, end.status
+        return self._layer.moved_to_line(end.x), end.n_iter, end.status
 
     def _measure(self, i: int, weights: np.ndarray) -> dict[str, Any]:
         """Return the entries of the trace that describe the network after unit i was trained."""

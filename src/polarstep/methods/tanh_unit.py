@@ -82,8 +82,8 @@ class UnitOnData(Objective):
         zero = np.zeros(len(halfspace.labels))
         margins = [(t, -halfspace.labels * halfspace.design.matvec(wt), wt) for t, wt in others]
         self.output = sum((t * np.tanh(a) for t, a, _ in margins), zero)
-        # The units on the line S^-1 u contribute to c1 by the change of their output along it.
-        separation = -self.moments.rho_star or 1.0  # if u is zero, so is the factor of it
+        # The other units, on the line S^-1 u, add the slope of their output along it to c1.
+        separation = -self.moments.rho_star or 1.0  # any number will do if u is zero
         self.drift = sum(
             (t * _sech2(a) * float(self.moments.u @ wt) for t, a, wt in margins), zero
         ) * ((1.0 - separation) / separation)
@@ -135,7 +135,7 @@ class UnitInPopulation(Objective):
     theta : float
         The output weight of the unit.
     others : list of (float, float)
-        The output weight and the length on the line of every other unit that is on.
+        The output weight and the signed length along the line of every other unit that is on.
 
     Notes
     -----
@@ -245,7 +245,7 @@ class UnitPopulationRay(Ray):
         unit = self.unit
         fastest = max([abs(g * self._along), *(abs(h) * self._sd_b for _, h in unit.others)])
         # F grows off the real axis like a sum of tangents. l(F) has its first singularity where
-        # sum |theta_j| tan(y) = pi, closer than that of l itself.
+        # sum |theta_j| tan(y) = pi, closer to the axis than that of l itself.
         sharpness = 1.1 / np.arctan(np.pi / (abs(unit.theta) + sum(abs(t) for t, _ in unit.others)))
 
         def integrand(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:

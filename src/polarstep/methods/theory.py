@@ -30,7 +30,7 @@ def contraction(moments: Moments, step_size: float | None = None) -> float:
     Parameters
     ----------
     moments : Moments
-        The moments, which give mu and L.
+        The moments, which contain mu and L.
     step_size : float, optional
         The constant step of the direction, > 0; 1/L by default.
 
@@ -65,7 +65,7 @@ def rate_bound(
     Parameters
     ----------
     moments : Moments
-        The moments, which give mu and L.
+        The moments, which contain mu and L.
     gap : float
         The gap rho(w_0) - rho* at the start, for instance ``result.trace.direction_gap[0]``.
     n_iter : int
@@ -114,7 +114,7 @@ def gradient_bound(
     Parameters
     ----------
     moments : Moments
-        The moments, which give mu and L.
+        The moments, which contain mu and L.
     gap : float
         The gap rho(w_0) - rho* at the start, for instance ``result.trace.direction_gap[0]``.
     n_iter : int
@@ -124,7 +124,8 @@ def gradient_bound(
     length_penalty : float, default 0
         The factor lam.
     bisection_steps : int, optional
-        T_s. By default the length is assumed to be exact, so that its term is zero.
+        T_s, the number of halvings. By default the length is assumed to be exact, so that its
+        term is zero.
     bracket_width : float, default 0
         |b_0 - a_0|, the width of the bracket that is halved.
     step_size : float, optional
@@ -139,7 +140,7 @@ def gradient_bound(
     -----
     The bound is sqrt(C1^2 gamma^(2t) gap + (C2 2^-T_s |b_0 - a_0|)^2) with C1 = sup |c1|,
     C2 = sup |phi''| + lam and gamma from `contraction`. It holds for iterates whose length is a
-    root of the slope. A start (t = 0) of another length is not covered.
+    root of the slope. It does not cover a start (t = 0) with another length.
     """
     loss = margin_loss(loss, "theory.gradient_bound")
     direction = loss.sup_coefficient**2 * rate_bound(moments, gap, n_iter, step_size=step_size)
