@@ -231,7 +231,7 @@ SMALL, LABELS = (
 )
 BAD_OPTIONS = {
     "negative": ({"sample_weight": -WEIGHTS}, "`sample_weight`.* >= 0 only; got -.* at position 1"),
-    "zeros": ({"sample_weight": np.zeros(120)}, "`sample_weight` must give some .*; got zeros"),
+    "zeros": ({"sample_weight": np.zeros(120)}, "`sample_weight` must give at .*; got zeros"),
     "nan weight": ({"sample_weight": SPOILED}, "`sample_weight`.* nan at position 5"),
     "inf weight": ({"sample_weight": SPOILED * np.inf}, "`sample_weight`.* inf at position 0"),
     "short": ({"sample_weight": np.ones(7)}, r"`sample_weight` .*120 real numbers; got shape \(7,"),
