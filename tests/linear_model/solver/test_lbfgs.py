@@ -14,6 +14,7 @@ from polarstep.linear_model.solver.lbfgs import (
 from polarstep.linear_model.solver.metric import HessianMetric
 from polarstep.linear_model.solver.penalty import DiagonalPenalty
 from polarstep.losses import LOSSES
+from polarstep.result import Status
 from weighted_samples import centred, gaussian, problem_of
 
 
@@ -106,15 +107,15 @@ def test_how_a_descent_ends():
     problem = problem_of(centred(*gaussian(300, 4)), 1e-3)
     start = problem.evaluate(np.zeros(5))
     metric, seen = problem.metric(start), []
-    point, ended = descend(
+    point, status = descend(
         problem, start, metric, 1e-8, 100, observe=lambda point, _: seen.append(point.fun)
     )
-    assert ended == "converged"
+    assert status is Status.converged
     assert seen[-1] == point.fun
     assert (np.diff(seen) < 0).all()
     assert np.linalg.norm(point.gradient) < 1e-4
-    assert descend(problem, start, metric, 1e-8, 1)[1] == "max_iter"
-    assert descend(problem, start, metric, 0.0, 1000)[1] == "rounding"
+    assert descend(problem, start, metric, 1e-8, 1)[1] is Status.max_iter
+    assert descend(problem, start, metric, 0.0, 1000)[1] is Status.rounding
 
 
 def test_a_renewed_metric_takes_the_place_of_the_old_one():

@@ -11,6 +11,7 @@ from polarstep.linear_model.solver.problem import NotFinite, Plane, Problem, req
 from polarstep.linear_model.solver.samples import Samples
 from polarstep.linear_model.solver.stages import make_stages
 from polarstep.losses import LOSSES
+from polarstep.result import Status
 from weighted_samples import centred, gaussian, problem_of, samples_of
 
 RNG = np.random.default_rng(0)
@@ -121,8 +122,8 @@ def test_a_dense_penalty_reaches_its_optimum_in_a_metric_of_two_levels():
     y = np.where(X @ rng.standard_normal(1100) > 0, 1.0, -1.0)
     problem = Problem(centred(X, y), DensePenalty(0.1 * np.eye(1100)), True)
     assert not problem.columns.all_single
-    point, ended = whitened.solve([problem], None, 1e-9, 100, rng)
-    assert ended == "converged"
+    point, status = whitened.solve([problem], None, 1e-9, 100, rng)
+    assert status is Status.converged
     reference = Reference(X, y, "softplus", 0.1, weight=np.full(400, 1 / 400))
     assert reference.excess(point.theta[:-1], point.theta[-1]) <= 1e-8
 

@@ -1,4 +1,4 @@
-"""`DaskSamples`: the interface of `solver.samples.Samples` for rows in blocks on Dask workers."""
+"""`DaskSamples`: the interface of `solver.weighted_rows` for rows in blocks on Dask workers."""
 
 from __future__ import annotations
 
@@ -68,11 +68,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         return DaskSamples(self._X, self._rows, self.census, centre, self.loss, self.n_threads)
 
     def with_loss(self, loss: MarginLoss) -> DaskSamples:
-        """Return the same rows with another loss."""
         return DaskSamples(self._X, self._rows, self.census, self.centre, loss, self.n_threads)
 
     def one_against_rest(self, label: float) -> DaskSamples:
-        """Return the same rows, labelled +1 where they had this label and -1 elsewhere."""
         rows = map_blocks("relabel", _relabel, self._rows, label).persist()
         which = self.census.labels == label
         counts, weights = (
@@ -89,7 +87,6 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._sum(Samples.column_sums) / self.census.weights.sum()
 
     def effective_rows(self) -> np.ndarray:
-        """Return how many rows effectively determine the variance of each column, shape (d,)."""
         return self._effective_rows
 
     @cached_property
@@ -104,11 +101,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         return effective * (self.n / rows[0])
 
     def category_starts(self) -> np.ndarray:
-        """Return the first column of each category of a sparse X; [0] if X is not categorical."""
         return category_starts(compute_combined(self._map(Samples.category_ranges), _join_ranges))
 
     def gram_cost(self, k: int) -> float:
-        """Estimate the time that `gram` takes, in passes over X."""
         if self.is_sparse:
             return csr_gram_cost(k, self.d, self.census.nnz, self.census.nnz_squares)
         return dense_gram_cost(k)
@@ -146,10 +141,9 @@ class DaskSamples(WeightedRows[BlockValues]):
     # ------------------------------------------------------------------ passes over the rows
 
     def fit_rare_columns(self, w: np.ndarray, b: float, alpha: np.ndarray) -> None:
-        """Return None, because the weights of rare columns are not fitted one by one on workers."""
+        """Return None, because rare columns are not fitted one at a time on workers."""
 
     def evaluate(self, w: np.ndarray, b: float) -> tuple[Sums, BlockValues]:
-        """Return the sums at (w, b) and the margins, in one read of X."""
         values = self._map(Samples.evaluate, w, b)
         total = combine_blocks(map_blocks("sums", operator.itemgetter(0), values))
         both = BlockValues(total.graph, [*total.keys, *values.keys]).persist()
@@ -157,14 +151,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         return both.take([first]).compute()[0], both.take(rest)
 
     def project(self, v: np.ndarray, h: float) -> BlockValues:
-        """Return the change of the margins along (v, h), in one read of X."""
         return self._map(Samples.project, v, h).persist()
 
     def plane(self, margins: BlockValues, p: BlockValues, t: float, h: float) -> np.ndarray:
-        """Return the loss at margins + t p - h y and its derivatives by t, h, tt, th, hh.
-
-        The result has shape (6,). X is not read.
-        """
         return self._sum(Samples.plane, margins, p, t, h)
 
     def move(self, margins: BlockValues, p: BlockValues, t: float, h: float) -> BlockValues:
@@ -172,11 +161,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._map(Samples.move, margins, p, t, h)
 
     def total(self, values: BlockValues) -> float:
-        """Return the sum of one value for each row."""
         return self._sum(Samples.total, values)
 
     def root_mean_square(self, values: BlockValues) -> float:
-        """Return the weighted root mean square of one value for each row."""
         total = self._sum(Samples.weighted_square, values)
         return float(np.sqrt(total / self.census.weights.sum()))
 
@@ -185,14 +172,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._map(Samples.curvatures, margins)
 
     def gram(self, h: BlockValues, place: np.ndarray, k: int) -> np.ndarray:
-        """Return Z^T diag(h) Z for Z = ((X - 1 centre^T) A, 1), in one read of X.
-
-        The result has shape (k + 1, k + 1). `WeightedRows.gram` documents how ``place`` defines A.
-        """
         return self._sum(_gram, h, place, k)
 
     def squares(self, h: BlockValues) -> np.ndarray:
-        """Return the sums of h (x - centre)^2 by column, shape (d,), in one read of X."""
         return self._sum(Samples.squares, h)
 
     # ------------------------------------------------------------------ tasks

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...result import Status
 from .metric import HessianMetric
 from .problem import Plane, Point, Problem
 
@@ -118,7 +119,7 @@ def descend(
     *,
     observe: Callable[[Point, Convergence], None] | None = None,
     renew_metric: Callable[[Point, Convergence], HessianMetric | None] | None = None,
-) -> tuple[Point, str]:
+) -> tuple[Point, Status]:
     """Minimise f by L-BFGS until f - f* is estimated to be at most tol |f|.
 
     Parameters
@@ -142,8 +143,8 @@ def descend(
     -------
     point : Point
         The last iterate.
-    ended : str
-        "converged", "max_iter", "rounding" or "stalled", the name of a `Status`.
+    status : Status
+        Whether the iteration converged, reached max_iter, stalled or was ended by rounding errors.
     """
     inverse, convergence, n_iter = InverseHessian(metric), Convergence(), 0
     while True:
@@ -154,9 +155,9 @@ def descend(
         if observe is not None:
             observe(point, convergence)
         if convergence.gap <= tol * (abs(point.fun) + problem.negligible):
-            return point, "converged"
+            return point, Status.converged
         if n_iter == max_iter:
-            return point, "max_iter"
+            return point, Status.max_iter
         new_metric = None if renew_metric is None else renew_metric(point, convergence)
         if new_metric is not None:
             inverse = InverseHessian(new_metric)
@@ -165,7 +166,8 @@ def descend(
             convergence.decrements[-1] = decrement
         next_point, length = take_step(problem, point, p)
         if next_point is None:
-            return point, "rounding" if decrement <= 1e-11 * abs(point.fun) else "stalled"
+            is_flat = decrement <= 1e-11 * abs(point.fun)
+            return point, Status.rounding if is_flat else Status.stalled
         inverse.add(length * p, next_point.gradient - point.gradient, length == 1.0)
         if decrement > 1e-9 * abs(point.fun):
             convergence.compare(point.fun - next_point.fun, decrement)

@@ -167,7 +167,7 @@ class WeightedRows(ABC, Generic[Values]):
     def fit_rare_columns(
         self, w: np.ndarray, b: float, alpha: np.ndarray
     ) -> tuple[np.ndarray, float, Sums, Values] | None:
-        """Fit the weights of the rarest columns of a sparse X one by one, with a convex loss.
+        """Fit the weights of the rarest columns of a sparse X one at a time, with a convex loss.
 
         The penalty is sum alpha w^2/2. Returns the new w and b, and the sums and margins there, in
         two reads of X; or None, without any work, if X is dense or not in memory, or if the loss is

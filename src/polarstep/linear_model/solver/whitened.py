@@ -61,7 +61,7 @@ def solve(
     max_iter: int,
     rng: np.random.Generator,
     observe: Callable[[Point, Convergence], None] | None = None,
-) -> tuple[Point, str]:
+) -> tuple[Point, Status]:
     """Minimise f stage by stage.
 
     Parameters
@@ -84,8 +84,8 @@ def solve(
     -------
     point : Point
         The last iterate.
-    ended : str
-        The name of a `Status`.
+    status : Status
+        How the iteration on all rows ended.
     """
     *subsamples, problem = stages
     metric = None
@@ -144,9 +144,9 @@ class Log:
         if self.callback is not None:
             self.callback(row)
 
-    def result(self, ended: str) -> Result:
+    def result(self, status: Status) -> Result:
         """Return the rows as a result."""
-        return Result.from_rows(self.rows, status=Status[ended], method="whitened", gap=self.gap)
+        return Result.from_rows(self.rows, status=status, method="whitened", gap=self.gap)
 
 
 def run(
@@ -226,12 +226,12 @@ def _run_once(
     theta = None if theta is None else stages[-1].coordinates.enter(theta)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            _, ended = solve(stages, theta, tol, max_iter, rng, log)
+            _, status = solve(stages, theta, tol, max_iter, rng, log)
     except (KeyboardInterrupt, StopIteration):
         if not log.rows:
             raise KeyboardInterrupt from None
-        ended = "interrupted"
-    return log.result(ended)
+        status = Status.interrupted
+    return log.result(status)
 
 
 def _random_start(problem: Problem, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
