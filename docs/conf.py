@@ -79,6 +79,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "backreferences_dir": "api/generated/examples",
     "doc_module": ("polarstep",),
+    "default_thumb_file": str(DOCS / "_static" / "logo.svg"),
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib",),
     "copyfile_regex": r".*\.(rst|md)",
@@ -87,6 +88,7 @@ sphinx_gallery_conf = {
 # The pages
 html_theme = "pydata_sphinx_theme"
 html_title = "polarstep"
+html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["polarstep.css"]
 html_sidebars = {"index": [], "benchmarks/index": []}  # pages without a section around them
@@ -94,7 +96,12 @@ html_copy_source = False
 html_show_sourcelink = False
 html_math_renderer = "mathml"
 html_theme_options = {
-    "logo": {"text": "polarstep"},
+    "logo": {
+        "text": "polarstep",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "alt_text": "polarstep, home",
+    },
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "show_prev_next": True,
