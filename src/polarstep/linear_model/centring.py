@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 _CENTRE_ROWS = 500  # rows that yield a good centre; the optimum is the same for any centre
-_FEW_COLUMNS = 1_000  # with so few columns the metric is dense and corrects an inexact centre
+_FEW_COLUMNS = 1_000  # largest d for which the metric is dense and corrects an inexact centre
 _GUESS_ROWS = 100  # rows that suffice to guess which columns are far from zero
 _FAR = 1e3  # the ratio of a column's mean to its spread above which it is shifted
 
@@ -28,7 +28,7 @@ def approximate_centre(X: Any) -> np.ndarray:
         return np.asarray(rows.mean(axis=0), float).ravel()
     rows = X[::step]
     origin = rows[0].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # the first pass reports these
+    with np.errstate(over="ignore", invalid="ignore"):  # the first pass reports overflow and NaN
         return origin + (rows - origin).mean(axis=0)
 
 

@@ -27,10 +27,10 @@ _CLIENT_VALUES = 1 << 22  # values of X in the largest subsample that moves to t
 class DaskSamples(WeightedRows[BlockValues]):
     """Rows in blocks on Dask workers, with labels and weights, for one loss.
 
-    A pass over the rows runs one task for each block, in which the block is a `Samples`, and a tree
-    of tasks that adds up the results. Sums and small subsamples come to the client. Arrays with one
-    value for each row (margins, weights, curvatures) stay with their blocks: all methods accept and
-    return them as `BlockValues`.
+    A pass over the rows runs one task for each block, which wraps the block in `Samples`, and a
+    tree of tasks that adds up the results. Sums and small subsamples come to the client. Arrays
+    with one value for each row (margins, weights, curvatures) stay with their blocks: all methods
+    accept and return them as `BlockValues`. `WeightedRows` documents the methods.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from .problem import Plane, Point, Problem
 
 _FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
 _SAFETY = 1.5  # factor by which the estimated suboptimality is raised
-_SMALLEST_SCALE = 0.1  # smallest factor of the inverse of the given metric
+_SMALLEST_SCALE = 0.1  # smallest factor by which the inverse of the metric is multiplied
 _MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
 
 

@@ -1,4 +1,4 @@
-"""The stages of the solver (subsamples, then all rows), and when the metric is renewed."""
+"""The stages of the solver (subsamples, then all rows), and the rule that renews the metric."""
 
 from __future__ import annotations
 

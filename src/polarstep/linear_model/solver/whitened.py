@@ -6,13 +6,13 @@ times. It has three stages:
 
 1. *The line.* If the features of each class are Gaussian, every critical point of f lies on the
    line S^-1 u, where u = -E[y x] and S = E[x x^T], and only a length remains to be found. Other
-   data are close enough to this for a start: a few thousand rows give the direction, and Newton's
-   method the length and the intercept, from margins that are computed once.
+   data are close enough to this for a good start: a few thousand rows yield the direction, and
+   Newton's method finds the length and the intercept from margins that are computed once.
 2. *Subsamples.* L-BFGS minimises f on subsamples of growing size, up to about a twentieth of the
    rows (a single one of a sixth of the rows if the data are sparse), as accurately as the subsample
    determines the optimum. The metric, which is the first approximation of the Hessian, is the
    Hessian of the subsample: a weighted Gram matrix.
-3. *All rows.* The weights of rare columns are fitted one by one. Then L-BFGS continues in the
+3. *All rows.* The weights of rare columns are fitted one at a time. Then L-BFGS continues in the
    metric of the last subsample, with one read of X in each step. If it converges slowly, the metric
    is replaced by one of more rows, provided that this is expected to save time.
 
