@@ -113,7 +113,7 @@ def test_a_training_can_be_resumed_with_more_steps(tmp_path):
     expected = run(network(), steps=20)
     run(network(), steps=8, checkpoint=path)
     assert run(network(), steps=20, checkpoint=path) == expected
-    with pytest.raises(ValueError, match="`steps` must be at least 20, where the checkpoint"):
+    with pytest.raises(ValueError, match="`steps` must be at least 20, the step of the checkpoint"):
         run(network(), steps=8, checkpoint=path)
 
 
@@ -167,15 +167,18 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, options, says):
     path = tmp_path / "run.pt"
     run(network(), batch_size=16, checkpoint=path, stop_after=7)
     kept, model = path.read_bytes(), network()
-    with pytest.raises(ValueError, match=f"belong to this training; got '.*run.pt', where {says}"):
+    with pytest.raises(ValueError, match=f"to this training run; got '.*run.pt', where {says}"):
         run(model, **{"batch_size": 16, "checkpoint": path, **options})
     assert path.read_bytes() == kept
     assert same_state(model, network())
 
 
 NETWORKS = {
-    "seed": (network(seed=1), "the weights are not those of the model"),
-    "activation": (mlp([6, 5, 4, 3], "tanh", seed=0), "the weights are not|the loss at step 7"),
+    "seed": (network(seed=1), "neither the initial nor the saved weights are"),
+    "activation": (
+        mlp([6, 5, 4, 3], "tanh", seed=0),
+        "nor the saved weights are|the loss at step 7",
+    ),
     "sizes": (mlp([6, 5, 5, 3], seed=0), r"linear2.weight is float32 \(4, 5\) instead of .*\(5, 5"),
     "norm": (network("batch"), "norm1.weight is missing instead of float32"),
     "depth": (mlp([6, 3], seed=0), r"linear1.weight is float32 \(5, 6\) instead of"),

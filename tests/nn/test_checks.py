@@ -32,14 +32,14 @@ WRONG = {
     "arrays": (
         {"data": (X.numpy(), Y)},
         TypeError,
-        "`data` must .*; got an object of type ndarray in it",
+        "`data` must .*; got a pair with an object of type ndarray",
     ),
     "lengths": ({"data": (X, Y[1:])}, ValueError, r"got shapes \(50, 6\) and \(49,\)"),
-    "nan": ({"data": (HOLE, Y)}, ValueError, r"finite numbers only; got nan at inputs\[3, 1\]"),
+    "nan": ({"data": (HOLE, Y)}, ValueError, r"only finite numbers; got nan at inputs\[3, 1\]"),
     "one left": (
         {"model": network("batch"), "batch_size": 7},
         ValueError,
-        "leave no batch of one sample for batch normalization; got 7 for 50 samples, with norm1",
+        "leave no mini-batch of a single sample .*; got 7 for 50 samples, with norm1",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Checkpoint files of a training. A file is written completely or not at all."""
+"""Checkpoint files of a training run, each of which is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_path(path: Any) -> Path:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Replace the checkpoint at `path` by a new one.
+    """Replace the checkpoint at `path` with a new one.
 
     The old file stays in place until the new one has been written completely.
     """
@@ -44,13 +44,13 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def read(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Read the checkpoint of a training with the given settings; None if there is no file.
+    """Read the checkpoint of a run with the given settings; return None if there is no file.
 
     Raises
     ------
     ValueError
-        If the file is damaged, is not a checkpoint, or belongs to a training of another network
-        or with other settings.
+        If the file is damaged, is not a checkpoint, or belongs to a run with another network or
+        other settings.
     """
     try:
         data = io.BytesIO(path.read_bytes())
@@ -58,24 +58,24 @@ def read(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         content = torch.load(data, map_location="cpu", weights_only=True)
-    except Exception:  # torch does not document what it raises for damaged files
+    except Exception:  # torch does not document its errors for damaged files
         content = None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         got = f"{str(path)!r}, which is damaged or not a checkpoint"
-        raise ValueError(_refusal("be a complete checkpoint of `train`", got))
+        raise ValueError(_message("be a complete checkpoint of `train`", got))
     for name, value in settings.items():
         if content["settings"][name] != value:
             difference = _difference(name, content["settings"][name], value)
-            raise ValueError(message_for_other_training(path, difference))
+            raise ValueError(message_for_other_run(path, difference))
     return content
 
 
-def message_for_other_training(path: Path, difference: str) -> str:
-    """The message of an error about a checkpoint that belongs to another training."""
-    return _refusal("belong to this training", f"{str(path)!r}, where {difference}")
+def message_for_other_run(path: Path, difference: str) -> str:
+    """Return the message of an error about a checkpoint that belongs to another run."""
+    return _message("belong to this training run", f"{str(path)!r}, where {difference}")
 
 
-def _refusal(must: str, got: str) -> str:
+def _message(must: str, got: str) -> str:
     advice = "Delete the file to start from the beginning, or choose another file."
     return complaint("train", "checkpoint", must, got, advice)
 

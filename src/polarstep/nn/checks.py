@@ -26,13 +26,13 @@ def check_function(value: Any, argument: str) -> None:
 
 
 def check_data(data: Any) -> tuple[Tensor, Tensor]:
-    """Return (inputs, targets) if they are finite tensors with as many samples."""
+    """Return (inputs, targets) if they are finite tensors with equally many samples."""
     must = "be a pair of tensors (inputs, targets) with one entry per sample"
     if not (isinstance(data, (tuple, list)) and len(data) == 2):
         raise TypeError(complaint("train", "data", must, type_name(data)))
     for part in data:
         if not isinstance(part, Tensor):
-            raise TypeError(complaint("train", "data", must, f"{type_name(part)} in it"))
+            raise TypeError(complaint("train", "data", must, f"a pair with {type_name(part)}"))
     inputs, targets = data
     if not inputs.ndim or not targets.ndim or not len(inputs) or len(inputs) != len(targets):
         got = f"shapes {tuple(inputs.shape)} and {tuple(targets.shape)}"
@@ -50,21 +50,21 @@ def _check_finite(name: str, tensor: Tensor) -> None:
     where = tuple(torch.nonzero(~tensor.isfinite())[0].tolist())
     got = f"{tensor[where].item()} at {name}[{', '.join(map(str, where))}]"
     advice = "Remove or impute such values first."
-    raise ValueError(complaint("train", "data", "hold finite numbers only", got, advice))
+    raise ValueError(complaint("train", "data", "contain only finite numbers", got, advice))
 
 
 def check_batch_size_for_batch_norm(model: nn.Module, samples: int, batch_size: int | None) -> None:
-    """Raise an error if batch normalization would meet a mini-batch with a single sample."""
+    """Raise an error if batch normalization would receive a mini-batch with a single sample."""
     size = samples if batch_size is None else batch_size
     if 1 not in (size, samples % size):
         return
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm1d) and module.training:
-            must = "leave no batch of one sample for batch normalization"
+            must = "leave no mini-batch of a single sample for batch normalization"
             got = f"{batch_size} for {samples} samples, with {name} in the model"
             raise ValueError(complaint("train", "batch_size", must, got))
 
 
 def type_name(value: object) -> str:
-    """The type of a value in the words of an error message."""
+    """Describe the type of a value for an error message."""
     return f"an object of type {type(value).__name__}"

@@ -31,7 +31,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(eq=False)
 class Descent:
-    """Gradient descent as `train` documents it; the arguments have been checked."""
+    """Gradient descent as documented in `train`; the arguments must be valid."""
 
     model: nn.Module
     loss_fn: Callable[[Any, Tensor], Tensor]
@@ -51,7 +51,7 @@ class Descent:
         self.parameters = {name: p for name, p in named if p.requires_grad}
         moving = self.parameters if self.momentum else {}
         self.velocity = {name: torch.zeros_like(p) for name, p in moving.items()}
-        # These are the model's own tensors, and they include batch normalization's statistics.
+        # These are the model's own tensors, including batch normalization's running statistics.
         entries = self.model.state_dict().items()
         self.state = {name: entry for name, entry in entries if isinstance(entry, Tensor)}
         self.start = "" if self.path is None else _fingerprint(self.model, self.state)
@@ -78,7 +78,7 @@ class Descent:
         if self.resumed is not None:
             self._restore(self.resumed)
         first = self.resumed.t if self.resumed else 0
-        # With all data, the loss at the final weights takes one more evaluation.
+        # Full-batch descent needs one more evaluation, for the loss at the final weights.
         last = self.steps if self.batch_size is None else self.steps - 1
         for t in range(first, last + 1):
             state, velocity = _copies(self.state), _copies(self.velocity)
@@ -96,7 +96,7 @@ class Descent:
                 status if finite else TrainingStatus.diverged,
             )
             if t == first and self.resumed is not None:
-                self._check_same(self.resumed, loss, before)
+                self._check_resumed_loss(self.resumed, loss, before)
                 yield from [replace(record, fresh=False) for record in self.records]
             if not finite:
                 self._restore(self.last_finite or Snapshot(t, loss, state, velocity))
@@ -178,35 +178,37 @@ class Descent:
         checkpoints.write(self.path, {**known, **self.last_finite._asdict()})
 
     def resume(self) -> None:
-        """Read the checkpoint, if there is one, and check that it belongs to this training."""
+        """Read the checkpoint, if there is one, and check that it belongs to this run."""
         content = None if self.path is None else checkpoints.read(self.path, self._settings())
         if content is None or self.path is None:
             return
         self.records = [Step(status=TrainingStatus.running, **row) for row in content["records"]]
         self.resumed = Snapshot(*(content[name] for name in Snapshot._fields))
         if self.resumed.t > self.steps - (self.batch_size is not None):
-            must = f"be at least {self.resumed.t}, where the checkpoint {str(self.path)!r} is"
+            must = f"be at least {self.resumed.t}, the step of the checkpoint {str(self.path)!r}"
             raise ValueError(complaint("train", "steps", must, self.steps))
         if self.start not in (content["start"], _fingerprint(self.model, self.resumed.state)):
-            difference = "the weights are not those of the model, neither at the start nor now"
-            raise ValueError(checkpoints.message_for_other_training(self.path, difference))
+            difference = "neither the initial nor the saved weights are those of the model"
+            raise ValueError(checkpoints.message_for_other_run(self.path, difference))
         self.start = content["start"]
         for record in self.records:
             if (lr := self._rate(record.index)) != record.lr:
                 difference = f"`lr` is {record.lr!r} instead of {lr!r} at step {record.index}"
-                raise ValueError(checkpoints.message_for_other_training(self.path, difference))
+                raise ValueError(checkpoints.message_for_other_run(self.path, difference))
 
-    def _check_same(self, resumed: Snapshot, loss: float, before: dict[str, Tensor]) -> None:
+    def _check_resumed_loss(
+        self, resumed: Snapshot, loss: float, before: dict[str, Tensor]
+    ) -> None:
         # The tolerance allows for rounding on another machine, not for another loss or data set.
         if math.isclose(loss, resumed.loss, rel_tol=1e-3, abs_tol=1e-8):
             return
         self._restore(resumed._replace(state=before))
         difference = (
             f"the loss at step {resumed.t} is {resumed.loss:.6g} instead of {loss:.6g} "
-            "(the data, the network or the loss differ, or the network is random)"
+            "(the data, the network or the loss function differ, or the network is random)"
         )
         assert self.path is not None
-        raise ValueError(checkpoints.message_for_other_training(self.path, difference))
+        raise ValueError(checkpoints.message_for_other_run(self.path, difference))
 
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -218,7 +220,7 @@ def _described(tensor: Tensor) -> str:
 
 
 def _fingerprint(model: nn.Module, state: dict[str, Tensor]) -> str:
-    """A checksum of the weights, without the buffers, which change when the model is called."""
+    """Return a checksum of the weights, without the buffers, which calling the model changes."""
     digest = hashlib.sha256()
     for name, _ in model.named_parameters():
         digest.update(state[name].cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -243,7 +245,7 @@ def _check_plain(value: Any) -> Any:
         for item in value.values() if isinstance(value, dict) else value:
             _check_plain(item)
     elif type(value) not in (type(None), bool, int, float, str):
-        must = "return None, numbers, text, or lists, tuples and dicts of them"
+        must = "return None, numbers, text, or lists, tuples and dicts of these"
         advice = "Call .item() or .tolist()."
         raise TypeError(complaint("train", "evaluate", must, type_name(value), advice))
     return value

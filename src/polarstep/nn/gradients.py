@@ -1,8 +1,8 @@
-"""The gradient of a network, split by the directions and the lengths of its weight rows."""
+"""Norms of a gradient with respect to the directions and the lengths of weight rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ class GradientSplit(NamedTuple):
 def gradient_split(
     model: nn.Module, gradients: Mapping[str, Tensor] | None = None
 ) -> GradientSplit:
-    """Compute the norms of the gradient by the directions and by the lengths of weight rows.
+    """Compute the norms of the gradient by the directions and the lengths of weight rows.
 
     The rows are those of the linear layers and the filters of the convolutions. The cost is one
     pass over the weights and the gradients; the network is not evaluated.
@@ -46,8 +46,8 @@ def gradient_split(
         The network.
     gradients : mapping of str to torch.Tensor, optional
         Gradients by the names of the parameters. By default, the ``.grad`` of the parameters, as
-        ``loss.backward()`` leaves them. Layers without a gradient, for instance frozen ones, do
-        not count.
+        ``loss.backward()`` sets them. Layers without a gradient, for instance frozen ones, are
+        ignored.
 
     Returns
     -------
@@ -74,15 +74,15 @@ def gradient_split(
     - In a plain layer, by these formulas. A row of zeros has no direction; it counts as zero in
       both norms.
     - With weight normalization, W_p = g_p v_p / ||v_p||, they are the gradient with respect to g_p
-      and ||v_p|| times that with respect to v_p. This is the same, because the gradient with
-      respect to v_p is orthogonal to v_p.
+      and ||v_p|| times that with respect to v_p. These equal the formulas above, because the
+      gradient with respect to v_p is orthogonal to v_p.
     - In a layer that is followed by batch normalization within a Sequential, the length of a row
       is the gain of its unit, and the gradient with respect to the direction is ||w_p|| dw_p.
       Without gains there is no length. In eval mode the statistics are constants, so the layer
       counts as a plain one.
 
-    Biases, shifts and other kinds of layers, such as transposed convolutions, belong to neither
-    part.
+    Biases, shifts and other kinds of layers, such as transposed convolutions, contribute to
+    neither norm.
 
     References
     ----------
@@ -109,8 +109,8 @@ def gradient_split(
         raise ValueError(complaint("gradient_split", "model", "have gradients", "none", advice))
     gradient_of = {id(parameters[name]): gradient for name, gradient in gradients.items()}
 
-    def of(parameter: Any) -> Tensor | None:
-        # Popping makes a weight that two layers share count once.
+    def pop_gradient(parameter: Any) -> Tensor | None:
+        # Removing the gradient makes a weight that two layers share count only once.
         return gradient_of.pop(id(parameter), None)
 
     norms = _norm_after(model)
@@ -121,13 +121,13 @@ def gradient_split(
                 continue
             norm = norms.get(layer)
             if is_parametrized(layer, "weight"):
-                length, direction = _weight_normalized(name, layer, of)
-            elif (dW := of(layer.weight)) is None:
+                length, direction = _weight_normalized(name, layer, pop_gradient)
+            elif (dW := pop_gradient(layer.weight)) is None:
                 length = direction = None
             else:
                 length, direction = _plain(layer.weight, dW, normalized=norm is not None)
             if norm is not None:
-                length = of(norm.weight)
+                length = pop_gradient(norm.weight)
             if direction is not None:
                 directions.append(torch.linalg.vector_norm(direction))
             if length is not None:
@@ -145,19 +145,21 @@ def _plain(W: Tensor, dW: Tensor, *, normalized: bool) -> tuple[Tensor | None, T
     return length, g * (dW - length * u)
 
 
-def _weight_normalized(name: str, layer: Any, of: Any) -> tuple[Tensor | None, Tensor | None]:
+def _weight_normalized(
+    name: str, layer: Any, pop_gradient: Callable[[Any], Tensor | None]
+) -> tuple[Tensor | None, Tensor | None]:
     first, *more = layer.parametrizations.weight
     if more or not isinstance(first, _WeightNorm):
         must = "have weights that are plain or normalized by parametrizations.weight_norm"
         got = f"{name}.weight with {type((more or [first])[0]).__name__}"
         raise ValueError(complaint("gradient_split", "model", must, got))
     g, v = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
-    dv = of(v)
-    return of(g), None if dv is None else torch.norm_except_dim(v, 2, first.dim) * dv
+    dg, dv = pop_gradient(g), pop_gradient(v)
+    return dg, None if dv is None else torch.norm_except_dim(v, 2, first.dim) * dv
 
 
 def _norm_after(model: nn.Module) -> dict[nn.Module, _BatchNorm]:
-    """Map each layer to the batch normalization after it, if that uses the batch's statistics."""
+    """Map layers to the batch normalization that follows, if it uses the batch's statistics."""
     return {
         layer: norm
         for container in model.modules()

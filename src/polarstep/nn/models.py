@@ -35,7 +35,8 @@ class _TwiceDifferentiable(_WeightNorm):
     """PyTorch's weight normalization, computed so that second derivatives are correct.
 
     PyTorch's own implementation (2.13) treats ||v_p|| as a constant when its gradient is
-    differentiated, so Hessians in v are wrong and not symmetric. It has no forward mode either.
+    differentiated, so Hessians with respect to v are wrong and not symmetric. It does not support
+    forward-mode differentiation either.
     """
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def mlp(
 ) -> nn.Sequential:
     """Build a fully connected network, plain, batch-normalized or weight-normalized.
 
-    The same seed gives the same initial weights for every normalization, so networks that differ
+    The initial weights depend on the seed and not on the normalization, so networks that differ
     only in their normalization can be compared.
 
     Parameters

@@ -8,16 +8,16 @@ from typing import Any
 
 
 class TrainingStatus(Enum):
-    """State of a training after a step; the value says what to do about it.
+    """State of a training run after a step; the value explains it and gives advice.
 
     Attributes
     ----------
     running
-        The training goes on, and another record follows.
+        The run is in progress, and another record follows.
     finished
         All steps have been taken.
     diverged
-        The loss or its gradient is no longer finite, and the training has stopped.
+        The loss or its gradient is no longer finite, and the run has stopped.
 
     Examples
     --------
@@ -32,13 +32,13 @@ class TrainingStatus(Enum):
     )
     diverged = (
         "The loss or its gradient is no longer finite: lower lr. "
-        "The model has been set back to the last finite iterate."
+        "The model has been reset to the last finite iterate."
     )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One iterate of a training, evaluated before the update that leaves it.
+    """One iterate of a training run, evaluated before the next update.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class Step:
         output is the prediction. None unless the targets are class labels, that is, a vector of
         integers beside outputs of shape (n_samples, n_classes).
     lr : float
-        Learning rate of the update that follows; zero if none follows.
+        Learning rate of the next update; zero if there is none.
     status : TrainingStatus
-        Whether the training goes on, has finished or has diverged.
+        Whether the run is in progress, has finished or has diverged.
     evaluation : object
         The return value of ``evaluate``; None without one.
     fresh : bool

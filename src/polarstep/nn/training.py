@@ -1,4 +1,4 @@
-"""Gradient descent for networks that resumes from a checkpoint to the same bits."""
+"""The function `train`: gradient descent for networks that resumes bit-identically."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def train(
 ) -> Iterator[Step]:
     """Train a network by gradient descent and yield a record of every iterate.
 
-    The record of an iterate is yielded before the update that leaves it, so the model can be
-    inspected in between. The first update is made when the second record is requested.
+    Each record is yielded before the next update, so the model can be inspected in between. The
+    first update is made when the second record is requested.
 
     Parameters
     ----------
@@ -60,29 +60,29 @@ def train(
         ``numpy.random.default_rng([seed, e]).permutation(n_samples)``.
     checkpoint : str or pathlib.Path, optional
         File to resume from, if it exists, and to save to. It is saved every ``checkpoint_every``
-        updates, at the end, on Ctrl-C, and when the iterator is closed early. ``model`` must have
-        the weights of the start of the training or those at which it stopped; ``steps`` may be
-        larger than before.
+        updates, at the end, on Ctrl-C, and when the iterator is closed early. To resume, ``model``
+        must have the initial weights or those of the checkpoint; ``steps`` may be larger than
+        before.
     checkpoint_every : int, default=100
         Number of updates between two checkpoints.
     evaluate : callable, optional
         Function of ``(model, index)`` that is called at every iterate. Its return value (None,
-        numbers, text, or lists, tuples and dicts of them) becomes part of the record and of the
+        numbers, text, or lists, tuples and dicts of these) becomes part of the record and of the
         checkpoint.
 
     Returns
     -------
     iterator of Step
-        The records. With all samples there are ``steps + 1`` of them, and the last one describes
-        the final weights. With mini-batches there is one record per update.
+        The records. Without mini-batches there are ``steps + 1`` records, and the last one
+        describes the final weights. With mini-batches there is one record per update.
 
     Raises
     ------
     ValueError
         Before the first record: if an argument has an invalid value, the data contain NaN or
         infinity, or the checkpoint is damaged or belongs to another network, to other data or to
-        other settings. A training that resumes computes the loss at the checkpoint again and
-        compares it, so the network must not be random (no dropout).
+        other settings. To check this, a resumed run recomputes the loss at the checkpoint, so the
+        network must be deterministic (no dropout).
     TypeError
         Before the first record: if an argument has the wrong type. Later: if ``evaluate`` returns
         a value that a checkpoint cannot hold.
@@ -100,13 +100,13 @@ def train(
 
     This is momentum as in [1]_, in the form of ``torch.optim.SGD``.
 
-    If the loss or its gradient is not finite, the training stops: the last record has that loss
-    and the status ``diverged``, and the model is set back to the iterate before. If this happens
-    at the first iterate, the model stays as it was.
+    If the loss or its gradient is not finite, the run stops: the last record has that loss and the
+    status ``diverged``, and the model is reset to the previous iterate. If this happens at the
+    first iterate, the model stays as it was.
 
-    A training that resumes first yields the earlier records (with ``fresh=False``) and then
-    continues to the same bits as a training without interruption on the same machine. The
-    checkpoint file is replaced atomically, so it is always complete.
+    A resumed run first yields the earlier records (with ``fresh=False``). From there on it is
+    bit-identical to an uninterrupted run on the same machine. The checkpoint file is replaced
+    atomically, so it is always complete.
 
     Evaluating a model in train mode between two records changes the running statistics of batch
     normalization.
