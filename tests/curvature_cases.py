@@ -444,7 +444,7 @@ OTHERS = [
     Case(
         "convolutions, batch norm",
         lambda: images(convolutional(norm=True)),
-        products_because("batch normalization over more than one vector per sample"),
+        products_because("batch normalization has more than one vector per sample"),
     ),
     classified(
         lambda: normalized((4,), 7, 4),

@@ -185,7 +185,7 @@ def test_a_loss_that_bypasses_the_model_is_refused():
     def penalized(output, targets):
         return cross_entropy(output, targets) + model.linear1.weight.square().sum()
 
-    with pytest.raises(ValueError, match=r"`loss_fn` must .* from the model's forward"):
+    with pytest.raises(ValueError, match=r"`loss_fn` must .* in the model's forward"):
         coupling(model, penalized, BATCH)
 
 
@@ -295,7 +295,8 @@ WRONG = {
     "a detached loss": (
         {"loss_fn": lambda output, y: cross_entropy(output, y).detach()},
         ValueError,
-        r"coupling: `loss_fn` must depend on the model's parameters by differentiable operations; "
+        r"coupling: `loss_fn` must depend on the model's parameters through differentiable "
+        r"operations; "
         r"got a loss without a gradient",
     ),
     "nothing used": (
@@ -317,8 +318,8 @@ WRONG = {
     "dropout": (
         {"model": nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3)).double()},
         ValueError,
-        r"coupling: `model` must give the same loss twice on one batch; got \S+ and \S+\. "
-        r"Switch off what is random, such as dropout: call model\.eval\(\)",
+        r"coupling: `model` must always give the same loss on the same batch; got \S+ and \S+\. "
+        r"Switch off random modules such as dropout: call eval\(\) on the model",
     ),
     "unknown row": (
         {"row": "linear2.wieght"},

@@ -19,7 +19,7 @@ from curvature_cases import (  # noqa: E402
     spread,
 )
 from polarstep.curvature import coupling  # noqa: E402
-from polarstep.curvature.sites import ranges, tangents, together  # noqa: E402
+from polarstep.curvature.sites import ranges, tangents, tangents_at_once  # noqa: E402
 
 
 def test_a_batch_of_vectors_per_sample():
@@ -53,5 +53,5 @@ def test_tangents_are_rows_of_the_jacobian(room):
 def test_ranges_and_batches_of_tangents():
     assert ranges(7, 3) == [range(3), range(3, 6), range(6, 7)]
     assert ranges(0, 3) == []
-    assert together(10, 1) == 1
-    assert together(10, 800) == 10
+    assert tangents_at_once(10, 1) == 1
+    assert tangents_at_once(10, 800) == 10

@@ -82,7 +82,7 @@ def at_fixed_products(name, max_products, seeds):
 
     def estimate(seed):
         options = {"rtol": 1e-9, "max_products": max_products, "seed": seed}
-        with pytest.warns(RuntimeWarning, match="Raise max_products, or rtol"):
+        with pytest.warns(RuntimeWarning, match="Increase max_products or rtol"):
             return coupling(*problem(name), row=row, method="sketch", **options)
 
     results = [estimate(seed) for seed in range(seeds)]
@@ -162,7 +162,7 @@ def test_the_warning_names_the_least_accurate_norm():
     text = (
         r"^coupling: \d of 3 norms have a standard error above rtol = 0.001 after "
         r"max_products = 10; the largest is 0\.\d+ of the norm between linear\d.weight and "
-        r"linear\d.weight. Raise max_products, or rtol.$"
+        r"linear\d.weight. Increase max_products or rtol.$"
     )
     with pytest.warns(RuntimeWarning, match=text) as caught:
         coupling(

@@ -1,6 +1,6 @@
 """Norms of the Hessian blocks between the layers of a network.
 
-Needs the extra ``polarstep[torch]``.
+This package needs PyTorch, which the extra ``polarstep[torch]`` installs.
 """
 
 from ..extras import require_torch

@@ -35,7 +35,7 @@ class BatchLoss:
     loss_fn : callable
         Function of (model output, targets) that returns a scalar tensor.
     batch : (inputs, targets)
-        The batch. A tuple of inputs holds positional arguments, a dict keyword arguments.
+        The batch. A tuple of inputs holds positional arguments, a dict holds keyword arguments.
 
     Attributes
     ----------
@@ -155,12 +155,12 @@ class BatchLoss:
             advice = "Average or sum it: reduction='mean' or 'sum'."
             raise ValueError(complaint(WHO, "loss_fn", "return a scalar tensor", got, advice))
         if not first.requires_grad:
-            must = "depend on the model's parameters by differentiable operations"
+            must = "depend on the model's parameters through differentiable operations"
             raise ValueError(complaint(WHO, "loss_fn", must, "a loss without a gradient"))
         own = [value for value in self.model.parameters() if value.requires_grad]
         if own and any(g is not None for g in torch.autograd.grad(first, own, allow_unused=True)):
             must = "depend on the parameters through the model's output alone"
-            advice = "Return what it needs, such as a penalty, from the model's forward."
+            advice = "Compute penalties in the model's forward, and return them with its output."
             got = "a loss that uses the model's own tensors"
             raise ValueError(complaint(WHO, "loss_fn", must, got, advice))
         value, again = first.item(), self.evaluate().item()
@@ -168,10 +168,10 @@ class BatchLoss:
             advice = "Check the batch and the weights for NaN and infinity."
             raise ValueError(complaint(WHO, "loss_fn", "return a finite loss", value, advice))
         if abs(value - again) > 100 * torch.finfo(first.dtype).eps * max(1.0, abs(value)):
-            must = "give the same loss twice on one batch"
+            must = "always give the same loss on the same batch"
             advice = (
-                "Switch off what is random, such as dropout: call model.eval(), or set the "
-                "training flag of those modules alone."
+                "Switch off random modules such as dropout: call eval() on the model, or on "
+                "these modules only."
             )
             raise ValueError(complaint(WHO, "model", must, f"{value} and {again}", advice))
         return value
@@ -217,6 +217,6 @@ def pair_of(a: str, b: str) -> tuple[str, str]:
 def is_weight(name: str, value: Tensor) -> bool:
     """Tell whether a parameter is a matrix or a stack of kernels with one slice per unit.
 
-    The lengths of torch's weight normalization, which have the shape (units, 1, ...), do not count.
+    The lengths of torch's weight normalization, of shape (units, 1, ...), are not weights.
     """
     return value.ndim >= 2 and not name.endswith("parametrizations.weight.original0")

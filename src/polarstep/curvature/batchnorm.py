@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .batch_loss import BatchLoss, NotSeparable
 from .lowrank import Dense, Factored, Side
-from .sites import Site, ranges, tangents, together
+from .sites import Site, ranges, tangents, tangents_at_once
 
 
 @dataclass
@@ -75,7 +75,7 @@ def multipliers(batch_loss: BatchLoss) -> list[tuple[Tensor, Tensor]] | None:
         if not call.by_batch:
             return torch.nn.functional.batch_norm(input, *arguments, **keywords)
         if input.ndim != 2:
-            raise NotSeparable("batch normalization over more than one vector per sample")
+            raise NotSeparable("batch normalization has more than one vector per sample")
         mean = input.mean(0)
         variance = (input - mean).square().mean(0)
         node = torch.cat([mean, variance])
@@ -174,23 +174,23 @@ class Corrections:
             (N, R), s = site.perturbation.shape, site.inputs.shape[1]
             self.dense[name] = site.inputs.requires_grad or 2 * s <= N
             if statistics.count * R * (s if self.dense[name] else N) > self.room:
-                raise NotSeparable("its batch statistics are too many for the memory allowed")
+                raise NotSeparable("the batch statistics do not fit into the memory allowed")
         self.partial, self.inverse = self._sensitivities()
-        self.touched = {name: _any_column(values) for name, values in self.partial.items()}
+        self.nonzero = {name: _nonzero_columns(values) for name, values in self.partial.items()}
         self.mixed = {name: self._mixed(site, delta) for name, (site, delta) in places.items()}
-        reached = [_any_column(self._S(name)) for name in late]
+        reached = [_nonzero_columns(self._S(name)) for name in late]
         self.curvature = self._curvature(loss, torch.stack(reached).any(0))
 
     def sides(self, early: str, late: str) -> tuple[Side, Side] | None:
         """Return Y of the early parameter and Z of the late one, or None if both are zero."""
         S = self._S(late)
-        first, second = self.touched[early], _any_column(S)
+        first, second = self.nonzero[early], _nonzero_columns(S)
         if not first.any() and not second.any():
             return None
         Y = _side_by_side((self.partial[early], first), (self.mixed[early], second))
         # S_early^T (L_s,late + L_ss S_late), where Z takes over the factor A^-T of S_early.
-        bent = (self.mixed[late] + S @ self.curvature) @ self.inverse.T
-        Z = _side_by_side((bent, first), (S, second))
+        propagated = (self.mixed[late] + S @ self.curvature) @ self.inverse.T
+        Z = _side_by_side((propagated, first), (S, second))
         return self._side(early, Y), self._side(late, Z)
 
     def _side(self, name: str, values: Tensor) -> Side:
@@ -242,7 +242,7 @@ class Corrections:
         stats, inputs = self.statistics, site.inputs.detach()
         mixed = self._empty(site)
         columns = [slice(means.start, variances.stop) for means, variances in stats.places]
-        at_once = together(stats.count * len(inputs), self.room)
+        at_once = tangents_at_once(stats.count * len(inputs), self.room)
         for some in ranges(delta.shape[1], at_once):
             units = slice(some.start, some.stop)
             Ms = tangents(delta, stats.expanded, some, self.room)
@@ -271,7 +271,7 @@ class Corrections:
         slopes = torch.autograd.grad(
             loss, stats.given, create_graph=True, allow_unused=True, materialize_grads=True
         )
-        at_once = together(stats.count * len(stats.inputs[0]), self.room)
+        at_once = tangents_at_once(stats.count * len(stats.inputs[0]), self.room)
         for slope, (means, _) in zip(slopes, stats.places, strict=True):
             for some in ranges(len(slope), at_once):
                 rows = slice(means.start + some.start, means.start + some.stop)
@@ -287,10 +287,10 @@ class Corrections:
 
 
 def _side_by_side(*parts: tuple[Tensor, Tensor]) -> Tensor:
-    """Concatenate the chosen columns of several values."""
+    """Concatenate the chosen columns of several tensors."""
     return torch.cat([v if chosen.all() else v[..., chosen] for v, chosen in parts], dim=-1)
 
 
-def _any_column(values: Tensor) -> Tensor:
+def _nonzero_columns(values: Tensor) -> Tensor:
     """Tell which columns, along the last dimension, are not zero."""
     return values.flatten(0, 1).abs().amax(0) > 0

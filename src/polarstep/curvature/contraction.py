@@ -6,13 +6,13 @@ M = d delta/dz (the total derivative) and P = da/dz. The Hessian block between t
 
     B[r, s, p, q] = sum_n T_n[r, p, q] b_n[s],     T_n = M_n[r, p] a_n[q] + P_n[r, q] delta_n[p].
 
-Its squared norm is computed in the cheaper of two ways. The direct way builds B, a few rows r at a
-time. The other way sums <T_n, T_m> <b_n, b_m> over all pairs of samples (n, m), with
+Its squared norm is computed in the cheaper of two ways. The first way builds B, a few rows r at a
+time. The second way sums <T_n, T_m> <b_n, b_m> over all pairs of samples (n, m), with
 
     <T_n, T_m> = <M_n, M_m> <a_n, a_m> + <P_n, P_m> <delta_n, delta_m>
-                 + (sum_r (M_n delta_m)[r] (P_m a_n)[r]) + (the same with n and m exchanged),
+                 + (sum_r (M_n delta_m)[r] (P_m a_n)[r]) + (the same with n and m exchanged).
 
-It holds matrices of samples x samples numbers only, and is cheaper where the inputs are wide.
+The second way stores only matrices of size samples x samples, and is cheaper for wide inputs.
 """
 
 from __future__ import annotations
@@ -140,10 +140,10 @@ def _by_pairs(f: Factors) -> float:
 
 
 def radial_part(f: Factors, late: Tensor, early: Tensor, memory: int) -> float:
-    """Return the part of ||B||^2 that is lost by projecting B on the tangent spaces of the units.
+    """Return the part of ||B||^2 that is lost by projecting B onto the tangent spaces of the units.
 
     `late` (p, q) and `early` (R, s) hold directions v and u of norm 1. Both projections are
-    orthogonal, so that the loss is the last three terms, with the opposite sign, of
+    orthogonal, so the lost part consists of the last three terms, with the opposite sign, of
     ||(I - v v^T) B (I - u u^T)||^2 = ||B||^2 - ||v^T B||^2 - ||B u||^2 + ||v^T B u||^2.
     """
     on_late, on_early = f.a @ late.T, f.b @ early.T  # (N, p), (N, R)

@@ -50,8 +50,8 @@ def coupling(
     loss_fn : callable
         Function ``loss_fn(output, targets)`` that returns a scalar tensor, of any reduction.
     batch : (inputs, targets)
-        The data on which f is computed, all at once. A tuple of inputs holds positional arguments
-        of the model, a dict holds keyword arguments.
+        The data on which f is evaluated, in a single call. A tuple of inputs holds positional
+        arguments of the model, a dict holds keyword arguments.
     row : str or iterable of str, optional
         Names from ``named_parameters()``, one for each row of the result. The default is all
         weights, that is, all parameters of two or more dimensions except the lengths of torch's
@@ -59,16 +59,17 @@ def coupling(
     columns : str or iterable of str, optional
         Names for the columns of the result, with the same default.
     method : {"exact", "sketch"}, default="exact"
-        "exact" computes norms up to rounding. It uses per-sample Jacobians (seconds) if the layers
-        are linear and the samples are separate or coupled by batch normalization alone. For other
+        "exact" computes norms up to rounding. It uses per-sample Jacobians, which take seconds, if
+        the layers are linear and nothing but batch normalization couples the samples. For other
         networks, it uses one Hessian-vector product for each number in a row's parameter.
         "sketch" computes unbiased estimates with standard errors from a few dozen products. It is
         meant for large or convolutional networks.
     scale : {"raw", "relative", "own"}, default="raw"
-        "raw" is the norm itself. "relative" multiplies it by ||W_i|| ||W_j||, which makes it free
-        of units. "own" divides it by the norm of the row's diagonal block, ||d2f/dW_i dW_i||_F.
-        The Hessian of a weight before a normalization is proportional to 1/||W||^2, although the
-        function does not depend on ||W||, so that networks cannot be compared by raw norms alone.
+        "raw" is the norm itself. "relative" multiplies it by ||W_i|| ||W_j||, which makes it
+        dimensionless. "own" divides it by the norm of the row's diagonal block,
+        ||d2f/dW_i dW_i||_F. The Hessian of a weight before a normalization is proportional to
+        1/||W||^2, although the function does not depend on ||W||, so networks cannot be compared by
+        raw norms alone.
         `Coupling.scaled` converts a result.
     directions : bool, default=False
         Whether to differentiate with respect to the directions of the units instead. A unit is a
@@ -76,7 +77,7 @@ def coupling(
         sphere, d/du = g (I - u u^T) d/dw. The curvature of the sphere, which affects diagonal
         blocks only, is left out.
     rtol : float, default=0.02
-        "sketch" stops when each standard error is at most rtol times its norm.
+        "sketch" stops when each standard error is at most rtol times the norm.
     max_products : int, default=1000
         The largest number of Hessian-vector products that "sketch" spends on one row.
     memory : float, default=1.0
@@ -96,7 +97,7 @@ def coupling(
     TypeError
         If an argument has the wrong type.
     ValueError
-        If an argument is not as described, if the loss is not a finite scalar, or if the model
+        If an argument has an invalid value, if the loss is not a finite scalar, or if the model
         gives different losses on the same batch, as with dropout.
 
     Warns
@@ -139,7 +140,7 @@ def coupling(
     look_up(method, dict.fromkeys(METHODS), WHO, "method")
     rtol = number(rtol, WHO, "rtol", above=0.0)
     max_products = whole_number(max_products, WHO, "max_products", at_least=2)
-    room = int(number(memory, WHO, "memory", above=0.0) * 2**30)
+    in_bytes = int(number(memory, WHO, "memory", above=0.0) * 2**30)
     generator = np.random.default_rng(whole_number(seed, WHO, "seed"))
     batch_loss = BatchLoss(model, loss_fn, batch)
     rows, names = batch_loss.select(row, "row"), batch_loss.select(columns, "columns")
@@ -152,7 +153,7 @@ def coupling(
     with batch_loss.undisturbed(), tqdm(disable=not progress, desc=WHO) as bar:
         if method == "sketch":
             estimates, n_products = sketch.norms(
-                batch_loss, rows, names, directions, room, rtol, max_products, generator, bar
+                batch_loss, rows, names, directions, in_bytes, rtol, max_products, generator, bar
             )
             norms = {pair: estimate.norm for pair, estimate in estimates.items()}
             errors = {pair: estimate.stderr for pair, estimate in estimates.items()}
@@ -161,13 +162,13 @@ def coupling(
         else:
             wanted = list(dict.fromkeys([*pairs, *diagonal]))
             try:
-                squares = separable.squared_norms(batch_loss, wanted, directions, room, bar)
+                squares = separable.squared_norms(batch_loss, wanted, directions, in_bytes, bar)
                 how = "exact, by per-sample Jacobians"
             except NotSeparable as reason:
-                # The diagonal blocks may cost more than all the others.
+                # The diagonal blocks may cost more than all other blocks together.
                 wanted = wanted if scale == "own" else pairs
                 squares, n_products = products.squared_norms(
-                    batch_loss, wanted, directions, room, bar
+                    batch_loss, wanted, directions, in_bytes, bar
                 )
                 how = f"exact, by Hessian-vector products ({reason})"
             norms = {pair: float(np.sqrt(value)) for pair, value in squares.items()}
@@ -208,6 +209,6 @@ def _check_errors(
             f"coupling: {len(inaccurate)} of {len(norms)} norms have a standard error above rtol = "
             f"{rtol:g} after max_products = {max_products}; the largest is "
             f"{inaccurate[worst]:.2g} of the norm between {worst[0]} and {worst[1]}. "
-            "Raise max_products, or rtol."
+            "Increase max_products or rtol."
         )
         warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -16,12 +16,13 @@ from . import contraction
 from .contraction import Factors, block, square
 
 _SAMPLES = 256  # samples that are processed at a time
-_SMALLEST_SHARE = 0.25  # of the largest term; below it, too many digits have cancelled
+# If the sum is below this share of its largest term, too many digits have cancelled.
+_SMALLEST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Dense:
-    """Y or Z of some units, stored as it is: `values` has the shape (R, s, k)."""
+    """Y or Z for some units, stored explicitly: `values` has the shape (R, s, k)."""
 
     values: Tensor
 
@@ -30,14 +31,14 @@ class Dense:
         return (b[samples] @ self.values).transpose(0, 1)
 
     def gram(self, samples: slice, along: Tensor) -> Tensor:
-        """Return the share of some samples in Y^T Y; the first samples stand for all of it."""
+        """Return the part of Y^T Y that some samples contribute: all of it for the first ones."""
         if samples.start:
             return self.values.new_zeros(())
         flat = self.values.flatten(0, 1)
         return flat.T @ flat
 
     def on_tangents(self, lengths: Tensor, directions: Tensor) -> Dense:
-        """Convert Y to derivatives with respect to directions, as `directions.to_directions`."""
+        """Convert Y to derivatives with respect to directions, as in `directions.to_directions`."""
         radial = (directions[:, None, :] @ self.values) * directions[:, :, None]
         return Dense(lengths[:, None, None] * (self.values - radial))
 
@@ -93,10 +94,10 @@ def squared_norm(
     units: Sequence[tuple[Tensor, Tensor]] | None,
     memory: int,
 ) -> float:
-    """Return ||B + Y Z^T||^2 for the block B of `f` and the pair `sides` = (Y, Z), or ||B||^2.
+    """Return ||B + Y Z^T||^2 for the block B of `f`, or ||B||^2 if `sides` is None.
 
-    If `units` holds the (lengths, directions) of the early and of the late units, the derivatives
-    are those with respect to directions.
+    `sides` is the pair (Y, Z). If `units` holds the (lengths, directions) of the early and of the
+    late units, the derivatives are those with respect to directions.
 
     The square is expanded where that is cheaper. If its terms cancel, as they do for a bias before
     a normalization, the block is built instead; if it is too large to build, the terms are computed
@@ -108,13 +109,13 @@ def squared_norm(
             sides = sides[0].on_tangents(*units[0]), sides[1].on_tangents(*units[1])
     R, N, p = f.M.shape
     q, s = f.a.shape[1], f.b.shape[1]
-    built = apart = 0.0
+    cost_of_building = cost_of_terms = 0.0
     if sides is not None:
         k = sides[0].values.shape[-1]
-        built = R * s * p * q * (2 * N + k)
-        apart = N * N * R * (p + q) * 1.5 + 3 * N * k * (R * s + p * q)
+        cost_of_building = R * s * p * q * (2 * N + k)
+        cost_of_terms = N * N * R * (p + q) * 1.5 + 3 * N * k * (R * s + p * q)
     dense = sides is None or all(isinstance(side, Dense) for side in sides)
-    if apart <= built or not dense:
+    if cost_of_terms <= cost_of_building or not dense:
         total, largest = _by_terms(f, sides, units, memory)
         if total > _SMALLEST_SHARE * largest or (sides is None and units is None):
             return total
@@ -132,7 +133,7 @@ def _built(
     units: Sequence[tuple[Tensor, Tensor]] | None,
     memory: int,
 ) -> float:
-    """Build the block some rows at a time and add up the squared norms; both sides are dense."""
+    """Build the block a few rows at a time and add up the squared norms; both sides are dense."""
     (R, _, p), q, s = f.M.shape, f.a.shape[1], f.b.shape[1]
     rows = max(1, memory // (4 * s * p * q * f.a.element_size()))
     total = 0.0
@@ -179,8 +180,8 @@ def _by_terms(
             # Z is dense wherever the inputs of the late layer depend on the early one.
             assert isinstance(Z, Dense)
             p, q, _ = Z.values.shape
-            turned = (f.delta[samples] @ Z.values.view(p, q * k)).view(-1, q, k)
-            total += 2 * _inner(along_b @ turned.transpose(1, 2), f.P[:, samples])
+            delta_Z = (f.delta[samples] @ Z.values.view(p, q * k)).view(-1, q, k)
+            total += 2 * _inner(along_b @ delta_Z.transpose(1, 2), f.P[:, samples])
     return total + float((grams[0] * grams[1]).sum()), largest
 
 

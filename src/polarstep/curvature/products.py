@@ -1,7 +1,7 @@
 """Exact block norms from Hessian-vector products, for any network that is differentiable twice.
 
-Products are computed in batches: one backward pass through the graph of the gradient serves as many
-vectors as fit the memory that is allowed.
+Products are computed in batches: one backward pass through the graph of the gradient handles as
+many vectors as fit into the memory allowed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LARGEST_BATCH = 2**27  # bytes; larger batches of products are no faster
 class Products:
     """Products with the blocks H_ji = d2f/dW_j dW_i, from one gradient whose graph is kept.
 
-    If `directions` is true, P_j H_ji P_i takes the place of H_ji, where P is the linear map of
+    If `directions` is true, P_j H_ji P_i replaces H_ji, where P is the linear map of
     `directions.to_directions`. Vectors have a batch dimension in front of the parameter's shape.
     """
 
@@ -42,7 +42,7 @@ class Products:
                 materialize_grads=True,
             )
         self.gradients = dict(zip(self.parameters, gradients, strict=True))
-        # One vector of a batch needs about as much memory as the graph, and its results twice.
+        # One vector of a batch needs about the memory of the graph plus twice that of its results.
         results = 2 * sum(p.numel() * p.element_size() for p in self.parameters.values())
         self.at_once = max(1, min(memory, _LARGEST_BATCH) // (saved[0] + results))
         self.count = 0
@@ -78,12 +78,12 @@ class Products:
             "allow_unused": True,
             "materialize_grads": True,
         }
-        of = [out for out, _ in live]
+        differentiable = [out for out, _ in live]
         if len(vectors[0]) == 1:
-            single = torch.autograd.grad(of, inputs, [v[0] for _, v in live], **options)
+            single = torch.autograd.grad(differentiable, inputs, [v[0] for _, v in live], **options)
             return [tensor[None] for tensor in single]
         batched = torch.autograd.grad(
-            of, inputs, [v for _, v in live], is_grads_batched=True, **options
+            differentiable, inputs, [v for _, v in live], is_grads_batched=True, **options
         )
         return list(batched)
 
@@ -123,7 +123,7 @@ def squared_norms(
 
 
 def _cover(batch_loss: BatchLoss, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Choose parameters such that each pair contains one; prefer few numbers, smallest first."""
+    """Choose parameters with few numbers such that each pair contains one; sort them by size."""
 
     def cost(names: Iterable[str]) -> int:
         return sum(batch_loss.parameters[name].numel() for name in names)

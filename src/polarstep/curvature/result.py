@@ -43,14 +43,14 @@ class Coupling:
         The norm ||W|| of each parameter. If `directions` is true, the square root of the number of
         units, which is the norm of their stacked directions.
     own : dict of str to float
-        The norm of the diagonal block ||d2f/dW_i dW_i||_F of each row, as far as it is known.
+        The norm of the diagonal block ||d2f/dW_i dW_i||_F of each row for which it was computed.
     scale : {"raw", "relative", "own"}
         The scale of `values` and `stderr`. "raw" is ||d2f/dW_i dW_j||_F, "relative" multiplies it
         by ||W_i|| ||W_j||, and "own" divides it by the norm of the row's diagonal block.
     directions : bool
         Whether derivatives are with respect to the directions of the units, on their spheres.
     how : str
-        The way in which the norms were computed.
+        A description of how the norms were computed.
     n_products : int
         The number of Hessian-vector products spent; 0 if Jacobians were used instead.
     values : ndarray of shape (n_rows, n_columns)
@@ -83,7 +83,7 @@ class Coupling:
 
     @property
     def stderr(self) -> np.ndarray:
-        """Standard errors of `values`; those of the scale itself are neglected."""
+        """Standard errors of `values`; the errors of the scale itself are neglected."""
         return self.raw_stderr * self._factors()
 
     @property
@@ -157,8 +157,8 @@ class Coupling:
             + "".join(f"  {cell:>{width}}" for cell, width in zip(line, widths, strict=True))
             for column, line in zip(self.columns, cells, strict=True)
         ]
-        of = "directions" if self.directions else "weights"
-        return "\n".join([f"{SCALES[self.scale]}, {of}; {self.how}", head, *lines])
+        coordinates = "directions" if self.directions else "weights"
+        return "\n".join([f"{SCALES[self.scale]}, {coordinates}; {self.how}", head, *lines])
 
     def to_frame(self) -> pandas.DataFrame:
         """Convert the norms to a data frame.
@@ -290,5 +290,5 @@ class Coupling:
 
 
 def _short(value: float) -> str:
-    """Format a number with two digits, without an exponent if that is as short."""
+    """Format a number with two significant digits, and numbers from 100 to 9999 as integers."""
     return f"{value:.0f}" if 100 <= value < 10_000 else f"{value:.2g}"

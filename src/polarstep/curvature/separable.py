@@ -45,7 +45,7 @@ def record(batch_loss: BatchLoss, names: Sequence[str]) -> Recording:
     Raises
     ------
     NotSeparable
-        If they do not hold; the message gives the reason.
+        If these formulas do not hold; the message says why.
     """
     known = batchnorm.multipliers(batch_loss)
     statistics = None
@@ -61,8 +61,8 @@ def record(batch_loss: BatchLoss, names: Sequence[str]) -> Recording:
         raise NotSeparable("its layers differ in the number of samples or in the data type")
     # The sites use the parameters as constants, so any remaining dependence is outside the sites.
     parameters = [batch_loss.parameters[site.name] for site in sites]
-    beside = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    for site, gradient in zip(sites, beside, strict=True):
+    outside = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    for site, gradient in zip(sites, outside, strict=True):
         if gradient is not None:
             raise NotSeparable(f"{site.name} also acts outside of its linear layer")
     perturbations = [site.perturbation for site in sites]
@@ -78,8 +78,8 @@ def record(batch_loss: BatchLoss, names: Sequence[str]) -> Recording:
 def _check_samples(recording: Recording) -> None:
     """Check that random tangents on some samples leave the derivatives of all others at zero.
 
-    For each bit k, the tangents are on the samples whose index has bit k set, so that any two
-    samples are told apart by at least one k.
+    For each bit k, the tangents are on the samples whose index has bit k set, so at least one k
+    distinguishes any two samples.
     """
     sites, statistics = recording.sites, recording.statistics
     inputs = [site.perturbation for site in sites]
@@ -129,7 +129,7 @@ def squared_norms(
         site, delta = places[early]
         R = delta.shape[1]
         mine = [pair for pair in pairs if ordered[pair][0] == early]
-        sizes = {pair: _numbers(site, places[ordered[pair][1]][0]) for pair in mine}
+        sizes = {pair: _jacobian_size(site, places[ordered[pair][1]][0]) for pair in mine}
         room = memory // (2 * delta.element_size())
         rows = max(1, min(R, room // max(sizes.values())))
         for chosen in ranges(R, rows):
@@ -176,23 +176,23 @@ def jacobians(
             moved = tangents(product, covectors, rows, room)
     found = dict(zip(later, moved, strict=True))
     return (
-        [_filled(M, p, rows) for M, p in zip(Ms, perturbations, strict=True)],
+        [_zeros_if_none(M, p, rows) for M, p in zip(Ms, perturbations, strict=True)],
         [found.get(late.inputs) if late.order > site.order else None for late in lates],
     )
 
 
-def _filled(M: Tensor | None, like: Tensor, rows: range) -> Tensor:
+def _zeros_if_none(M: Tensor | None, like: Tensor, rows: range) -> Tensor:
     return like.new_zeros(len(rows), *like.shape) if M is None else M
 
 
-def _numbers(early: Site, late: Site) -> int:
+def _jacobian_size(early: Site, late: Site) -> int:
     """Return the size of the Jacobians for one tangent."""
     inputs = late.inputs.numel() if late.order > early.order else 0
     return late.perturbation.numel() + inputs
 
 
 def _groups(items: Sequence[Any], sizes: Mapping[Any, int], room: int) -> Iterator[list[Any]]:
-    """Split items into consecutive groups whose sizes sum to at most `room`, if they can."""
+    """Split items into consecutive groups whose sizes sum to at most `room` where possible."""
     group: list[Any] = []
     for item in items:
         if group and sum(sizes[other] for other in [*group, item]) > room:

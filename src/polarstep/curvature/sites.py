@@ -93,7 +93,7 @@ def tangents(
         return [None] * len(inputs)
     N, R = output.shape
     eye = torch.eye(R, dtype=output.dtype, device=output.device)[rows.start : rows.stop]
-    at_once = together(max(sum(tensor.numel() for tensor in inputs), N * R), room)
+    at_once = tangents_at_once(max(sum(tensor.numel() for tensor in inputs), N * R), room)
     parts = [
         torch.autograd.grad(
             output,
@@ -108,8 +108,8 @@ def tangents(
     return [_joined(tensors) for tensors in zip(*parts, strict=True)]
 
 
-def together(numbers: int, room: int) -> int:
-    """Return how many tangents to process at once if each gives a certain count of numbers.
+def tangents_at_once(numbers: int, room: int) -> int:
+    """Return how many tangents to process at once if each yields a given count of numbers.
 
     A backward pass holds several times as many numbers as it returns, hence the factor of 8.
     """

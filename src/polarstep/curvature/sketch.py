@@ -8,7 +8,7 @@ Woodruff 2021): let Q be an orthonormal basis of the range of sum_j A_j^T G_j fo
 
     ||A_j||^2 = ||A_j Q||^2 + E||A_j (I - Q Q^T) v||^2,
 
-where the first term takes one product per column of Q, and the second one has a small variance.
+where the first term costs one product per column of Q, and the second has a small variance.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .batch_loss import BatchLoss, pair_of
 from .contraction import square
 from .products import Products
 
-_PILOT = 8  # probes from which the number of probes is predicted
+_PILOT = 8  # first probes, from which the number of all probes is predicted
 _SMALLEST_BASIS, _LARGEST_BASIS = 32, 128  # vectors, each of which costs two products
 
 
@@ -57,9 +57,9 @@ class Estimate:
 
         The variance of a probe is estimated by the larger of the sample variance and an unbiased
         estimate of 2 ||A^T A||_F^2 from inner products of responses, because each alone tends to be
-        too small when the mean is. For small samples, the larger of two factors widens it: one of
-        Student for the estimated variance, and one for skewness from the chi-square distribution
-        that has the mean and variance of the sample.
+        too small when the sample mean is too small. For small samples, the error is multiplied by
+        the larger of two factors: one from Student's t distribution for the estimated variance, and
+        one for skewness, from the chi-square distribution with the sample's mean and variance.
         """
         m, mean = len(self.sample), float(np.mean(self.sample or [0.0]))
         if mean == 0.0:
@@ -86,10 +86,11 @@ def norms(
     generator: np.random.Generator,
     bar: Any,
 ) -> tuple[dict[tuple[str, str], Estimate], int]:
-    """Estimate the norms of all rows with all columns and themselves; count the products.
+    """Estimate the norms of the blocks of all rows with all columns and with themselves.
 
     A row stops when each of its standard errors is at most rtol times its norm, or after
-    `max_products` products. `memory` is in bytes, and `bar` is a progress bar.
+    `max_products` products. `memory` is in bytes, and `bar` is a progress bar. The number
+    of products spent is returned, too.
     """
     found: dict[tuple[str, str], Estimate] = {}
     spent = 0
@@ -148,7 +149,7 @@ class RowSketch:
                 break
             self.enlarge_basis(more)
             if self.basis.shape[1] == size:
-                return  # the exact part is everything
+                return  # nothing is left to sample
         while (done := len(self.estimates[0].sample)) < _needed(self.estimates, rtol):
             if self.products.count >= self.max_products:
                 break
@@ -165,13 +166,13 @@ class RowSketch:
     def enlarge_basis(self, count: int) -> None:
         """Add vectors to the basis, and their products to the exact parts; drop the samples."""
         scales = [1.0 / e.norm if e.norm > 0 else 0.0 for e in self.estimates]
-        range_of = []
+        new_vectors = []
         for some in self._batches(count):
             like = [self.products.parameters[name] for name in self.columns]
             G = [scale * self._gaussian(some, p) for scale, p in zip(scales, like, strict=True)]
-            range_of.append(self.products.to_one(self.row, G, self.columns).flatten(1).T)
-        # A joint QR keeps the new vectors orthogonal even if the range has no more dimensions.
-        basis = torch.linalg.qr(torch.cat([self.basis, *range_of], dim=1))[0]
+            new_vectors.append(self.products.to_one(self.row, G, self.columns).flatten(1).T)
+        # A joint QR yields orthogonal vectors even if the new ones are linearly dependent.
+        basis = torch.linalg.qr(torch.cat([self.basis, *new_vectors], dim=1))[0]
         exact = [estimate.exact for estimate in self.estimates]
         for vectors in torch.split(basis[:, self.basis.shape[1] :].T, self.products.at_once):
             exact = [e + square(r) for e, r in zip(exact, self._respond(vectors), strict=True)]

@@ -1,4 +1,4 @@
-"""The plan of the experiment on deep networks: trainings, learning rates, and PyTorch."""
+"""The plan of the experiment on deep networks: its runs, learning rates, and PyTorch."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ pytest.importorskip("torch", reason="deep networks need PyTorch")
 TESTS = str(Path(__file__).parents[2])
 
 
-# --------------------------------------------------------------------------- trainings
+# --------------------------------------------------------------------------- runs
 
 
 def specs_of(preset, data=None, seeds=None, best=None):

@@ -24,7 +24,7 @@ def test_there_are_three_figures_with_numbers_in_their_captions_and_none_without
 
 def test_captions_say_so_if_there_is_nothing_to_compare():
     made = Analysis(tuple(metric({BATCH: {"status": "diverged"}})))
-    assert "With batch normalization, all trainings diverged." in training(made).caption
+    assert "All runs with batch normalization diverged." in training(made).caption
     rows = metric()
     for row in rows:
         for point in row["outcome"]["points"]:

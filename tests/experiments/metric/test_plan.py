@@ -1,4 +1,4 @@
-"""The plan of the experiment on metrics: trainings, and ranges of learning rates."""
+"""The plan of the experiment on metrics: its runs, and ranges of learning rates."""
 
 import json
 import math
@@ -20,7 +20,7 @@ TINY = ALL_TINY["metric"]
 torch = pytest.importorskip("torch", reason="networks need PyTorch")
 
 
-# --------------------------------------------------------------------------- trainings
+# --------------------------------------------------------------------------- runs
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -90,20 +90,20 @@ def test_good_rates_are_within_a_tenth_of_the_way_from_the_best_recipe_to_the_st
     assert found.tolerance == pytest.approx(0.1 * (2 - 0.1))
     assert found.good == [0.0316, 0.1]
     assert found.decades == 1.0
-    assert plan.beyond(found) == []
+    assert plan.rates_beyond(found) == []
 
 
 def test_a_range_is_extended_if_its_end_is_good():
-    assert plan.beyond(sweep_of({0.01: 0.5, 0.0316: 0.5, 0.1: 1.0, 0.316: 1.0})) == [0.00316]
-    assert plan.beyond(sweep_of({0.01: 1.0, 0.0316: 1.0, 0.1: 0.5, 0.316: 0.5})) == [1.0]
+    assert plan.rates_beyond(sweep_of({0.01: 0.5, 0.0316: 0.5, 0.1: 1.0, 0.316: 1.0})) == [0.00316]
+    assert plan.rates_beyond(sweep_of({0.01: 1.0, 0.0316: 1.0, 0.1: 0.5, 0.316: 0.5})) == [1.0]
     longer = {0.01: 1.0, 0.0316: 1.0, 0.1: 0.5, 0.316: 0.5, 1.0: 0.5}
-    assert plan.beyond(sweep_of(longer)) == [3.16]
-    assert plan.beyond(sweep_of(longer | {3.16: 1.9})) == []
+    assert plan.rates_beyond(sweep_of(longer)) == [3.16]
+    assert plan.rates_beyond(sweep_of(longer | {3.16: 1.9})) == []
 
 
 def test_no_rate_is_good_if_every_rate_diverged():
     found = sweep_of(dict.fromkeys((0.01, 0.0316, 0.1, 0.316)))
-    assert (found.good, found.decades, plan.beyond(found)) == ([], 0, [])
+    assert (found.good, found.decades, plan.rates_beyond(found)) == ([], 0, [])
     assert found.best == 0.01
 
 

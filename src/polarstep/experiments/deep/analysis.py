@@ -27,7 +27,7 @@ _EARLY, _LATE = 0.1, 0.5  # shares of the steps at which "early" ends and "late"
 
 
 class Dot(NamedTuple):
-    """One run in the plot of a measure, taken early in the run, against the run's score."""
+    """One run in the plot of a measure, taken early in the run, against the score of the run."""
 
     network: Network
     measure: float
@@ -106,7 +106,7 @@ class Analysis(NetworkRows):
     # ------------------------------------------------------------------ comparisons
 
     def speed(self, network: Network, other: Network) -> float:
-        """Return how many times fewer iterations `network` needs than `other`.
+        """Return the speed of `network` in iterations, as a multiple of that of `other`.
 
         Both networks run at their tuned rates, and iterations are counted to the lowest loss that
         both reach. The result is the median over the seeds; NaN if there are no pairs of runs.
@@ -122,10 +122,10 @@ class Analysis(NetworkRows):
     def ratios(self, network: Network, quantity: Quantity, control: str) -> np.ndarray:
         """Return ratios of a quantity between `network` and the plain network.
 
-        `control` says what is equal between the two; see `CONTROLS`. There is one ratio for every
+        `control` says what the two have in common; see `CONTROLS`. There is one ratio for every
         seed and every iteration, loss, or rate and iteration at which both networks were measured.
-        The iterations are those at which all runs are measured; the start, where the rate has no
-        effect yet, does not count. Runs that diverged are not compared.
+        The iterations are those at which all runs are measured, without the start, where the rate
+        has no effect yet. Runs that diverged are not compared.
         """
         plain = network[0], "plain"
         if control == "rate":
@@ -168,7 +168,7 @@ class Analysis(NetworkRows):
         """Return Spearman's rank correlation of a measure and the score over all runs.
 
         It is positive if a lower measure goes with a lower final loss. Without an activation, the
-        result is the mean over all activations. It is NaN if there is nothing to rank.
+        result is the mean over all activations. It is NaN if there are too few runs to rank.
         """
         if activation is None:
             by_activation = [self.correlation(measure, a) for a in self.activations]
@@ -183,7 +183,7 @@ class Analysis(NetworkRows):
 
     @property
     def diverged(self) -> dict[str, int]:
-        """The number of trainings that diverged, by stage."""
+        """The number of training runs that diverged, by stage."""
         count = dict.fromkeys(("tuning", "run"), 0)
         for row in self.rows:
             count[row["spec"]["stage"]] += diverged(row)
@@ -206,7 +206,7 @@ def _pairs(mine: dict[int, Row], theirs: dict[int, Row]) -> list[tuple[Row, Row]
 
 
 def _points(row: Row, control: str) -> dict[float, Point]:
-    """Return the points of a run that a comparison uses, by the loss or the iteration."""
+    """Return the points of a run that are compared under a control, by loss or iteration."""
     spec, points = row["spec"], row["outcome"]["points"]
     if control == "loss":
         return {level: point for point in points for level in point["levels"]}

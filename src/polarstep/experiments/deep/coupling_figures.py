@@ -41,9 +41,9 @@ def coupling_over_time(analysis: Analysis, activation: str, coordinates: str) ->
         f"deep-coupling-{activation}" + ("-directions" if of_directions else ""),
         f"Coupling of the middle layer, {activation}"
         + (", directions of the units" if of_directions else ""),
-        f"The blocks of the Hessian between layer {MIDDLE} and every layer at the tuned rates, "
-        "median of the random starts. The dashed line is the layer's own block. The rows are "
-        "scales, and the panels of a row share their axis. "
+        f"Norms of the Hessian blocks between layer {MIDDLE} and every layer at the tuned rates, "
+        f"as medians over the random starts. The dashed line is the block of layer {MIDDLE} with "
+        "itself. Each row of panels shows one scale, on one axis. "
         + (
             "The derivatives are with respect to the directions uₚ of the units, Wₚ = gₚuₚ, on "
             "their spheres. "
@@ -59,7 +59,7 @@ def coupling_over_time(analysis: Analysis, activation: str, coordinates: str) ->
 def _medians(
     analysis: Analysis, network: Network, scale: str, coordinates: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the iterations and the blocks with every layer there, medians over the seeds."""
+    """Return the measured iterations and the blocks with every layer, medians over the seeds."""
     found: dict[int, list[np.ndarray]] = {}
     for row in analysis.tuned_runs(network).values():
         for point in row["outcome"]["points"]:
@@ -131,19 +131,19 @@ def controls(analysis: Analysis, activations: list[str]) -> Figure:
     panels[0].set_yticks(heights, labels, fontsize=8)
     legend(drawn, panels[0], columns=2)
     scales = "; ".join(f"{name}: {formula}" for name, formula in SCALES.items())
-    equal = "; ".join(f"{name}: {meaning}" for name, meaning in CONTROLS.items())
-    seen = " ".join(
+    listed_controls = "; ".join(f"{name}: {meaning}" for name, meaning in CONTROLS.items())
+    counts = " ".join(
         f"With {NAMES[n]}, the coupling is lower than in the plain network in {sum(yes)} of "
         f"{len(yes)} comparisons."
         for n, yes in below.items()
     )
     return Figure(
         "deep-controls",
-        "Coupling with normalization relative to coupling without, under controls",
+        "Coupling with normalization relative to coupling without it, under controls",
         "The mean coupling of the middle layer with the other layers, as a ratio to that of the "
-        "plain network: the median (dot) and the middle 90% (line) over random starts and over "
-        "what is compared. Left of 1, the coupling is lower than in the plain network. The scales "
-        f"are {scales}. The controls say what is equal: {equal}. {seen}",
+        "plain network: the median (dot) and the middle 90% (line) over the random starts and "
+        "over the points that are compared. Left of 1, the coupling is lower than in the plain "
+        f"network. The scales are {scales}. The controls are {listed_controls}. {counts}",
         drawn,
     )
 
@@ -193,8 +193,8 @@ def coupling_by_loss(analysis: Analysis, activations: list[str]) -> Figure:
         "deep-loss",
         "Coupling at equal losses",
         "The mean coupling of the middle layer with the other layers against the loss at which it "
-        "was measured, one line per run at the tuned rates. At equal losses, a network that trains "
-        "faster is not compared with one that lags behind. "
+        "was measured, one line per run at the tuned rates. Comparing at equal losses keeps a "
+        "network that trains faster from being compared with one that lags behind. "
         + _ratios_at_equal_losses(analysis, activations),
         drawn,
     )

@@ -72,8 +72,8 @@ def rates(analysis: Analysis) -> Figure:
         "Learning rates",
         "The mean training loss over the last steps at every learning rate of the grid. Large dots "
         "are the tuned rates, and the bars along the bottom are the good rates. Crosses mark "
-        "trainings that diverged or ended above three times the initial loss. The tuned rates and "
-        f"the decades of good rates: {tuned}.",
+        "trainings that diverged or ended above three times the initial loss. The tuned rates, "
+        f"and the decades that the good rates cover: {tuned}.",
         drawn,
     )
 
@@ -113,14 +113,14 @@ def training(analysis: Analysis, activations: list[str]) -> Figure:
         "deep-training",
         "Training",
         "Every network at its tuned learning rate: the median and the middle 90% of the random "
-        "starts. On the right is the loss above the lowest one that any run with the same "
-        f"activation has reached. {_speeds(analysis, activations)}",
+        "starts. On the right, the lowest loss that any run with the same activation has "
+        f"reached is subtracted. {_speeds(analysis, activations)}",
         drawn,
     )
 
 
 def _speeds(analysis: Analysis, activations: list[str]) -> str:
-    """Say how fast the normalized networks are, and how many runs diverged."""
+    """State how fast the normalized networks are, and how many runs diverged."""
     parts = []
     for activation in activations:
         plain = activation, "plain"
@@ -142,7 +142,7 @@ def _speeds(analysis: Analysis, activations: list[str]) -> str:
 
 
 def explanations(analysis: Analysis, activations: list[str]) -> Figure:
-    """Draw what was measured early in a run against the loss at its end."""
+    """Draw the final loss of each run against what was measured early in it."""
     columns = len(MEASURES)
     drawn, panels = canvas(len(activations), columns, width=11, height=3.1 * len(activations))
     drawn.subplots_adjust(hspace=0.32, wspace=0.12)
@@ -162,13 +162,13 @@ def explanations(analysis: Analysis, activations: list[str]) -> Figure:
     return Figure(
         "deep-explanations",
         "Three explanations",
-        "One dot per run, at all rates: a measure over the first tenth of the iterations (median) "
-        "against the mean loss over the last steps. Crosses mark runs that diverged; those with a "
-        "measure beyond the scale are at the right edge. The panels show, from left to right, "
-        "length-direction decoupling (the coupling of directions relative to the own block), the "
-        f"covariate shift of the layers' inputs, that of the gradient of layer {MIDDLE}, and the "
-        "smoothness of the loss and of the gradient along a step. ρ is Spearman's rank "
-        "correlation: it is +1 if a lower measure always goes with a lower loss. "
+        "Every dot is a run, at any of the rates: its mean loss over the last steps against the "
+        "median of a measure over the first tenth of its iterations. Crosses mark runs that "
+        "diverged; those with a measure beyond the scale are at the right edge. The panels show, "
+        "from left to right, length-direction decoupling (the coupling of directions relative to "
+        "the own block), the covariate shift of the layers' inputs, that of the gradient of layer "
+        f"{MIDDLE}, and the smoothness of the loss and of the gradient along a step. ρ is "
+        "Spearman's rank correlation: it is +1 if a lower measure always goes with a lower loss. "
         + _ranking(analysis),
         drawn,
     )

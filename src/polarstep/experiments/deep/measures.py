@@ -27,7 +27,7 @@ _MIDDLE = LAYERS[MIDDLE - 1]
 
 
 def measure(model: nn.Sequential, data: Data, subset: Data, rate: float) -> dict[str, Any]:
-    """Measure a network at its weights, for gradient descent on `data` at a learning rate.
+    """Measure a network at its weights, and along a gradient step on `data` at a learning rate.
 
     The coupling, which is expensive, is measured on `subset`.
     """
@@ -45,7 +45,7 @@ def measure(model: nn.Sequential, data: Data, subset: Data, rate: float) -> dict
 def folded(model: nn.Sequential) -> nn.Sequential:
     """Return a copy that computes the same function with plain weights.
 
-    Weight normalization, W_p = g_p v_p / ||v_p||, changes the parameters and not the function, so
+    Weight normalization, W_p = g_p v_p / ||v_p||, changes the parameters but not the function, so
     the copy has the same derivatives with respect to W and to the directions of its units.
     """
     return nn.Sequential(OrderedDict((n, _plain(layer)) for n, layer in model.named_children()))
@@ -121,7 +121,7 @@ def covariate_shift(before: nn.Sequential, after: nn.Sequential, X: Tensor) -> l
         sqrt( sum (m' - m)^2 + (s' - s)^2 ) / sqrt( sum s^2 ).
 
     This is internal covariate shift in the sense of Ioffe and Szegedy, ICML 2015, the change of the
-    distribution of a layer's inputs, for the first two moments of the distribution.
+    distribution of a layer's inputs, restricted to its first two moments.
     """
     pairs = zip(_layer_inputs(before, X), _layer_inputs(after, X), strict=True)
     return [six_digits(_moment_shift(old, new)) for old, new in list(pairs)[1:]]
@@ -174,23 +174,25 @@ def _layer_number(name: str) -> int:
 def roughness(
     model: nn.Sequential, data: Data, loss: float, gradient: dict[str, Tensor], rate: float
 ) -> dict[str, list[float]]:
-    """Return how far the loss is from linear along the step, and the gradient from constant.
+    """Return how far, along the step, the loss is from linear and the gradient from constant.
 
     For every t in `STEP_FACTORS` and d = t rate, the result holds
 
         | f(w - d grad f) - (f - d ||grad f||^2) | / (d ||grad f||^2)    and
         || grad f(w - d grad f) - grad f || / ||grad f||.
 
-    Santurkar et al., NeurIPS 2018, section 3.1, look at the loss and the gradient along the step.
+    Santurkar et al., NeurIPS 2018, section 3.1, examine the loss and the gradient along the step.
     """
     size = _norm(gradient)
     of_loss, of_gradient = [], []
     for factor in STEP_FACTORS:
         distance = factor * rate
-        there, gradient_there = differentiate(moved(model, gradient, distance), data)
+        loss_there, gradient_there = differentiate(moved(model, gradient, distance), data)
         descent = distance * size**2
         change = {name: gradient_there[name] - g for name, g in gradient.items()}
-        of_loss.append(six_digits(abs(there - (loss - descent)) / descent if descent else np.nan))
+        of_loss.append(
+            six_digits(abs(loss_there - (loss - descent)) / descent if descent else np.nan)
+        )
         of_gradient.append(six_digits(_norm(change) / size if size else np.nan))
     return {"loss_roughness": of_loss, "gradient_roughness": of_gradient}
 

@@ -1,10 +1,10 @@
-"""Experiment II of the paper on deep networks: the trainings to run.
+"""Experiment II of the paper on deep networks: the plan of its training runs.
 
 Fully connected networks with six hidden layers are trained on images by gradient descent on all
 samples: plain, with batch normalization and with weight normalization. The first stage trains every
-network at every learning rate of a grid. The second stage trains and measures, for each activation,
-every network at the tuned rate of each, so that networks can be compared at their own rates and at
-equal rates.
+network at every learning rate of a grid. The second stage trains and measures every network at
+its own tuned rate and at those of the other networks with the same activation, so that networks
+can be compared at their own rates and at equal rates.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ RATES = tuple(float(f"{10 ** (k / RATES_PER_DECADE):.3g}") for k in range(-12, 5
 LEVELS = (2.0, 1.5, 1.0, 0.5, 0.1)  # losses at which networks are compared
 COUPLING_ERROR = 0.01  # relative standard error of a coupling that is estimated
 STEP_FACTORS = (0.5, 1.0, 2.0)  # multiples of the step at which the smoothness is measured
-TAIL = 0.05  # share of the steps whose mean loss is the score
+TAIL = 0.05  # the score is the mean loss over this last share of the steps
 _TUNING_SEED = 10_000  # the seeds of the runs count up from 0
-_TOLERANCE = 0.1  # a rate is good up to this share of the way from the best score to the start
+_TOLERANCE = 0.1  # limit of good scores, as a share of the way from the best score to the start
 
 RULE = f"""
 The learning rates are 10^(k/4) from {RATES[0]:g} to {RATES[-1]:g}. Each is tried for as many steps
@@ -82,13 +82,13 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
     }
     start, *later = _measured_at(sizes.steps, sizes.points)
 
-    def measured(own_rate: bool) -> Spec:
-        # The start is the same at every rate, so one run measures it. Losses are compared at the
-        # own rates only.
+    def measured(at_own_rate: bool) -> Spec:
+        # The start is the same at every rate, so only the run at the own rate measures it. Only
+        # these runs are compared at equal losses.
         return {
             "coupling_samples": sizes.coupling_samples,
-            "measured_at": [start, *later] if own_rate else later,
-            "levels": list(LEVELS) if own_rate else [],
+            "measured_at": [start, *later] if at_own_rate else later,
+            "levels": list(LEVELS) if at_own_rate else [],
         }
 
     def attempts(rows: list[Row]) -> list[Spec]:

@@ -1,4 +1,4 @@
-"""Quantities that are read from one measured iterate of a deep network, a point of its row."""
+"""Quantities that are computed from one point: what was measured at one iterate of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Point = dict[str, Any]
 """What was measured at one iterate, as in the rows."""
 
 Quantity = Callable[[Point], float]
-"""A number that is computed from one point; NaN if it is not defined there."""
+"""A function that computes a number from one point; the number is NaN if it is undefined."""
 
 SCALES = {
     "raw": "‖∂²f/∂W₄∂Wᵢ‖",
@@ -58,6 +58,6 @@ MEASURES: dict[str, Quantity] = {
     "loss roughness": lambda point: _number(point["loss_roughness"][_FULL_STEP]),
     "gradient roughness": lambda point: _number(point["gradient_roughness"][_FULL_STEP]),
 }
-"""The possible explanations of the speed: decoupling, and its rivals."""
+"""Measures of the possible explanations of the speed: first decoupling, then its rivals."""
 
 RIVALS = tuple(MEASURES)[1:]

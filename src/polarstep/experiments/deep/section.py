@@ -21,7 +21,7 @@ def section(analysis: Analysis) -> dict[str, Any]:
 
 
 def _common_facts(analysis: Analysis) -> dict[str, Any] | None:
-    """Return what all runs have in common and how many there are; None without runs."""
+    """Return the facts that all runs share and how many runs there are; None without runs."""
     runs = [row for row in analysis.rows if row["spec"]["stage"] == "run"]
     if not runs:
         return None
@@ -33,7 +33,7 @@ def _common_facts(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def _rate(network: Network, sweep: RateSweep) -> dict[str, Any]:
-    """Return a line of the table of learning rates."""
+    """Return one line of the table of learning rates."""
     at_edge = sweep.best in (RATES[0], RATES[-1])
     return {
         **sweep.table_row(),

@@ -1,4 +1,4 @@
-"""How large the experiment on deep networks is."""
+"""The sizes of the experiment on deep networks, by preset."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 class Sizes:
     """The sizes of one preset."""
 
-    units: int  # of each hidden layer
+    units: int  # in each hidden layer
     samples: int
     steps: int
     seeds: int
     coupling_samples: int
-    points: int  # where a run is measured, besides where its loss passes a level
+    points: int  # iterations at which a run is measured, besides those where it passes a level
 
 
 SIZES = {

@@ -9,5 +9,5 @@ NAMES = {"plain": "plain", "batch": "batch normalization", "weight": "weight nor
 
 
 def positive(values: np.ndarray) -> np.ndarray:
-    """Replace values that a logarithmic axis cannot show by NaN."""
+    """Replace values that are not positive with NaN, because they have no logarithm."""
     return np.where(values > 0, values, np.nan)

@@ -1,4 +1,4 @@
-"""The training of one deep network, with measurements on the way. This module needs PyTorch."""
+"""The training of one deep network, with measurements along the way. This module needs PyTorch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .plan import TAIL
 
 
 def execute(spec: Spec, folder: Path | None) -> dict[str, Any]:
-    """Train a network and return the outcome of the run, or of the attempt at one rate."""
+    """Train a network and return the outcome of a measured run or of a tuning attempt."""
     torch.set_num_threads(1)  # runs are spread over processes; results must not depend on threads
     data, _ = load_images(spec, folder, 1)
     inputs = data[0].shape[1]

@@ -27,7 +27,7 @@ TOO_FEW_RUNS = "There are too few runs of deep networks to tell."
 _NORMALIZED = ("batch", "weight")
 _CROSS_BLOCKS = cross("raw", "weights")  # the norms that the paper shows
 _DECOUPLING = cross("own", "directions")
-_LOWER = 0.95  # ratios up to this count as lower; ratios closer to one may be rounding
+_LOWER = 0.95  # ratios below this count as lower; ratios closer to one may be rounding errors
 _CHANGED = 1.5  # ratios further from one than this factor count as a change
 
 
@@ -64,8 +64,8 @@ def trains_faster(analysis: Analysis) -> Verdict:
         if numbers
         else TOO_FEW_RUNS,
         "With both activations and each network at its tuned learning rate, batch normalization "
-        "needs fewer iterations than the plain network to the lowest loss that both reach (median "
-        "over seeds).",
+        "needs fewer iterations than the plain network to reach the lowest loss that both attain "
+        "(median over seeds).",
         "deep-training",
     )
 
@@ -209,8 +209,8 @@ def carries_over(analysis: Analysis) -> Verdict:
         else TOO_FEW_RUNS,
         "With both activations, batch normalization trains faster at the tuned rates, and the "
         f"coupling of its directions relative to the own block is below {_LOWER:g} times that of "
-        "the plain network under all controls. On images smaller than those of CIFAR-10 it holds "
-        "in part at best.",
+        "the plain network under all controls. On images other than CIFAR-10, the claim "
+        "holds in part at best.",
         "deep-explanations",
     )
 
@@ -232,7 +232,7 @@ def widens_rates(analysis: Analysis) -> Verdict:
         BESIDE,
         "Normalization widens the range of good learning rates of deep networks.",
         share(len(good), len(pairs)),
-        f"The good rates cover this many decades: {widths}." if pairs else TOO_FEW_RUNS,
+        f"Decades that the good rates cover: {widths}." if pairs else TOO_FEW_RUNS,
         "With batch and with weight normalization, and with both activations, the good rates of "
         "the grid cover more decades than those of the plain network. The section on deep networks "
         "defines good rates.",
@@ -240,7 +240,7 @@ def widens_rates(analysis: Analysis) -> Verdict:
     )
 
 
-# --------------------------------------------------------------------------- reading and writing
+# --------------------------------------------------------------------------- helpers
 
 
 def _networks(analysis: Analysis, normalizations: Iterable[str]) -> list[Network]:

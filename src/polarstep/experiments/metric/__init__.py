@@ -1,4 +1,4 @@
-"""The experiment on batch normalization's metric without batch normalization."""
+"""The experiment on plain networks in the metric of batch normalization."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class BatchNormMetric(Experiment[Sizes, Analysis]):
-    """The experiment on batch normalization's metric without batch normalization."""
+    """The experiment on plain networks in the metric of batch normalization."""
 
     name = "metric"
-    title = "Batch normalization's metric without it"
+    title = "Plain networks in the metric of batch normalization"
     sizes = SIZES
     requires_torch = True
 

@@ -17,8 +17,8 @@ from ..records import Row
 from .plan import BATCH, RECIPES, Case, rate_sweeps
 from .wording import Numbers
 
-HALF = 0.5  # share of the steps at which the loss is taken that the others have to reach
-_TINY = 1e-12  # lower losses are replaced by this, so that they have a logarithm
+HALF = 0.5  # recipes are timed to the loss that another one has after this share of its steps
+_TINY = 1e-12  # replaces lower losses, so that every loss has a logarithm
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Analysis(NetworkRows):
 
     @cached_property
     def sweeps(self) -> dict[Case, RateSweep]:
-        """The learning-rate sweep of every case that has been tried at all its first rates."""
+        """The learning-rate sweep of every case that has been tried at all of its first rates."""
         return rate_sweeps(self.rows)
 
     @property
@@ -40,29 +40,29 @@ class Analysis(NetworkRows):
         return [r for r in RECIPES if (activation, r) in self.sweeps]
 
     @cached_property
-    def _trainings(self) -> dict[tuple[Case, float], dict[int, Row]]:
+    def _runs(self) -> dict[tuple[Case, float], dict[int, Row]]:
         found: dict[tuple[Case, float], dict[int, Row]] = defaultdict(dict)
         for row in self.rows:
             spec = row["spec"]
             found[(spec["activation"], spec["method"]), spec["rate"]][spec["seed"]] = row
         return found
 
-    def trainings(self, case: Case, rate: float | None = None) -> dict[int, Row]:
-        """Return the trainings at a rate by their seeds; by default, at the tuned rate."""
+    def runs(self, case: Case, rate: float | None = None) -> dict[int, Row]:
+        """Return the runs at a rate by their seeds; by default, at the tuned rate."""
         if rate is None:
             if case not in self.sweeps:
                 return {}
             rate = self.sweeps[case].best
-        return self._trainings.get((case, rate), {})
+        return self._runs.get((case, rate), {})
 
     def curves(self, case: Case, field: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps, and one curve for each seed, at the tuned rate.
 
         `field` is "loss", which belongs to the middle of the steps that it is averaged over, or
         "validation_loss" or "accuracy", which belong to the last of these steps. Values after a
-        training has diverged are NaN.
+        run has diverged are NaN.
         """
-        rows = list(self.trainings(case).values())
+        rows = list(self.runs(case).values())
         longest = max(rows, key=lambda row: len(row["outcome"]["points"]))
         t, _ = _curve(longest, field)
         curves = np.full((len(rows), len(t)), np.nan)
@@ -71,8 +71,8 @@ class Analysis(NetworkRows):
             curve[: len(values)] = values
         return t, curves
 
-    def of_all(self, quantity: Callable[[Case], float]) -> Numbers:
-        """Return a quantity of every case for which it is defined."""
+    def by_case(self, quantity: Callable[[Case], float]) -> Numbers:
+        """Return a quantity by case, for every case for which it is defined."""
         found = {case: quantity(case) for case in self.sweeps}
         return {case: value for case, value in found.items() if not np.isnan(value)}
 
@@ -80,21 +80,21 @@ class Analysis(NetworkRows):
         """Return the median time of a training step over all rates and seeds; NaN without any."""
         seconds = [
             row["outcome"]["seconds_per_step"]
-            for (of, _), by_seed in self._trainings.items()
-            if of == case
+            for (other, _), by_seed in self._runs.items()
+            if other == case
             for row in by_seed.values()
         ]
         return float(np.median(seconds)) if seconds else np.nan
 
     def steps_ratio(self, case: Case, other: str = BATCH, field: str = "loss") -> float:
-        """Return how many times as many steps a case needs as another recipe, median over seeds.
+        """Return the steps that a case needs, relative to those of another recipe.
 
         Both are at their tuned rates, and steps are counted to the loss that `other` has half-way
-        through its training. Each seed is compared with itself. The ratio is infinite if half of
+        through its training. The result is the median over the seeds. It is infinite if half of
         the seeds do not reach that loss, and NaN if one of the two did not run or `other`
         diverged. `field` is "loss" or "validation_loss".
         """
-        mine, theirs = self.trainings(case), self.trainings((case[0], other))
+        mine, theirs = self.runs(case), self.runs((case[0], other))
         ratios = []
         for seed in sorted(mine.keys() & theirs.keys()):
             t, loss = _curve(theirs[seed], field)
@@ -103,8 +103,8 @@ class Analysis(NetworkRows):
                 continue
             level = float(np.exp(np.interp(half, t, np.log(np.maximum(loss, _TINY)))))
             if np.isfinite(level):
-                steps = _first(*_curve(mine[seed], field), level)
-                ratios.append(steps / _first(t, loss, level))
+                steps = _steps_to_reach(*_curve(mine[seed], field), level)
+                ratios.append(steps / _steps_to_reach(t, loss, level))
         return float(np.median(ratios)) if ratios else np.nan
 
     def seconds_ratio(self, case: Case, other: str = BATCH) -> float:
@@ -129,19 +129,20 @@ class Analysis(NetworkRows):
     def accuracy(self, case: Case, rate: float | None = None) -> float:
         """Return the final accuracy on the validation images at a rate, median over seeds.
 
-        By default, the rate is the tuned one. The accuracy of a training that diverged is zero.
+        By default, the rate is the tuned one. The accuracy of a run that diverged is zero.
         """
-        rows = self.trainings(case, rate).values()
+        rows = self.runs(case, rate).values()
         ends = [0.0 if diverged(r) else r["outcome"]["points"][-1]["accuracy"] for r in rows]
         return float(np.median(ends)) if ends else np.nan
 
     def angles(self, case: Case) -> np.ndarray:
-        """Return the angles by which one step half-way turns the rows of each layer, in radians.
+        """Return the angles, in radians, by which a step half-way turns the rows of each layer.
 
-        They are medians over the seeds at the tuned rate; empty if nothing was measured there.
+        The angles are medians over the seeds at the tuned rate. The array is empty if no run was
+        measured there.
         """
         found = []
-        for row in self.trainings(case).values():
+        for row in self.runs(case).values():
             half = HALF * row["spec"]["steps"]
             at = [p["angles"] for p in row["outcome"]["points"] if p["steps"][1] >= half]
             found += at[:1]
@@ -149,7 +150,7 @@ class Analysis(NetworkRows):
 
     @property
     def diverged(self) -> int:
-        """The number of trainings that diverged, at any rate."""
+        """The number of runs that diverged, over all rates."""
         return sum(map(diverged, self.rows))
 
 
@@ -161,8 +162,8 @@ def _curve(row: Row, field: str) -> tuple[np.ndarray, np.ndarray]:
     return t, np.array([point[field] for point in points], float)
 
 
-def _first(t: np.ndarray, loss: np.ndarray, level: float) -> float:
-    """Return when the loss first reaches a level; its logarithm is interpolated linearly."""
+def _steps_to_reach(t: np.ndarray, loss: np.ndarray, level: float) -> float:
+    """Return the step at which the loss first reaches a level; log(loss) is interpolated."""
     reached = np.flatnonzero(loss <= level * (1 + 1e-9))
     if not len(reached):
         return np.inf

@@ -14,7 +14,7 @@ from ..networks.architecture import LAYERS
 from ..networks.figures import finish_rate_panel, mark_good_rates
 from .analysis import Analysis
 from .plan import Case
-from .wording import Numbers, full_name, listed
+from .wording import STEPS_TO_HALF_WAY_LOSS, Numbers, full_name, listed
 
 # LengthDirection has one color for each direction rule and one line style for each metric.
 _LINES: dict[str, dict[str, Any]] = {
@@ -63,20 +63,19 @@ def training(analysis: Analysis) -> Figure:
             if kind != "accuracy":
                 axes.set_yscale("log")
     legend(drawn, panels[0], columns=4)
-    ratios = analysis.of_all(analysis.steps_ratio)
+    ratios = analysis.by_case(analysis.steps_ratio)
     return Figure(
         "metric-training",
         "Training",
         "Every recipe at its tuned learning rate: the loss on the mini-batches, averaged between "
         "two points, against steps and against seconds, and the share of the validation images "
-        "that are classified correctly. Lines are medians of the random starts, and bands reach "
+        "that are classified correctly. Lines are medians over the random starts, and bands reach "
         "from the lowest to the highest. Networks are plain unless the legend says batch or weight "
         "normalization. "
         + (
-            "Steps to the loss that batch normalization has half-way, over its own: "
-            f"{listed(ratios)}."
+            f"{STEPS_TO_HALF_WAY_LOSS}: {listed(ratios)}."
             if ratios
-            else "With batch normalization, all trainings diverged."
+            else "All runs with batch normalization diverged."
         ),
         drawn,
     )
@@ -114,7 +113,7 @@ def rates(analysis: Analysis) -> Figure:
         "Learning rates",
         "The mean training loss over the last steps against the learning rate, as a multiple of "
         "the tuned rate of the recipe. Lines are means over the random starts, and bands reach "
-        "from the lowest to the highest. Trainings that diverged or ended above the initial loss "
+        "from the lowest to the highest. Runs that diverged or ended above the initial loss "
         "are drawn at the initial loss. The bars along the bottom are the good rates. Decades of "
         f"good rates: {listed({case: sweep.decades for case, sweep in analysis.sweeps.items()})}.",
         drawn,
@@ -130,7 +129,7 @@ def _plot_sweep(axes: Axes, analysis: Analysis, case: Case, place: int, worst: f
         [
             [
                 worst if (score := row["outcome"]["score"]) is None else min(score, worst)
-                for row in analysis.trainings(case, rate).values()
+                for row in analysis.runs(case, rate).values()
             ]
             for rate in sweep.rates
         ]
@@ -145,7 +144,7 @@ def _plot_sweep(axes: Axes, analysis: Analysis, case: Case, place: int, worst: f
 
 
 def angles(analysis: Analysis) -> Figure:
-    """Draw by how much each layer turns in one step."""
+    """Draw the angle by which one step turns each layer."""
     activations = analysis.activations
     drawn, panels = canvas(1, len(activations), width=11, height=4.2)
     drawn.subplots_adjust(top=1 - 0.85 / 4.2)
@@ -166,9 +165,9 @@ def angles(analysis: Analysis) -> Figure:
     legend(drawn, panels[0], columns=4)
     return Figure(
         "metric-angles",
-        "Angles of a step, layer by layer",
+        "Angle of one step, by layer",
         "The angle by which a step half-way through the training turns the rows of each layer's "
-        "matrix at the tuned rates: the mean over the rows, median of the random starts. "
+        "matrix at the tuned rates: the mean over the rows, median over the random starts. "
         "LengthDirection leaves the head to AdamW. "
         + (
             f"Ratio of the largest to the smallest angle of the six hidden layers: "

@@ -1,9 +1,9 @@
-"""The experiment on the metric of batch normalization: the trainings to run.
+"""The experiment on the metric of batch normalization: the plan of its training runs.
 
 Plain networks whose optimizer works in the metric of the layers' inputs are compared with
 normalized networks and with plain networks in other metrics. All networks have six hidden layers
 and are trained on mini-batches of images. Each recipe is tried over a range of learning rates with
-every seed, and the range is extended where it ends on a rate that is still good.
+every seed, and the range is extended where it ends at a rate that is still good.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ RECIPES = {
 BATCH = "batch normalization"
 DIRECTIONS = ("sgd", "polar")
 DECADES = 1.5  # the width of the range of rates before it is extended
-WARM_UP = 0.05  # share of the steps in which the rate rises; then it falls to zero
-TAIL = 0.1  # share of the steps whose mean loss is the score
-DIVERGED = 10.0  # a training has diverged above this multiple of its first loss
-_TOLERANCE = 0.1  # a rate is good up to this share of the way from the best score to the start
+WARM_UP = 0.05  # share of the steps in which the rate rises, before it falls to zero
+TAIL = 0.1  # the score is the mean loss over this last share of the steps
+DIVERGED = 10.0  # a run has diverged if its loss exceeds this multiple of its first loss
+_TOLERANCE = 0.1  # limit of good scores, as a share of the way from the best score to the start
 _EXTENSIONS = 2
 
 RULE = f"""
@@ -75,8 +75,8 @@ Every recipe is tried with every seed at the rates 10^(k/2) or 10^(k/4) over {DE
 from the first rate in the table. If the rate at an end of the range is good, the range is extended
 by one rate, up to {_EXTENSIONS} times. All rates rise linearly over the first {WARM_UP:.0%} of the
 steps and then fall linearly to zero. The score is the mean loss of the mini-batches over the last
-{TAIL:.0%} of the steps, averaged over the seeds. It is infinite if a training diverged, which means
-a loss that is not finite or exceeds {DIVERGED:g} times the first one. The lowest score wins, and
+{TAIL:.0%} of the steps, averaged over the seeds. It is infinite if a run diverged, which means
+that a loss was not finite or exceeded {DIVERGED:g} times the first one. The lowest score wins, and
 the smaller rate wins a tie. A rate is good if its score exceeds the best score of the recipe by at
 most {_TOLERANCE:.0%} of the way from the best score of all recipes with the same activation to the
 initial loss. Each good rate counts as one step of the grid.
@@ -107,7 +107,7 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
         "per_decade": sizes.rates_per_decade,
     }
 
-    def trainings(rates: Iterable[tuple[Case, float]]) -> list[Spec]:
+    def specs(rates: Iterable[tuple[Case, float]]) -> list[Spec]:
         return [
             {
                 "stage": "training",
@@ -122,7 +122,7 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
         ]
 
     def first(rows: list[Row]) -> list[Spec]:
-        return trainings(
+        return specs(
             ((activation, recipe), rate)
             for activation in ACTIVATIONS
             for recipe in RECIPES
@@ -131,9 +131,11 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
 
     def further(rows: list[Row]) -> list[Spec]:
         sweeps = rate_sweeps(rows)
-        return trainings((case, rate) for case, sweep in sweeps.items() for rate in beyond(sweep))
+        return specs((case, rate) for case, sweep in sweeps.items() for rate in rates_beyond(sweep))
 
-    wider = [(f"metric: wider, {k + 1} of {_EXTENSIONS}", further) for k in range(_EXTENSIONS)]
+    wider = [
+        (f"metric: wider ranges, {k + 1} of {_EXTENSIONS}", further) for k in range(_EXTENSIONS)
+    ]
     return [("metric: learning rates", first), *wider]
 
 
@@ -143,14 +145,14 @@ def first_rates(recipe: str, per_decade: int) -> list[float]:
     return [_neighbour(smallest, k, per_decade) for k in range(round(DECADES * per_decade) + 1)]
 
 
-def beyond(sweep: RateSweep) -> list[float]:
-    """Return the next rate beyond each end of the range that is good."""
+def rates_beyond(sweep: RateSweep) -> list[float]:
+    """Return the next rate beyond each end of the range at which the rate is good."""
     ends = [(sweep.rates[0], -1), (sweep.rates[-1], 1)]
     return [_neighbour(r, step, sweep.per_decade) for r, step in ends if r in sweep.good]
 
 
 def _neighbour(rate: float, steps: int, per_decade: int) -> float:
-    """Return the rate so many steps further in the grid 10^(k / per_decade), to three digits."""
+    """Return the rate `steps` steps further along the grid 10^(k / per_decade), to three digits."""
     k = round(np.log10(rate) * per_decade) + steps
     return float(f"{10 ** (k / per_decade):.3g}")
 

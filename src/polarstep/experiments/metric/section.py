@@ -6,7 +6,7 @@ from typing import Any
 
 from ..networks.rates import RateSweep
 from .analysis import Analysis
-from .plan import RULE, Case, beyond
+from .plan import RULE, Case, rates_beyond
 from .wording import full_name
 
 
@@ -20,7 +20,7 @@ def section(analysis: Analysis) -> dict[str, Any]:
 
 
 def _common_facts(analysis: Analysis) -> dict[str, Any] | None:
-    """Return what all trainings have in common and how many there are; None without trainings."""
+    """Return the facts that all runs share and how many runs there are; None without runs."""
     if not analysis.rows:
         return None
     spec, outcome = analysis.rows[0]["spec"], analysis.rows[0]["outcome"]
@@ -30,12 +30,12 @@ def _common_facts(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def _sweep(analysis: Analysis, case: Case, sweep: RateSweep) -> dict[str, Any]:
-    """Return a line of the table of learning rates."""
+    """Return one line of the table of learning rates."""
     return {
         **sweep.table_row(),
         "network": f"{case[0]}, {full_name(case[1])}",
         "tried": f"{sweep.rates[0]:g} to {sweep.rates[-1]:g}",
-        "decades": f"{'at least ' if beyond(sweep) else ''}{sweep.decades:g}",
+        "decades": f"{'at least ' if rates_beyond(sweep) else ''}{sweep.decades:g}",
         "accuracy": analysis.accuracy(case),
         "milliseconds": 1000 * analysis.seconds_per_step(case),
     }

@@ -1,4 +1,4 @@
-"""How large the experiment on batch normalization's metric is."""
+"""The sizes of the experiment on the metric of batch normalization, by preset."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class Sizes:
     """The sizes of one preset."""
 
-    units: int  # of each hidden layer
+    units: int  # in each hidden layer
     samples: int
     validation: int  # the number of images for validation
-    side: int  # of CIFAR-10's images, in pixels
-    batch: int
+    side: int  # the width to which CIFAR-10's images are shrunk, in pixels
+    batch: int  # the number of images in a mini-batch
     steps: int
-    points: int  # of a curve
+    points: int  # the number of measurements of a run
     seeds: int
     rates_per_decade: int  # even, because ranges begin at half decades
 

@@ -28,12 +28,13 @@ _OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "AdamW": AdamW}
 
 
 def execute(spec: Spec, folder: Path | None) -> dict[str, Any]:
-    """Train a network and return its score and what was measured on the way.
+    """Train a network and return its score and the measurements along the way.
 
-    The training is measured at ``points`` evenly spaced steps. At each of them, the losses of the
-    mini-batches since the previous one are averaged, the network is evaluated on the validation
-    images, and the angles are measured by which one step turns the rows of each layer (mean over
-    the rows, in radians). Seconds are processor time, which other processes hardly affect.
+    The network is measured at ``points`` evenly spaced steps. At each of them, the losses of the
+    mini-batches since the previous measurement are averaged, the network is evaluated on the
+    validation images, and the angles by which this step turns the rows of each layer are measured
+    (mean over the rows, in radians). Seconds are processor time, which other processes hardly
+    affect.
     """
     torch.set_num_threads(1)  # runs are spread over processes; results must not depend on threads
     training, validation = _images(spec, folder)
@@ -46,7 +47,7 @@ def execute(spec: Spec, folder: Path | None) -> dict[str, Any]:
     ends = set(np.linspace(0, steps, spec["points"] + 1).round().astype(int)[1:].tolist())
     losses: list[float] = []
     points: list[dict[str, Any]] = []
-    seconds, status, begun = 0.0, "finished", 0
+    seconds, status, last_measured = 0.0, "finished", 0
     for t, (x, y) in enumerate(_batches(training, spec)):
         before = _weights(model) if t + 1 in ends else []
         start = time.process_time()
@@ -63,13 +64,13 @@ def execute(spec: Spec, folder: Path | None) -> dict[str, Any]:
         if t + 1 in ends:
             points.append(
                 {
-                    "steps": [begun, t + 1],
-                    "loss": six_digits(float(np.mean(losses[begun:]))),
+                    "steps": [last_measured, t + 1],
+                    "loss": six_digits(float(np.mean(losses[last_measured:]))),
                     **_evaluate(model, validation),
                     "angles": [six_digits(a) for a in _angles(before, _weights(model))],
                 }
             )
-            begun = t + 1
+            last_measured = t + 1
     tail = losses[-max(1, round(TAIL * steps)) :]
     return {
         "n": len(training[0]),
@@ -90,13 +91,13 @@ def _optimizer(recipe: Recipe, model: nn.Module, rate: float) -> Optimizer:
 
 
 def schedule(t: int, steps: int) -> float:
-    """Return the factor of the learning rate at step t, which rises to one and falls to zero."""
+    """Return the factor of the learning rate at step t; it rises to one, then falls to zero."""
     rising = max(1, round(WARM_UP * steps))
     return min((t + 1) / rising, (steps - t) / max(steps - rising, 1))
 
 
 def _images(spec: Spec, folder: Path | None) -> tuple[Data, Data]:
-    """Return the training and the validation images; those of CIFAR-10 have fewer pixels."""
+    """Return the training and the validation images; those of CIFAR-10 are shrunk."""
     (X, y), (X_validation, y_validation) = load_images(spec, folder, spec["validation"])
     if spec["side"] is not None:
         X, X_validation = (shrunk(x, spec["side"]) for x in (X, X_validation))
@@ -141,6 +142,6 @@ def _weights(model: nn.Sequential) -> list[Tensor]:
 
 
 def _angles(before: list[Tensor], after: list[Tensor]) -> list[float]:
-    """Return by how much the rows of each matrix have turned, mean over rows, in radians."""
+    """Return the mean angle, in radians, by which the rows of each matrix have turned."""
     pairs = zip(before, after, strict=True)
     return [float(ROWS.angles(a.double(), b.double()).mean()) for a, b in pairs]

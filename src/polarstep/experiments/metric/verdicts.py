@@ -1,4 +1,4 @@
-"""Verdicts on batch normalization's metric without batch normalization, computed from the rows."""
+"""Verdicts on plain networks in the metric of batch normalization, computed from the rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from ..claims import UNKNOWN, Answer, Group, Verdict, share
 from .analysis import Analysis
 from .plan import BATCH, DIRECTIONS, Case
-from .wording import Numbers, listed, ratio_text
+from .wording import STEPS_TO_HALF_WAY_LOSS, Numbers, listed, ratio_text
 
-TOO_FEW_RUNS = "There are too few trainings to tell."
+TOO_FEW_RUNS = "There are too few training runs to tell."
 GROUP = Group("Metric", "plain networks in the metric of batch normalization")
 COVARIANCE = tuple(f"covariance, {direction}" for direction in DIRECTIONS)
 _AS_FAST = 1.1  # ratios up to this count as equally fast; mini-batches cause such differences
-_POINT = 0.01  # a lower accuracy by up to this counts as equal; it depends on the choice of images
+_POINT = 0.01  # accuracies that are lower by up to this count as equal; images are chosen at random
 _PLAIN = "plain network in the metric of batch normalization"
 _BOTH = "with both direction rules and both activations"
 
@@ -34,57 +34,64 @@ def verdicts(analysis: Analysis) -> list[Verdict | Answer]:
 
 def as_fast(analysis: Analysis) -> Verdict:
     """Compare the steps to the training loss that batch normalization has half-way."""
-    ratios = analysis.of_all(analysis.steps_ratio)
+    ratios = analysis.by_case(analysis.steps_ratio)
     return _verdict(
         f"A {_PLAIN} needs no more steps than a batch-normalized one.",
-        _sentence("Steps to the loss that batch normalization has half-way, over its own", ratios),
+        _sentence(STEPS_TO_HALF_WAY_LOSS, ratios),
         *_count(ratios, lambda r: r <= _AS_FAST),
         "At its tuned rate, LengthDirection in the covariance metric needs at most "
-        f"{_AS_FAST:g} times as many steps as SGD on the batch-normalized network to the loss that "
-        f"the latter has half-way (median over seeds), {_BOTH}.",
+        f"{_AS_FAST:g} times as many steps as SGD on the batch-normalized network to reach the "
+        f"loss that the latter has half-way through its training (median over seeds), {_BOTH}.",
         "metric-training",
     )
 
 
 def as_fast_on_new_images(analysis: Analysis) -> Verdict:
     """Compare the steps to the validation loss that batch normalization has half-way."""
-    ratios = analysis.of_all(lambda case: analysis.steps_ratio(case, field="validation_loss"))
+    ratios = analysis.by_case(lambda case: analysis.steps_ratio(case, field="validation_loss"))
     return _verdict(
         f"On new images, too, a {_PLAIN} needs no more steps than a batch-normalized one.",
         _sentence(
-            "Steps to the validation loss that batch normalization has half-way, over its own",
+            "Steps to the validation loss of batch normalization half-way through its training, "
+            "relative to batch normalization itself",
             ratios,
         ),
         *_count(ratios, lambda r: r <= _AS_FAST),
-        "The rule is that for steps, with the loss on the validation images. The loss on the "
-        "mini-batches also falls because the network memorizes the training images.",
+        "The rule for the training loss applies, with the loss on the validation images instead. "
+        "The loss on the mini-batches also falls because the network memorizes the training "
+        "images.",
         "metric-training",
     )
 
 
 def as_fast_in_time(analysis: Analysis) -> Verdict:
     """Compare the processor time to the loss that batch normalization has half-way."""
-    ratios = analysis.of_all(analysis.seconds_ratio)
-    per_step = analysis.of_all(lambda case: 1000 * analysis.seconds_per_step(case))
-    numbers = _sentence("Seconds to that loss, over batch normalization's", ratios)
+    ratios = analysis.by_case(analysis.seconds_ratio)
+    per_step = analysis.by_case(lambda case: 1000 * analysis.seconds_per_step(case))
+    numbers = _sentence(
+        "Seconds to the loss of batch normalization half-way through its training, relative to "
+        "batch normalization itself",
+        ratios,
+    )
     if numbers:
         numbers += " " + _sentence("Milliseconds per step", per_step)
     return _verdict(
         f"A {_PLAIN} needs no more time than a batch-normalized one.",
         numbers,
         *_count(ratios, lambda r: r <= _AS_FAST),
-        "The rule is that for steps, with processor time. The time of a step is the median over "
-        "all trainings; in these small networks, it is mostly the overhead of calling operations.",
+        "The rule for steps applies, with processor time instead. The time of a step is the median "
+        "over all runs; in these small networks, it is mostly the overhead of calling "
+        "operations.",
         "metric-training",
     )
 
 
 def as_wide(analysis: Analysis) -> Verdict:
     """Compare the decades of good learning rates."""
-    widths = analysis.of_all(lambda case: analysis.sweeps[case].decades)
+    widths = analysis.by_case(lambda case: analysis.sweeps[case].decades)
     pairs = _pairs_with_batch(widths)
     numbers = _sentence("Decades of good rates", widths) if pairs else ""
-    as_good = analysis.of_all(analysis.decades_as_good)
+    as_good = analysis.by_case(analysis.decades_as_good)
     if numbers and as_good:
         numbers += " " + _sentence(
             "Decades of rates that score as well as batch normalization's good ones", as_good
@@ -95,15 +102,15 @@ def as_wide(analysis: Analysis) -> Verdict:
         sum(mine >= batch for mine, batch in pairs),
         len(pairs),
         "The good rates of LengthDirection in the covariance metric cover at least as many decades "
-        f"as those of SGD on the batch-normalized network, {_BOTH}. Good rates are defined by the "
-        "best score of each recipe, as the section on this experiment says. The numbers also count "
-        "the rates that meet batch normalization's limit.",
+        f"as those of SGD on the batch-normalized network, {_BOTH}. The section on this "
+        "experiment defines good rates by the best score of each recipe. The numbers also count "
+        "the rates whose scores would be good for batch normalization.",
         "metric-rates",
     )
 
 
 def metric_matters(analysis: Analysis) -> Verdict:
-    """Compare the covariance with the Euclidean metric at the same direction rule."""
+    """Compare the covariance metric with the Euclidean one, for each direction rule."""
     parts, good, total = [], 0, 0
     for activation in analysis.activations:
         for direction in DIRECTIONS:
@@ -121,27 +128,28 @@ def metric_matters(analysis: Analysis) -> Verdict:
     return _verdict(
         "The metric is what matters: with the same direction rule, a plain network trains faster "
         "in the covariance metric than in the Euclidean one.",
-        "Steps to the loss that batch normalization has half-way, over its own, in the covariance "
-        f"metric against the Euclidean one: {'; '.join(parts)}."
+        f"{STEPS_TO_HALF_WAY_LOSS}, in the covariance metric against the Euclidean one: "
+        f"{'; '.join(parts)}."
         if parts
         else "",
         good,
         total,
-        "At the tuned rates, the covariance metric needs fewer steps to the loss that batch "
-        f"normalization has half-way, by a factor above {_AS_FAST:g}, {_BOTH}.",
+        "At the tuned rates, the covariance metric needs fewer steps to reach the loss of "
+        f"batch normalization half-way through its training, by a factor above {_AS_FAST:g}, "
+        f"{_BOTH}.",
         "metric-training",
     )
 
 
 def as_accurate(analysis: Analysis) -> Verdict:
     """Compare the accuracies on the validation images."""
-    accuracies = analysis.of_all(analysis.accuracy)
+    accuracies = analysis.by_case(analysis.accuracy)
     pairs = _pairs_with_batch(accuracies)
     percent = {case: 100 * value for case, value in accuracies.items()}
-    highest = analysis.of_all(lambda case: 100 * analysis.best_accuracy(case))
+    highest = analysis.by_case(lambda case: 100 * analysis.best_accuracy(case))
     numbers = [
         _sentence("Final percentage of correctly classified validation images", percent),
-        _sentence("The same at the rate where it is highest", highest),
+        _sentence("This percentage at the rate where it is highest", highest),
     ]
     return _verdict(
         f"A {_PLAIN} classifies new images as well as a batch-normalized one.",
@@ -155,7 +163,7 @@ def as_accurate(analysis: Analysis) -> Verdict:
     )
 
 
-# --------------------------------------------------------------------------- reading and writing
+# --------------------------------------------------------------------------- helpers
 
 
 def _verdict(

@@ -1,4 +1,4 @@
-"""How the report names recipes and lists their numbers."""
+"""The names of recipes, and lists of their numbers, as the report shows them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from .plan import RECIPES, Case
 
 Numbers = dict[Case, float]
 """One number for each case."""
+
+STEPS_TO_HALF_WAY_LOSS = (
+    "Steps to the loss of batch normalization half-way through its training, relative to batch "
+    "normalization itself"
+)
 
 
 def full_name(recipe: str) -> str:

@@ -1,4 +1,4 @@
-"""Parts of the figures on networks: panels with scores against learning rates."""
+"""Parts that the figures on networks share: panels that show scores against learning rates."""
 
 from __future__ import annotations
 

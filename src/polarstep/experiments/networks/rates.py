@@ -18,8 +18,7 @@ class RateSweep:
     rates : tuple of float
         The learning rates in ascending order.
     scores : ndarray of shape (n_rates,)
-        The mean loss at the end of the training, infinite where a training diverged. Lower is
-        better.
+        The mean loss at the end of the training, infinite where a run diverged. Lower is better.
     start : float
         The loss before the training.
     tolerance : float
@@ -57,7 +56,7 @@ class RateSweep:
         return len(self.good) / self.per_decade
 
     def table_row(self) -> dict[str, Any]:
-        """Return the entries of a table of learning rates that all experiments show."""
+        """Return the entries that the tables of learning rates of all experiments share."""
         good = self.good
         return {
             "best": self.best,

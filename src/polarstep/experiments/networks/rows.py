@@ -1,4 +1,4 @@
-"""Rows of trained networks, and which of them belong together."""
+"""The rows of an experiment on networks, restricted to one data set."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class NetworkRows:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The rows of one data set: if there are rows of two, those of the one that ran last."""
+        """The rows of one data set; if there are several, the one that ran last."""
         return [r for r in self.all_rows if r["spec"]["data"] == self.all_rows[-1]["spec"]["data"]]
 
 
 def diverged(row: Row) -> bool:
-    """Whether the training of a row diverged."""
+    """Return whether the run that a row describes diverged."""
     return bool(row["outcome"]["status"] == "diverged")
