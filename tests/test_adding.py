@@ -52,7 +52,7 @@ def _d2_arctan(a: np.ndarray) -> np.ndarray:
 ASK_FOR_THE_LOSS = """
 import numpy as np
 import polarstep as ps
-from polarstep.experiments.halfspaces import plan
+from polarstep.experiments.halfspaces import execution, plan
 from polarstep.experiments.halfspaces.analysis import Analysis
 from polarstep.experiments.halfspaces.figures import population_gap
 from small_runs import TINY
@@ -72,7 +72,7 @@ try:
 except ValueError as error:
     assert "'arctan'" in str(error), error
 (_, specs), *_ = plan.stages(TINY["halfspaces"], None)
-rows = [{"spec": spec, "outcome": plan.execute(spec, None)}
+rows = [{"spec": spec, "outcome": execution.execute(spec, None)}
         for spec in specs([]) if spec["loss"] == "arctan"]
 labels = population_gap(Analysis(tuple(rows))).drawn.axes[0].get_legend_handles_labels()[1]
 assert "arctan" in labels, labels
