@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -31,6 +32,7 @@ class Workers:
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_jobs = n_jobs or os.cpu_count() or 1
         self._processes: dict[Connection, SpawnProcess] = {}
+        self._busy: set[Connection] = set()
 
     def __enter__(self) -> Workers:
         return self
@@ -39,13 +41,18 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End all processes at once, also those that are busy."""
-        for process in self._processes.values():
-            process.terminate()
+        """End all processes: idle ones leave, and busy ones are interrupted in their call."""
         for connection, process in self._processes.items():
-            process.join()
             connection.close()
+            if connection in self._busy:
+                process.terminate()
+        for process in self._processes.values():
+            process.join(timeout=5)
+            if process.is_alive():
+                process.kill()
+                process.join()
         self._processes.clear()
+        self._busy.clear()
 
     def map_unordered(
         self, function: Callable[[Item], Result], items: Iterable[Item]
@@ -71,29 +78,31 @@ class Workers:
                 yield item, function(item)
             return
         waiting = list(items)[::-1]
-        busy: dict[Connection, Item] = {}
+        items_of: dict[Connection, Item] = {}
 
         def give(connection: Connection) -> None:
             item = waiting.pop()
             connection.send((function, item))
-            busy[connection] = item
+            items_of[connection] = item
+            self._busy.add(connection)
 
         self._start(min(self.n_jobs, len(waiting)))
         try:
             for connection in list(self._processes)[: len(waiting)]:
                 give(connection)
-            while busy:
-                for ready in wait(list(busy)):
+            while self._busy:
+                for ready in wait(list(self._busy)):
                     assert isinstance(ready, Connection)
                     succeeded, result = self._receive(ready)
-                    item = busy.pop(ready)
+                    item = items_of.pop(ready)
+                    self._busy.discard(ready)
                     if not succeeded:
                         raise result
                     if waiting:
                         give(ready)
                     yield item, result
         finally:
-            if busy:
+            if self._busy:
                 self.close()
 
     def _start(self, number: int) -> None:
@@ -121,6 +130,8 @@ class Workers:
 def _serve(connection: Connection) -> None:
     """Answer calls until the other end is closed, which the end of its process does, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Leaving by an exception, unlike being killed, gives back what libraries hold.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with suppress(EOFError, ConnectionError):
         while True:
             function, item = connection.recv()
