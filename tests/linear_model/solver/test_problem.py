@@ -118,7 +118,7 @@ def test_a_point_that_is_not_finite_is_refused():
 def test_a_dense_penalty_reaches_its_optimum_in_a_metric_of_two_levels():
     """A dense penalty on more columns than the Gram matrix has is restricted to those."""
     rng = np.random.default_rng(0)
-    X = sp.random_array((400, 1100), density=0.02, rng=rng, format="csr")
+    X = sp.csr_array(np.where(rng.random((400, 1100)) < 0.02, rng.random((400, 1100)), 0.0))
     y = np.where(X @ rng.standard_normal(1100) > 0, 1.0, -1.0)
     problem = Problem(centred(X, y), DensePenalty(0.1 * np.eye(1100)), True)
     assert not problem.columns.all_single
