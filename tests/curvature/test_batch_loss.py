@@ -269,7 +269,7 @@ WRONG = {
     "inputs alone": (
         {"batch": draw(6, 4)},
         TypeError,
-        r"coupling: `batch` must be a pair \(inputs, targets\); got <class 'torch\.Tensor'>",
+        r"coupling: `batch` must be a pair \(inputs, targets\); got a Tensor",
     ),
     "a triple": (
         {"batch": (1, 2, 3)},
@@ -290,7 +290,7 @@ WRONG = {
     "a number": (
         {"loss_fn": lambda output, y: cross_entropy(output, y).item()},
         ValueError,
-        r"coupling: `loss_fn` must return a scalar tensor; got <class 'float'>",
+        r"coupling: `loss_fn` must return a scalar tensor; got a float",
     ),
     "a detached loss": (
         {"loss_fn": lambda output, y: cross_entropy(output, y).detach()},

@@ -129,9 +129,7 @@ def test_evaluations_are_kept(tmp_path):
     assert [r.evaluation for r in records] == [*(r.evaluation for r in first[:5]), *range(5, 13)]
     assert first[1].evaluation is None
     assert first[4].evaluation["norm"][0] > 0
-    with pytest.raises(
-        TypeError, match=r"`evaluate` must return .*; got an object of type Tensor\. Call \.item"
-    ):
+    with pytest.raises(TypeError, match=r"`evaluate` must return .*; got a Tensor\. Call \.item"):
         run(network(), evaluate=lambda model, t: [torch.ones(1)])
 
 

@@ -16,23 +16,23 @@ HOLE = X.clone()
 HOLE[3, 1] = math.nan
 
 WRONG = {
-    "model": ({"model": 3}, TypeError, "`model` must be a torch Module; got an object of type int"),
+    "model": ({"model": 3}, TypeError, "`model` must be a torch Module; got an int"),
     "no parameters": ({"model": nn.ReLU()}, ValueError, "`model` must have parameters"),
     "loss_fn": (
         {"loss_fn": "mse"},
         TypeError,
-        "`loss_fn` must be a function; got an object of type str",
+        "`loss_fn` must be a function; got a str",
     ),
     "evaluate": (
         {"evaluate": 1},
         TypeError,
-        "`evaluate` must be a function; got an object of type int",
+        "`evaluate` must be a function; got an int",
     ),
     "data": ({"data": X}, TypeError, "`data` must be a pair of tensors"),
     "arrays": (
         {"data": (X.numpy(), Y)},
         TypeError,
-        "`data` must .*; got a pair with an object of type ndarray",
+        "`data` must .*; got a pair with an ndarray",
     ),
     "lengths": ({"data": (X, Y[1:])}, ValueError, r"got shapes \(50, 6\) and \(49,\)"),
     "nan": ({"data": (HOLE, Y)}, ValueError, r"only finite numbers; got nan at inputs\[3, 1\]"),

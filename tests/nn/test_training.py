@@ -29,7 +29,7 @@ WRONG = {
     "loss type": (
         {"loss_fn": lambda out, t: 1.0},
         ValueError,
-        "with one element; got an object of type float",
+        "with one element; got a float",
     ),
 }
 

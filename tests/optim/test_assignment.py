@@ -1,4 +1,4 @@
-"""Which parameters go by length and direction, and which by AdamW."""
+"""Which parameters are updated by length and direction, and which by AdamW."""
 
 import pytest
 

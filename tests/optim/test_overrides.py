@@ -48,7 +48,7 @@ def test_a_rule_that_is_asked_for_finds_the_layers():
         :1
     ]
     assert entry.layers == (model[4],)
-    assert entry.why == "as asked"
+    assert entry.why == "as requested"
 
 
 @pytest.mark.parametrize(

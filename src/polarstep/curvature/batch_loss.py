@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from ..validation import complaint, unknown
+from ..validation import complaint, type_of, unknown
 
 WHO = "coupling"
 
@@ -59,13 +59,12 @@ class BatchLoss:
     ) -> None:
         model = getattr(model, "_orig_mod", model)  # compiled code has no second derivative
         if not isinstance(model, nn.Module):
-            got = f"a {type(model).__name__}"
-            raise TypeError(complaint(WHO, "model", "be a torch.nn.Module", got))
+            raise TypeError(complaint(WHO, "model", "be a torch.nn.Module", type_of(model)))
         if not callable(loss_fn):
             must = "be a function of (model output, targets)"
-            raise TypeError(complaint(WHO, "loss_fn", must, f"a {type(loss_fn).__name__}"))
+            raise TypeError(complaint(WHO, "loss_fn", must, type_of(loss_fn)))
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            got = f"{len(batch)} items" if isinstance(batch, (tuple, list)) else type(batch)
+            got = f"{len(batch)} items" if isinstance(batch, (tuple, list)) else type_of(batch)
             raise TypeError(complaint(WHO, "batch", "be a pair (inputs, targets)", got))
         self.model, self.loss_fn = model, loss_fn
         self.parameters: dict[str, Tensor] = {}
@@ -131,8 +130,8 @@ class BatchLoss:
                 raise ValueError(complaint(WHO, argument, must, None))
             return weights
         if not isinstance(names, Iterable):
-            got = f"a {type(names).__name__}"
-            raise TypeError(complaint(WHO, argument, "be a name or several names", got))
+            must = "be a name or several names"
+            raise TypeError(complaint(WHO, argument, must, type_of(names)))
         chosen = [names] if isinstance(names, str) else list(names)
         for name in chosen:
             if name not in self.parameters:
@@ -151,7 +150,7 @@ class BatchLoss:
         """Return the loss after checking that it is differentiable and deterministic."""
         first = self.evaluate()
         if not isinstance(first, Tensor) or first.ndim > 0:
-            got = f"shape {tuple(first.shape)}" if isinstance(first, Tensor) else type(first)
+            got = f"shape {tuple(first.shape)}" if isinstance(first, Tensor) else type_of(first)
             advice = "Average or sum it: reduction='mean' or 'sum'."
             raise ValueError(complaint(WHO, "loss_fn", "return a scalar tensor", got, advice))
         if not first.requires_grad:

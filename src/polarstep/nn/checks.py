@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..validation import complaint
+from ..validation import complaint, type_of
 
 
 def check_model(model: Any) -> None:
     """Raise an error unless the model is a Module with parameters to train."""
     if not isinstance(model, nn.Module):
-        raise TypeError(complaint("train", "model", "be a torch Module", type_name(model)))
+        raise TypeError(complaint("train", "model", "be a torch Module", type_of(model)))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         must = "have parameters that require a gradient"
         raise ValueError(complaint("train", "model", must, "none"))
@@ -22,17 +22,17 @@ def check_model(model: Any) -> None:
 def check_function(value: Any, argument: str) -> None:
     """Raise an error unless the value can be called."""
     if not callable(value):
-        raise TypeError(complaint("train", argument, "be a function", type_name(value)))
+        raise TypeError(complaint("train", argument, "be a function", type_of(value)))
 
 
 def check_data(data: Any) -> tuple[Tensor, Tensor]:
     """Return (inputs, targets) if they are finite tensors with equally many samples."""
     must = "be a pair of tensors (inputs, targets) with one entry per sample"
     if not (isinstance(data, (tuple, list)) and len(data) == 2):
-        raise TypeError(complaint("train", "data", must, type_name(data)))
+        raise TypeError(complaint("train", "data", must, type_of(data)))
     for part in data:
         if not isinstance(part, Tensor):
-            raise TypeError(complaint("train", "data", must, f"a pair with {type_name(part)}"))
+            raise TypeError(complaint("train", "data", must, f"a pair with {type_of(part)}"))
     inputs, targets = data
     if not inputs.ndim or not targets.ndim or not len(inputs) or len(inputs) != len(targets):
         got = f"shapes {tuple(inputs.shape)} and {tuple(targets.shape)}"
@@ -63,8 +63,3 @@ def check_batch_size_for_batch_norm(model: nn.Module, samples: int, batch_size: 
             must = "leave no mini-batch of a single sample for batch normalization"
             got = f"{batch_size} for {samples} samples, with {name} in the model"
             raise ValueError(complaint("train", "batch_size", must, got))
-
-
-def type_name(value: object) -> str:
-    """Describe the type of a value for an error message."""
-    return f"an object of type {type(value).__name__}"

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..validation import complaint, number
+from ..validation import complaint, number, type_of
 from . import checkpoints
-from .checks import type_name
 from .gradients import gradient_split
 from .records import Step, TrainingStatus
 
@@ -131,7 +130,7 @@ class Descent:
             loss = self.loss_fn(outputs, targets)
             if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
                 must = "return a differentiable tensor with one element"
-                got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type_name(loss)
+                got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type_of(loss)
                 raise ValueError(complaint("train", "loss_fn", must, got))
             gradients = torch.autograd.grad(
                 loss.reshape(()), list(self.parameters.values()), materialize_grads=True
@@ -247,5 +246,5 @@ def _check_plain(value: Any) -> Any:
     elif type(value) not in (type(None), bool, int, float, str):
         must = "return None, numbers, text, or lists, tuples and dicts of these"
         advice = "Call .item() or .tolist()."
-        raise TypeError(complaint("train", "evaluate", must, type_name(value), advice))
+        raise TypeError(complaint("train", "evaluate", must, type_of(value), advice))
     return value

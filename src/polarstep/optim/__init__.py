@@ -1,6 +1,6 @@
-"""Optimizers for PyTorch that step in the lengths and the directions of weights.
+"""Optimizers for PyTorch that update the lengths and the directions of weights separately.
 
-They need the extra ``polarstep[torch]``.
+This package needs the extra ``polarstep[torch]``.
 """
 
 from ..extras import require_torch

@@ -1,4 +1,4 @@
-"""AdamW for the parameters that are not stepped by length and direction."""
+"""AdamW for the parameters that are not updated by length and direction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class AdamW(Option):
     Parameters
     ----------
     lr : float, default=0.01
-        Learning rate. The parameters are in param groups of their own, whose "lr" starts with it.
+        Learning rate: the initial "lr" of the param groups that AdamW updates.
     betas : tuple of float, default=(0.9, 0.95)
         Decays of the running averages of the gradient and of its square.
     eps : float, default=1e-8
-        Term added to the root of the second average.
+        Term added to the square root of the second average.
     weight_decay : float, default=0.0
         Decoupled weight decay.
 
@@ -49,7 +49,7 @@ class AdamW(Option):
     def step(
         self, params: Sequence[Tensor], lr: float, state: MutableMapping[Tensor, dict[str, Any]]
     ) -> None:
-        """Take one step in the parameters that have gradients.
+        """Update the parameters that have gradients.
 
         Parameters
         ----------

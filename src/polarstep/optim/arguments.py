@@ -1,4 +1,4 @@
-"""Arguments of LengthDirection and of its param groups: names to objects, checks, old keywords."""
+"""Checks of the arguments of LengthDirection and its param groups; names become objects."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 RETRACTIONS = ("none", "normalize")
 OPTIONS = ("lr", *CHOICES, "retraction", "start_length", "others")
-# torch's schedulers read "initial_lr", and "name" is a common label of users.
+# torch's schedulers add "initial_lr", and many users label groups with "name".
 _GROUP_KEYS = ("params", *OPTIONS, "assign", "chunks", "name", "initial_lr")
 _KEYWORDS = ("params", *OPTIONS, "assign", "chunks", "model", "process_group")
 
 
-def refuse(argument: str, must: str, got: object, advice: str = "") -> str:
+def error_text(argument: str, must: str, got: object, advice: str = "") -> str:
     """Return the text of an error about one argument of LengthDirection."""
     return complaint(WHO, argument, must, got, advice)
 
 
 def check_keywords(keywords: Mapping[str, Any]) -> None:
-    """Refuse keywords that LengthDirection does not have; name the place of those that moved."""
+    """Raise an error if a keyword is unknown, which says where it is now if it moved."""
     _check_known(keywords, _KEYWORDS, WHO, "keyword")
 
 
 def check_group_keys(group: Mapping[str, Any]) -> None:
-    """Refuse keys that a param group does not have; name the place of those that moved."""
+    """Raise an error if a key is unknown, which says where it is now if it moved."""
     _check_known(group, _GROUP_KEYS, f"{WHO}, param group", "key")
 
 
@@ -58,7 +58,7 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError, TypeError
-        An option does not exist, or two of them do not fit together.
+        If an option does not exist, or two options do not fit together.
     """
     found = {**options, **{name: _chosen(name, options[name]) for name in CHOICES}}
     metric, gains = found["metric"], found["gains"]
@@ -69,17 +69,17 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     number(found["lr"], WHO, "lr", at_least=0)
     if not isinstance(found["others"], AdamW):
         advice = "Pass others=AdamW(lr=...), with AdamW from polarstep.optim."
-        raise TypeError(refuse("others", "be an AdamW object", repr(found["others"]), advice))
+        raise TypeError(error_text("others", "be an AdamW object", repr(found["others"]), advice))
     if getattr(found["direction"], "lr", None) is not None:
-        advice = "The lr of LengthDirection is that of the directions."
+        advice = "The lr of LengthDirection is the learning rate of the directions."
         got = found["direction"]
-        raise ValueError(refuse("direction", "have no learning rate of its own", got, advice))
+        raise ValueError(error_text("direction", "have no learning rate", got, advice))
     _check_gains(metric.name, metric.gains, gains.axes)
     if found["start_length"] is not None:
         number(found["start_length"], WHO, "start_length", above=0)
         if not metric.rows_are_independent:
-            got, advice = f"{metric.name!r}, in which gains start at one", "Leave start_length out."
-            raise ValueError(refuse("metric", "have lengths of rows to set", got, advice))
+            got, advice = f"{metric.name!r}, in which gains start at one", "Leave out start_length."
+            raise ValueError(error_text("metric", "have a length for each row", got, advice))
     return found
 
 
@@ -93,7 +93,7 @@ def _chosen(argument: str, value: Any) -> Any:
     kinds = {type(each) for each in known.values()}
     if not isinstance(value, tuple(kinds)):
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise TypeError(refuse(argument, f"be a name or an object of {names}", repr(value)))
+        raise TypeError(error_text(argument, f"be a name or an object ({names})", repr(value)))
     return value
 
 
@@ -102,6 +102,6 @@ def _check_gains(metric: str, fitting: tuple[str, ...], axes: str) -> None:
         return
     if axes == "matrix":
         got = f"'matrix' with metric={metric!r}, in which every row has a length"
-        raise ValueError(refuse("gains", "fit the metric", got))
+        raise ValueError(error_text("gains", "fit the metric", got))
     advice = "Gains of columns would change the covariance: use another metric."
-    raise ValueError(refuse("gains", "fit the metric", f"{axes!r} with {metric!r}", advice))
+    raise ValueError(error_text("gains", "fit the metric", f"{axes!r} with {metric!r}", advice))

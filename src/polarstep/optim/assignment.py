@@ -1,4 +1,4 @@
-"""Which parameters are stepped by length and direction, and which by AdamW."""
+"""The assignment of each parameter to length and direction or to AdamW."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from ..validation import complaint
+from ..validation import complaint, type_of
 from .entries import Assigned, Assignment, multiplies_its_inputs
 from .overrides import Override, override
 
@@ -19,12 +19,12 @@ _GATES = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}
 def assignment(
     model: nn.Module, *, assign: Override = None, chunks: Mapping[str, int] | None = None
 ) -> Assignment:
-    """List which parameters of a model go by length and direction, and which by AdamW.
+    """List which parameters of a model are updated by length and direction, and which by AdamW.
 
     The weights of linear and convolutional layers (as flattened matrices), of attention and of
-    recurrent layers go by length and direction. Embeddings, the head, gains, biases and parameters
-    that no known layer multiplies by go by AdamW. The head is the layer that is tied to an
-    embedding, or else the last of several linear or convolutional layers.
+    recurrent layers are updated by length and direction. AdamW updates embeddings, the head, gains,
+    biases, and parameters by which no known layer multiplies. The head is the layer that is tied to
+    an embedding, or else the last of several linear or convolutional layers.
 
     Parameters
     ----------
@@ -32,17 +32,17 @@ def assignment(
         The network; it is not called.
     assign : dict or callable, optional
         Overrides of the rules. A dict maps patterns of names, as in a shell (``"blocks.0.*"``), to
-        "direction" or "adamw"; the last pattern that matches counts. A function of (name,
-        parameter) returns a rule, or None for no change.
+        "direction" or "adamw"; the last matching pattern wins. A function of (name,
+        parameter) returns a rule, or None to keep the default.
     chunks : dict, optional
-        Maps patterns of names to the number of matrices that are packed below one another, such as
-        ``{"*.attn.weight": 3}`` for q, k and v. By default, layers called ``*qkv*`` or ``c_attn``
-        with three times as many outputs as inputs hold three.
+        Maps patterns of names to the number of matrices that are stacked vertically in one
+        parameter, such as ``{"*.attn.weight": 3}`` for q, k and v. By default, layers called
+        ``*qkv*`` or ``c_attn`` with three times as many outputs as inputs hold three.
 
     Returns
     -------
     Assignment
-        One entry for each parameter, a single one for tied parameters; ``print`` shows a table.
+        One entry for each parameter; tied parameters share an entry. ``print`` shows a table.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def assignment(
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 2))
     >>> print(assignment(model, assign={"0.weight": "adamw"}))
     parameter  shape  rule       matrices  why
-    0.weight   8 x 4  adamw                as asked
+    0.weight   8 x 4  adamw                as requested
     0.bias     8      adamw                a bias or a gain
     2.weight   8 x 8  direction  8 x 8     the weight of a Linear
     2.bias     8      adamw                a bias or a gain
@@ -65,8 +65,7 @@ def assignment(
     3.bias     2      adamw                a bias or a gain
     """
     if not isinstance(model, nn.Module):
-        got = f"a {type(model).__name__}"
-        raise TypeError(complaint("assignment", "model", "be a torch Module", got))
+        raise TypeError(complaint("assignment", "model", "be a torch Module", type_of(model)))
     model = unwrapped(model)
     owners: dict[int, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():
@@ -78,7 +77,7 @@ def assignment(
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model inside of a compiled or a distributed one."""
+    """Return the model that a compiled or distributed model wraps."""
     inner = getattr(model, "_orig_mod", None)
     if isinstance(model, nn.parallel.DistributedDataParallel):
         inner = model.module
@@ -97,7 +96,7 @@ def assigned(
     assign: Override,
     chunks: Mapping[str, int] | None,
 ) -> Assignment:
-    """Assign rules to given parameters, by the layers of the model if there is one."""
+    """Assign a rule to each parameter, based on the layers of the model if it is known."""
     named = list(named)
     if model is None:
         entries = [_by_shape(name, p) for name, p in named]
@@ -137,7 +136,7 @@ def _by_layer(
             return Assigned(name, p, "direction", f"gates of a {kind}", blocks)
     if key == "weight" and isinstance(module, (nn.Linear, _ConvNd)):
         return _weight(name, p, owners, is_head=p is head)
-    return Assigned(name, p, "adamw", "no layer is known to multiply by it")
+    return Assigned(name, p, "adamw", "no known layer multiplies by it")
 
 
 def _weight(
@@ -163,7 +162,7 @@ def _weight(
 def _head(model: nn.Module) -> Tensor | None:
     """Return the weight of the last of several linear or convolutional layers.
 
-    Return None where a weight of theirs is tied to an embedding, which is the head then.
+    Return None if one of their weights is tied to an embedding, which then is the head.
     """
     modules = list(model.modules())
     embedded = {id(m.weight) for m in modules if isinstance(m, _EMBEDDINGS)}

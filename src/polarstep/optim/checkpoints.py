@@ -1,4 +1,4 @@
-"""The state_dict of LengthDirection: how it is written, and how it is read back."""
+"""Conversion of the state of LengthDirection to its state_dict and back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def unpacked_options(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def restore_schedules(groups: list[Group], schedules: list[Any]) -> None:
-    """Put back the schedules of angles, which are functions and not saved."""
+    """Put back the schedules of angles, which are functions and therefore not saved."""
     for group, schedule in zip(groups, schedules, strict=True):
         group["angle"] = replace(group["angle"], schedule=schedule)
 
@@ -68,7 +68,7 @@ def restore_states(
 def _by_direction(
     state_dict: Mapping[str, Any], groups: Iterable[Group]
 ) -> Iterator[tuple[int, Tensor, Group]]:
-    """Yield the number in the state_dict, the parameter and the group of each saved matrix."""
+    """Yield the key in the state_dict, the parameter and the group of each saved matrix."""
     for saved, group in zip(state_dict["param_groups"], groups, strict=True):
         if group["rule"] == "direction":
             for k, p in zip(saved["params"], group["params"], strict=True):

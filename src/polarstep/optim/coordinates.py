@@ -1,9 +1,10 @@
-"""Lengths and directions of a weight: from W and back, and from one covariance to the next.
+"""Conversion of a weight W to lengths and directions and back, and to a new covariance.
 
 The state of a parameter holds, with matrices stacked as in `sharding.Matrices`,
 
-    direction   V, (matrices, rows, columns): rows of norm one, or matrices of norm ``radius``; with
-                retraction "none" of any norm. With a root, V is in whitened coordinates
+    direction   V, (matrices, rows, columns): rows of norm one, or matrices of norm ``radius``, or
+                vectors of any norm with retraction "none". With a root, V is in whitened
+                coordinates
     length      g, (matrices, rows, 1), or (matrices, 1, 1) for one gain of the whole matrix
     columns     h, (matrices, 1, columns), if columns have gains
     radius      (matrices, 1, 1), in the Frobenius metric
@@ -47,7 +48,7 @@ def start(matrices: Matrices, state: State, group: Group) -> None:
 
 
 def start_lengths(state: State, group: Group) -> None:
-    """Give every row that is not zero the length that it is to start with."""
+    """Set the lengths of all rows that are not zero to ``start_length``."""
     is_zero = state["length"] == 0
     state["length"] = torch.where(is_zero, state["length"], group["start_length"])
     state["unstarted"] = False
@@ -83,8 +84,8 @@ def composed(state: State, group: Group) -> Tensor:
     return times(W, None if root is None else root.mT)
 
 
-def take_over(matrices: Matrices, state: State, group: Group) -> None:
-    """Read the rows of W that were changed from outside; the other rows keep their bits."""
+def read_changed_rows(matrices: Matrices, state: State, group: Group) -> None:
+    """Update the state of the rows of W that were changed from outside, and of no others."""
     metric = group["metric"]
     parameter = matrices.entry.parameter.detach()
     W = matrices.read(parameter).to(state["direction"].dtype)
@@ -112,8 +113,8 @@ def change(state: State, group: Group, L: Tensor, R: Tensor) -> None:
         state["factor"] = L
     if "direction" not in state:
         return
-    # V keeps its norm, on which angles depend. Only in the gradient step of batch normalization
-    # itself (no preconditioning, no retraction) the vector stays, and its norm changes with S.
+    # V keeps its norm, on which angles depend. The exception is plain batch normalization (no
+    # preconditioning, no retraction), where the vector itself stays and its norm changes with S.
     keeps_norm = group["retraction"] == "normalize" or precondition
     old = state["direction"]
     V = times(old, None if before is None else before.mT) @ L
@@ -123,6 +124,6 @@ def change(state: State, group: Group, L: Tensor, R: Tensor) -> None:
     state["direction"] = V / stretch if keeps_norm else V
     if "momentum" in state and precondition:
         M = state["momentum"]
-        if before is not None:  # M is the gradient by U, times R
+        if before is not None:  # M is the gradient with respect to U, times R
             M = torch.linalg.solve_triangular(before, M, upper=True, left=False)
         state["momentum"] = (M @ R) * (stretch if keeps_norm else 1.0)

@@ -1,4 +1,4 @@
-"""The covariance S = E[x x^T] of layers' inputs: gathered by hooks, averaged, factored."""
+"""Hooks that gather the covariance S = E[x x^T] of a layer's inputs, and factors of S."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Inputs:
 class InputHook:
     """A forward hook that adds a layer's inputs to `Inputs`.
 
-    It is active in training mode with gradients enabled. It refers to the sums alone, not to the
-    optimizer. A copy or a pickle of the model gets a hook without sums, which does nothing.
+    It is active in training mode with gradients enabled. It holds a reference to the sums, but not
+    to the optimizer. A copy or a pickle of the model gets a hook without sums, which does nothing.
     """
 
     def __init__(self, inputs: Inputs | None = None) -> None:
@@ -88,7 +88,7 @@ class InputHook:
 
 
 def _window(module: nn.Module) -> tuple[list[int], list[int], list[int], list[int], str]:
-    """Return the kernel, stride, dilation, padding and its mode; empty for linear layers."""
+    """Return kernel, stride, dilation, padding and padding mode; linear layers have no kernel."""
     if not isinstance(module, _ConvNd):
         return [], [], [], [], "constant"
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
@@ -118,7 +118,7 @@ def _gather(
             x = _subsample(x.reshape(1, -1, x.shape[-1]), limit)
         x = x.to(total.dtype)
         product = x.mT @ x
-        # A batch that overflows, as gradient scalers provoke them, must not enter the average.
+        # A batch that overflows, as happens with gradient scalers, must not enter the average.
         finite = product.isfinite().all()
         total.add_(product.where(finite, 0.0))
         rows.add_(finite * x.shape[1])
@@ -131,10 +131,10 @@ torch.library.custom_op(
 
 
 def _subsample(x: Tensor, limit: int) -> Tensor:
-    """Return at most ``limit`` entries along the second axis, from all positions alike.
+    """Return at most ``limit`` entries, spread evenly along the second axis.
 
-    The indices are multiples of a step, modulo the number of entries, with which the step has no
-    common divisor. A period of the data, such as the length of a sequence, then has no effect.
+    The indices are multiples of a step, modulo the number of entries, to which the step is
+    coprime. A period of the data, such as the length of a sequence, then has no effect.
     """
     count = x.shape[1]
     if limit == 0 or count <= limit:
@@ -162,13 +162,13 @@ def patches(
     x : Tensor of shape (samples, channels, *space) or (channels, *space)
         The input of the convolution.
     kernel, stride, dilation : sequence of int
-        Those of the convolution.
+        The parameters of the convolution.
     padding : sequence of int
         In the form of torch.nn.functional.pad.
     mode : str, default="constant"
         Mode of the padding.
     limit : int, default=0
-        Largest number of patches, 0 for all. Samples are dropped before patches of samples are.
+        Largest number of patches, 0 for all. Whole samples are dropped before single patches.
     groups : int, default=1
         Number of groups of the convolution.
 
@@ -197,17 +197,18 @@ def patches(
     return _subsample(x, limit)
 
 
-def average_over_ranks(all_inputs: Iterable[Inputs], group: Any) -> None:
+def sum_over_ranks(all_inputs: Iterable[Inputs], group: Any) -> None:
     """Add up the sums of all ranks, in one reduction per dtype; every rank must call this."""
     all_inputs = list(all_inputs)
     totals: dict[torch.dtype, list[Tensor]] = {}
     for inputs in all_inputs:
         totals.setdefault(inputs.total.dtype, []).append(inputs.total)
     counts = torch.stack([inputs.rows for inputs in all_inputs])
-    for same in totals.values():
-        flat = torch.cat([total.flatten() for total in same])
+    for same_dtype in totals.values():
+        flat = torch.cat([total.flatten() for total in same_dtype])
         dist.all_reduce(flat, group=group)
-        for total, summed in zip(same, torch.split(flat, [t.numel() for t in same]), strict=True):
+        sizes = [total.numel() for total in same_dtype]
+        for total, summed in zip(same_dtype, torch.split(flat, sizes), strict=True):
             total.copy_(summed.view_as(total))
     dist.all_reduce(counts, group=group)
     for inputs, count in zip(all_inputs, counts, strict=True):
@@ -223,9 +224,9 @@ def damped(S: Tensor, damping: float) -> Tensor:
 
 
 def factor(S: Tensor, damping: float) -> tuple[Tensor, Tensor]:
-    """Return L with L L^T the damped S, and R = L^-T, for which x^T R has covariance I.
+    """Return L and R = L^-T, where L L^T is the damped S and x^T R has covariance I.
 
-    If rounding makes the factorization fail, damping is raised until it succeeds.
+    If rounding errors make the factorization fail, damping is raised until it succeeds.
     """
     for _ in range(20):
         L, failed = torch.linalg.cholesky_ex(damped(S, damping))
@@ -234,5 +235,5 @@ def factor(S: Tensor, damping: float) -> tuple[Tensor, Tensor]:
         damping = max(10 * damping, torch.finfo(S.dtype).eps)
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device).expand_as(S)
     R = torch.linalg.solve_triangular(L.mT, eye, upper=True)
-    # Checkpoints store tensors row by row; another layout would round differently after loading.
+    # Checkpoints store tensors row by row. Another layout would round differently after loading.
     return L.contiguous(), R.contiguous()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import complaint
+from ..validation import complaint, type_of
 from .covariance import damped
 from .length_direction import LengthDirection
 from .sharding import full
@@ -49,8 +49,8 @@ class Diagnostics:
 
     def __init__(self, optimizer: LengthDirection) -> None:
         if not isinstance(optimizer, LengthDirection):
-            must, got = "be a LengthDirection", f"a {type(optimizer).__name__}"
-            raise TypeError(complaint("Diagnostics", "optimizer", must, got))
+            got = type_of(optimizer)
+            raise TypeError(complaint("Diagnostics", "optimizer", "be a LengthDirection", got))
         self._optimizer = optimizer
         optimizer._stepper.angles = {}
         self._start = self._weights()
@@ -65,7 +65,7 @@ class Diagnostics:
 
     @torch.no_grad()
     def read(self) -> dict[str, dict[str, float]]:
-        """Return the present values of all quantities.
+        """Return the current values of all quantities.
 
         Returns
         -------
@@ -137,10 +137,10 @@ def _angles_of(turned: Tensor | None) -> dict[str, Any]:
 
 
 def _drift(before: Tensor, now: Tensor, suffix: str) -> dict[str, Any]:
-    """Return the mean angle and growth of the rows that were not zero and are not zero now."""
+    """Return the mean angle and growth of the rows that are nonzero both before and now."""
     old, new = ROWS.norm(before), ROWS.norm(now)
-    there = (old > 0) & (new > 0)
-    if not there.any():
+    nonzero = (old > 0) & (new > 0)
+    if not nonzero.any():
         return {}
-    turned = ROWS.angles(before, now)[there].mean()
-    return {f"turned{suffix}": turned, f"grown{suffix}": (new / old)[there].log().mean()}
+    turned = ROWS.angles(before, now)[nonzero].mean()
+    return {f"turned{suffix}": turned, f"grown{suffix}": (new / old)[nonzero].log().mean()}

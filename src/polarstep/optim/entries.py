@@ -1,4 +1,4 @@
-"""The entries of an assignment: a parameter, its rule, and how it is seen as matrices."""
+"""The entries of an assignment: a parameter, its rule, and its form as a stack of matrices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = ("adamw", "direction")
 
 @dataclass(frozen=True, eq=False)
 class Assigned:
-    """One parameter, the rule that steps it, and how it is seen as matrices.
+    """One parameter, the rule that updates it, and its form as a stack of matrices.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ class Assigned:
     parameter : Tensor
         The parameter of the model itself, not a copy.
     rule : {"direction", "adamw"}
-        Whether it is stepped by length and direction or by AdamW.
+        Whether it is updated by length and direction or by AdamW.
     why : str
         The reason for the rule, in words.
     blocks : int, default=1
-        Number of matrices that are packed below one another in the parameter: q, k and v, the
+        Number of matrices that are stacked vertically in the parameter: q, k and v, the
         gates of a recurrent layer, or the groups of a convolution.
     transposed : bool, default=False
         Whether the first two axes are (inputs, outputs) instead of (outputs, inputs).
@@ -55,7 +55,7 @@ class Assigned:
 
     @property
     def grouped(self) -> bool:
-        """Whether each matrix has inputs of its own, as the groups of a convolution have."""
+        """Whether each matrix has separate inputs, like the groups of a convolution."""
         return any(isinstance(layer, _ConvNd) and layer.groups > 1 for layer in self.layers)
 
     def matrices(self, tensor: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Assigned:
         Returns
         -------
         Tensor of shape (matrices, rows, columns)
-            A view where that is possible.
+            A view if possible, otherwise a copy.
         """
         return (tensor.transpose(0, 1) if self.transposed else tensor).reshape(self.shape)
 
@@ -92,7 +92,7 @@ class Assigned:
         return matrices.reshape([size[1], size[0], *size[2:]]).transpose(0, 1)
 
     def check_finite(self) -> None:
-        """Refuse a parameter that holds NaN or infinity."""
+        """Raise an error if the parameter holds NaN or infinity."""
         local = getattr(self.parameter, "_local_tensor", self.parameter)
         if not bool(torch.isfinite(local).all()):
             must = "hold finite numbers only"
@@ -136,5 +136,5 @@ def _line(entry: Assigned) -> tuple[str, ...]:
 def multiplies_its_inputs(module: nn.Module) -> bool:
     """Return whether the rows of the layer's weight multiply its inputs, or patches of them."""
     if isinstance(module, (_ConvTransposeNd, NonDynamicallyQuantizableLinear)):
-        return False  # MultiheadAttention never calls the latter
+        return False  # MultiheadAttention never calls the second of them
     return isinstance(module, (nn.Linear, _ConvNd))

@@ -1,8 +1,8 @@
-"""Options as single values side by side, the form that they have in checkpoints.
+"""The flat form of option objects in checkpoints, with one key for each of their fields.
 
 The keys do not depend on the options that are chosen, because torch.distributed.checkpoint loads
-only keys that the optimizer has already. They were the keywords of LengthDirection before options
-were objects, so that checkpoints of that time have the same form.
+only keys that the optimizer has already. They are the keywords that LengthDirection had before
+options were objects, so that checkpoints of that time have the same form.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ PLACES = {
     "rest_eps": _in("others", "eps", AdamW),
     "rest_weight_decay": _in("others", "weight_decay", AdamW),
 }
-# Fields of the length rule that share a key with the direction rule; they have a key of their own
-# where the shared one does not determine them.
+# Some fields of the length rule share a key with the direction rule. These additional keys hold
+# their values where the shared keys do not.
 _LENGTH_KEYS = {"betas": "length_betas", "eps": "length_eps", "nesterov": "length_nesterov"}
 _NAMES: dict[str, Mapping[str, Option]] = {
     "metric": METRICS,
@@ -75,7 +75,7 @@ _NAMES: dict[str, Mapping[str, Option]] = {
 
 
 def flattened(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a param group with names and single values in place of option objects."""
+    """Return a param group with names and plain values in place of option objects."""
     flat = {key: value for key, value in group.items() if not isinstance(value, Option)}
     flat |= {argument: group[argument].name for argument in _NAMES}
     flat |= {"gains": group["gains"].axes, "angle": group["angle"].measure}
@@ -91,7 +91,7 @@ def flattened(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(group: Mapping[str, Any], places: list[Place]) -> Any:
-    """Return the first field that the options of a group have, or the default."""
+    """Return the value of the first place that the options of a group have, or its default."""
     for place in places:
         option = group[place.argument]
         if isinstance(option, place.kind):
@@ -123,7 +123,7 @@ def _fields(flat: Mapping[str, Any], argument: str, kind: type[Option]) -> dict[
 
 
 def _length_fields(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the length rule; its own keys come before shared ones."""
+    """Return the fields of the length rule; its own keys override the shared ones."""
     kind = type(LENGTHS[flat["length"]])
     names = {field.name for field in fields(kind)}
     own = {

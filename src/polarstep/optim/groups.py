@@ -1,4 +1,4 @@
-"""Param groups: the forms in which parameters are passed, and their split by rule."""
+"""Param groups, read from every form in which parameters are passed and split by rule."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..validation import unknown
-from .arguments import refuse
+from ..validation import type_of, unknown
+from .arguments import error_text
 from .assignment import named_parameters
 from .entries import WHO, Assigned
 
@@ -18,8 +18,8 @@ Named = tuple[str | None, Tensor]
 def as_groups(params: Any) -> list[dict[str, Any]]:
     """Return parameters, (name, parameter) pairs or param groups as a list of param groups."""
     if isinstance(params, (Tensor, str, Mapping)):
-        got = f"a {type(params).__name__}"
-        raise TypeError(refuse("params", "be a model, or an iterable of parameters or groups", got))
+        must = "be a model, or an iterable of parameters or groups"
+        raise TypeError(error_text("params", must, type_of(params)))
     params = list(params)
     if params and isinstance(params[0], dict):
         return [{**group, "params": named(group["params"])} for group in params]
@@ -32,14 +32,14 @@ def named(params: Any) -> list[Named]:
     pairs = [item if isinstance(item, tuple) else (None, item) for item in items]
     for _, p in pairs:
         if not isinstance(p, Tensor):
-            raise TypeError(refuse("params", "hold tensors", f"a {type(p).__name__}"))
+            raise TypeError(error_text("params", "hold tensors", type_of(p)))
     return pairs
 
 
 def with_names(
     pairs: Iterable[Named], model: nn.Module | None, first: int
 ) -> list[tuple[str, Tensor]]:
-    """Return each parameter once, named as given, as in the model, or by a number."""
+    """Return each parameter once, with its given name, its name in the model, or a number."""
     names = {} if model is None else {id(p): name for name, p in named_parameters(model)}
     unique = {id(p): (name, p) for name, p in pairs}.values()
     return [(name or names.get(id(p)) or str(first + k), p) for k, (name, p) in enumerate(unique)]

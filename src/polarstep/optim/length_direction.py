@@ -1,4 +1,4 @@
-"""LengthDirection: an optimizer that steps in the lengths and the directions of weights."""
+"""LengthDirection, an optimizer that updates the lengths and the directions of weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.optim.optimizer import Optimizer
 
 from . import checkpoints
 from .adamw import AdamW
-from .arguments import check_group_keys, check_keywords, refuse, resolve
+from .arguments import check_group_keys, check_keywords, error_text, resolve
 from .assignment import assigned, named_parameters
 from .entries import Assigned, Assignment
 from .groups import Named, as_groups, find, named, split, with_names
@@ -25,11 +25,11 @@ from .watching import InputWatcher
 
 
 class LengthDirection(Optimizer):
-    """Step hidden matrices in length and direction, and all other parameters by AdamW.
+    """Update hidden matrices by length and direction, and all other parameters by AdamW.
 
     A matrix W, with a row for each unit, is written as W = diag(g) U with lengths g and directions
-    U, whose rows lie on the unit sphere of a metric. With the gradient G by W and the matrix S of
-    the metric::
+    U, whose rows lie on the unit sphere of a metric. With the gradient G with respect to W and
+    the matrix S of the metric::
 
         dL/dg_i = <G_i, U_i>,    dL/dU_i = g_i (G_i - S U_i <G_i, U_i>),
         U <- retract(U - lr Q),  g <- step of the length rule,
@@ -54,14 +54,14 @@ class LengthDirection(Optimizer):
         The rule that computes Q: the polar factor of the momentum as in Muon, the step of Adam, or
         the momentum itself. The objects are `Polar`, `Adam` and `SGD`.
     length : {"adam", "sgd", "fixed"} or object, default="adam"
-        The rule for the lengths. The objects are `Adam`, `SGD` and `Fixed`; a name stands for a
-        learning rate of 0.01.
+        The rule for the lengths. The objects are `Adam`, `SGD` and `Fixed`; "adam" and "sgd" have
+        a learning rate of 0.01.
     others : AdamW, optional
         Options of AdamW for the parameters that are not hidden matrices. Default: ``AdamW()``, with
         a learning rate of 0.01.
     start_length : float, optional
-        Value that the lengths of rows are set to at the first step. Use 1 for networks that are
-        trained from scratch. Default: lengths are those of the weights.
+        Value to which the lengths of rows are set at the first step. Use 1 for networks that are
+        trained from scratch. Default: the lengths of the weights are kept.
     gains : {"row", "matrix", "both"} or Gains, optional
         Whether rows, the whole matrix, or both rows and columns have a length. Default: "matrix" in
         the Frobenius metric, else "row".
@@ -71,9 +71,9 @@ class LengthDirection(Optimizer):
         "normalize" scales directions to norm one after each step. "none" lets the norm of the
         vector v grow, W = g v/||v||, which makes angles smaller over time.
     assign : dict or callable, optional
-        Overrides of the rule for single parameters, see `assignment`.
+        Overrides of the rule for single parameters; see `assignment`.
     chunks : dict, optional
-        Numbers of matrices that are packed into one parameter, see `assignment`.
+        Numbers of matrices that are packed into one parameter; see `assignment`.
     model : Module, optional
         The model that the parameters belong to, if ``params`` is not the model itself. The
         covariance metric needs it.
@@ -81,13 +81,13 @@ class LengthDirection(Optimizer):
         The ranks over which covariances are averaged; False for no averaging. Default: all ranks if
         torch.distributed is initialized.
     **unknown
-        No other keyword is accepted. The error for a keyword of an earlier version says which
+        No other keyword is accepted. The error about a keyword of an earlier version says which
         option object has it now.
 
     Raises
     ------
     ValueError
-        If a value does not exist or two do not fit together; at a step, for sparse gradients.
+        If an option does not exist, two options do not fit together, or a gradient is sparse.
     TypeError
         If an argument has the wrong type or is not known.
 
@@ -102,28 +102,28 @@ class LengthDirection(Optimizer):
     ``||U_i||_S = 1`` means that the pre-activation of unit i has mean square one. All steps are
     taken in coordinates that whiten the inputs: with S = L L^T the metric of V = U L is Euclidean.
     Layers whose inputs cannot be observed (packed projections of attention, recurrent layers), or
-    have not been yet, are stepped in the Euclidean metric. Build the optimizer before a compiled
-    model is first called.
+    have not been observed yet, are updated in the Euclidean metric. Build the optimizer before a
+    compiled model is first called.
 
     *Start of the lengths.* With ``start_length=1`` and the covariance metric, every unit starts
-    with a pre-activation of mean square one, as under batch normalization. Lengths are set once the
-    inputs of the layer were seen, at the first step with a gradient. Salimans and Kingma [2]_ start
-    this way from the first batch.
+    with a pre-activation of mean square one, as under batch normalization. The lengths are set
+    at the first step with a gradient after the inputs of the layer have been seen. Salimans and
+    Kingma [2]_ start this way from the first batch.
 
-    *No retraction.* The norm of v grows with each step, the faster the larger ``lr`` is, so that a
-    wide range of learning rates works [3]_. In whitened coordinates v starts
-    with norm one.
+    *No retraction.* The norm of v grows with each step, and faster for larger ``lr``, so that a
+    wide range of learning rates works [3]_. In whitened coordinates v starts with norm one.
 
     *Rows of zeros.* A row that is zero at the start takes the direction of steepest descent at its
     first gradient. A row that is set to zero later keeps its direction.
 
     *Param groups.* A group may set every option from ``lr`` to ``retraction``, by name or by
-    object, and ``assign`` and ``chunks`` for its own parameters. Parameters that go by AdamW are in
-    groups of their own, whose "lr" is that of ``others``. Schedulers change "lr" as for every
+    object, and ``assign`` and ``chunks`` for its own parameters. Parameters that AdamW updates are
+    in separate groups, whose "lr" is that of ``others``. Schedulers change "lr" as for every
     optimizer; the learning rate of the lengths changes in proportion. Momentum is not an entry of
     the groups, so that OneCycleLR needs ``cycle_momentum=False``.
 
-    *Changed weights.* Changes between steps are noticed, but not those through ``.data``.
+    *Changed weights.* The optimizer notices if weights are changed between steps, unless they are
+    changed through ``.data``.
 
     References
     ----------
@@ -194,7 +194,7 @@ class LengthDirection(Optimizer):
         groups = as_groups(params)
         pairs = [pair for group in groups for pair in named(group["params"])]
         if not pairs:
-            raise ValueError(refuse("params", "hold parameters", "none"))
+            raise ValueError(error_text("params", "hold parameters", "none"))
         self._assign(pairs, assign, chunks)
         super().__init__(groups, defaults)
 
@@ -214,7 +214,7 @@ class LengthDirection(Optimizer):
             self._entries[entry.parameter] = entry
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters; those that go by AdamW become a group of their own.
+        """Add parameters; those that AdamW updates become a separate group.
 
         Parameters
         ----------
@@ -225,10 +225,10 @@ class LengthDirection(Optimizer):
         check_group_keys(param_group)
         options = dict(param_group)
         pairs = named(options.pop("params"))
-        wishes = options.pop("assign", None), options.pop("chunks", None)
+        overrides = options.pop("assign", None), options.pop("chunks", None)
         new = [(name, p) for name, p in pairs if p not in self._entries]
         if new:
-            self._assign(new, *wishes)
+            self._assign(new, *overrides)
         options = resolve({**self.defaults, **options})
         for group in split(options, [p for _, p in pairs], self._entries):
             super().add_param_group(group)
@@ -238,14 +238,14 @@ class LengthDirection(Optimizer):
     def _watch(self, index: int) -> None:
         if self._model is None:
             advice = "Pass the model, as params or as model=..., or another metric."
-            got = "'covariance' without a model, whose layers' inputs it is the covariance of"
-            raise ValueError(refuse("metric", "fit the parameters", got, advice))
+            got = "'covariance' without the model whose layers' inputs define it"
+            raise ValueError(error_text("metric", "fit the parameters", got, advice))
         group = self.param_groups[index]
         self._watcher.watch(index, group, [self._entries[p] for p in group["params"]])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step in all parameters that have gradients.
+        """Update all parameters that have gradients.
 
         Parameters
         ----------
@@ -263,9 +263,8 @@ class LengthDirection(Optimizer):
                 loss = closure()
         for p, entry in self._entries.items():
             if p.grad is not None and p.grad.layout != torch.strided:
-                raise ValueError(
-                    refuse("gradients", "be dense", f"a sparse one for {entry.name!r}")
-                )
+                got = f"a sparse one for {entry.name!r}"
+                raise ValueError(error_text("gradients", "be dense", got))
         for index, group in enumerate(self.param_groups):
             if group["rule"] == "adamw":
                 group["others"].step(group["params"], group["lr"], self.state)
@@ -294,7 +293,7 @@ class LengthDirection(Optimizer):
 
     @torch.no_grad()
     def set_lengths(self, name: str, lengths: Tensor | float) -> None:
-        """Set the lengths g of a parameter's rows; directions do not change, W does at once.
+        """Set the lengths g of a parameter's rows; W changes at once, and directions do not change.
 
         Parameters
         ----------
@@ -307,8 +306,9 @@ class LengthDirection(Optimizer):
         self._stepper.set_lengths(p, group, self.state[p], lengths)
 
     def __getstate__(self) -> dict[str, Any]:
-        advice = "Build one for the copy of the model, and load this one's state_dict into it."
-        raise TypeError(refuse("self", "stay with its model", "a copy or a pickle of it", advice))
+        advice = "Build a new one for a copy of the model, and load the state_dict into it."
+        got = "a request to copy or pickle it"
+        raise TypeError(error_text("self", "stay with its model", got, advice))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the optimizer, in tensors, numbers and strings.
@@ -322,22 +322,22 @@ class LengthDirection(Optimizer):
         Notes
         -----
         Lengths, directions and their moments have shape (all rows, ...) for any number of
-        processes; if a parameter is a DTensor whose rows are spread over ranks, so are they. The
-        inputs that are being gathered for the covariances belong to each rank. Between a call of
-        the model and the step, a checkpoint of every rank is needed to save all of them.
+        processes; if a parameter is a DTensor whose rows are spread over ranks, so are they. Each
+        rank gathers its own inputs for the covariances. Between a call of the model and the step,
+        every rank must therefore save a checkpoint.
         """
         self._watcher.save(self.state)
         return checkpoints.packed(super().state_dict(), self.param_groups, self._stepper.view)
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state, from which training continues to the same bits.
+        """Load a state, from which training continues bit for bit.
 
         Parameters
         ----------
         state_dict : dict
-            The result of `state_dict`. Load the weights of the model as well. Options are those of
-            the saved groups, as for every optimizer, but for the schedules of angles.
+            The result of `state_dict`. Load the weights of the model as well. As for every
+            optimizer, the saved groups replace the options; only schedules of angles stay.
         """
         schedules = [group["angle"].schedule for group in self.param_groups]
         state_dict = checkpoints.unpacked_options(state_dict)

@@ -14,7 +14,7 @@ from .spheres import MatrixSphere, RowSphere, Sphere
 
 @dataclass(frozen=True)
 class Metric(Option, Sphere):
-    """A sphere, with the options that belong to it.
+    """A sphere and its options.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Metric(Option, Sphere):
         flag(self.tangent, type(self).__name__, "tangent")
 
     def gradient(self, C: Tensor, V: Tensor, radius: Tensor | float) -> Tensor:
-        """Return the gradient C by the direction V, made tangent to the sphere if asked for."""
+        """Return the gradient C with respect to V, projected on the tangent space if `tangent`."""
         return self.project(C, V, radius) if self.tangent else C
 
 
@@ -78,12 +78,13 @@ class Covariance(RowSphere, Metric):
     decay : float, default=0.9
         Decay of the running average of S at each refresh; new inputs have the weight 1 - decay.
     refresh_every : int, default=10
-        Number of steps after which the inputs of one step are averaged into S.
+        Number of steps from one refresh to the next. A refresh averages the inputs of one step
+        into S.
     rows : int, default=1024
-        Largest number of inputs that are used from one call of the layer, evenly spaced; 0 uses all
-        of them.
+        Largest number of inputs, evenly spaced, that are used from one call of the layer; 0 uses
+        all of them.
     max_inputs : int, default=1024
-        Layers with more inputs than this are stepped in the Euclidean metric, because the
+        Layers with more inputs than this are updated in the Euclidean metric, because the
         factorization of S would cost more than the layer itself; 0 sets no limit.
     precondition : bool, default=True
         Whether steps are taken in whitened coordinates, that is, preconditioned by S^-1. False
@@ -94,7 +95,7 @@ class Covariance(RowSphere, Metric):
     S is the uncentred covariance E[x x^T] of the inputs x, so that ``||U_i||_S = 1`` means that the
     pre-activation of unit i has mean square one. With the Cholesky factor S = L L^T, the rows of
     V = U L have Euclidean norm one. Only calls of the model in training mode and with gradients
-    enabled are used. Gains of columns would change S, so that gains are those of rows.
+    enabled are used. Gains of columns would change S, so that only rows have gains.
 
     Examples
     --------
@@ -123,7 +124,7 @@ class Covariance(RowSphere, Metric):
         flag(self.precondition, "Covariance", "precondition")
 
     def admits(self, columns: int) -> bool:
-        """Tell whether a layer is small enough to be stepped in the metric.
+        """Return whether a layer is small enough for this metric.
 
         Parameters
         ----------

@@ -8,25 +8,25 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..validation import complaint, flag, number, unknown
+from ..validation import complaint, flag, number, type_of, unknown
 from .spheres import MATRIX, ROWS, Sphere
 
 
 @dataclass(frozen=True)
 class Option:
-    """An immutable object that validates itself; ``name`` is its name as an argument."""
+    """An immutable option object that checks its fields; ``name`` is its name as an argument."""
 
     name: ClassVar[str]
 
 
 def check_below_one(value: Any, who: str, argument: str) -> None:
-    """Require a number in [0, 1)."""
+    """Raise an error unless the value is a number in [0, 1)."""
     if number(value, who, argument, at_least=0) >= 1:
         raise ValueError(complaint(who, argument, "be a number < 1", value))
 
 
 def check_betas(value: Any, who: str) -> None:
-    """Require the two decay rates of Adam."""
+    """Raise an error unless the value holds the two decay rates of Adam."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(complaint(who, "betas", "be two numbers in [0, 1)", repr(value)))
     for beta in value:
@@ -44,7 +44,7 @@ class Gains(Option):
         metric only. "both": gains for rows and for columns, W = diag(g) U diag(h), in the Euclidean
         and the Frobenius metric. Default: "matrix" in the Frobenius metric, else "row".
     positive : bool, default=False
-        Whether gains are kept positive: the length rule steps in the argument of a softplus.
+        Whether gains are kept positive: the length rule updates the argument of a softplus.
     decay : float, default=0.0
         Decoupled weight decay of the gains, g <- (1 - lr decay) g, with the lengths' learning rate.
 
@@ -68,12 +68,12 @@ class Gains(Option):
         number(self.decay, "Gains", "decay", at_least=0)
 
     def slopes(self, G: Tensor, U: Tensor) -> Tensor:
-        """Compute the derivatives by the gains of rows, or by that of the matrix.
+        """Compute the derivatives with respect to the gains of rows, or to that of the matrix.
 
         Parameters
         ----------
         G : Tensor of shape (matrices, rows, columns)
-            The gradient by W.
+            The gradient with respect to W.
         U : Tensor of shape (matrices, rows, columns)
             The directions.
 
@@ -122,8 +122,8 @@ class Angle(Option):
         if self.largest is not None:
             number(self.largest, "Angle", "largest", above=0)
         if self.schedule is not None and not callable(self.schedule):
-            got = f"a {type(self.schedule).__name__}"
-            raise TypeError(complaint("Angle", "schedule", "be a function or None", got))
+            must = "be a function or None"
+            raise TypeError(complaint("Angle", "schedule", must, type_of(self.schedule)))
 
     def factor(self, steps: int) -> float:
         """Return the factor of the schedule.
@@ -136,7 +136,7 @@ class Angle(Option):
         Returns
         -------
         float
-            One without a schedule.
+            The factor, which is one without a schedule.
         """
         return 1.0 if self.schedule is None else self.schedule(steps)
 
@@ -147,7 +147,7 @@ class Angle(Option):
         radius: Tensor | float,
         polar: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Scale an update so that lr times it turns directions by the tangent lr.
+        """Scale an update so that a step of size lr turns directions by the angle arctan(lr).
 
         Parameters
         ----------

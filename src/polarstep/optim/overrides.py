@@ -1,4 +1,4 @@
-"""The user's changes to an assignment: other rules, and matrices packed into one parameter."""
+"""Changes that the user makes to an assignment: other rules, and numbers of packed matrices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..validation import complaint, unknown, whole_number
+from ..validation import complaint, type_of, unknown, whole_number
 from .entries import RULES, WHO, Assigned, Assignment, multiplies_its_inputs
 
 Override = Mapping[str, str] | Callable[[str, Tensor], str | None] | None
@@ -46,7 +46,7 @@ def _rule(assign: Any, entry: Assigned) -> str | None:
     if callable(assign):
         return assign(entry.name, entry.parameter)
     must = "be a dict of patterns and rules, or a function"
-    raise TypeError(complaint(WHO, "assign", must, f"a {type(assign).__name__}"))
+    raise TypeError(complaint(WHO, "assign", must, type_of(assign)))
 
 
 def _with_rule(entry: Assigned, rule: str | None, model: nn.Module | None) -> Assigned:
@@ -59,7 +59,7 @@ def _with_rule(entry: Assigned, rule: str | None, model: nn.Module | None) -> As
         got = f"{entry.name!r} with shape {tuple(entry.parameter.shape)}"
         raise ValueError(complaint(WHO, "assign", must, got))
     layers = entry.layers or _layers(model, entry.parameter)
-    return replace(entry, rule=rule, why="as asked", layers=layers)
+    return replace(entry, rule=rule, why="as requested", layers=layers)
 
 
 def _layers(model: nn.Module | None, p: Tensor) -> tuple[nn.Module, ...]:
@@ -72,7 +72,7 @@ def _in_chunks(entry: Assigned, number: int) -> Assigned:
     if entry.parameter.ndim < 2:
         return entry
     if entry.grouped or replace(entry, blocks=1).shape[1] % number:
-        must = f"divide the outputs of {entry.name!r}, and not be used for a grouped convolution"
+        must = f"divide the outputs of {entry.name!r}, which must not be a grouped convolution"
         raise ValueError(complaint(WHO, "chunks", must, number))
     return replace(entry, blocks=number)
 

@@ -35,9 +35,9 @@ def polar_factor(
     M : Tensor of shape (matrices, rows, columns)
         The matrices.
     iteration : {"muon", "polar express", "exact"}, default="muon"
-        "muon" maps singular values into about [0.7, 1.2]: its polynomial is steep at zero rather
-        than accurate. "polar express" is closer to one. "exact" computes a singular value
-        decomposition.
+        "muon" maps singular values into about [0.7, 1.2], because its polynomial is chosen to be
+        steep at zero rather than accurate. "polar express" maps them closer to one.
+        "exact" computes a singular value decomposition.
     steps : int, default=5
         Number of times that the polynomial is applied.
     dtype : torch.dtype, optional

@@ -1,8 +1,8 @@
-"""Published methods as choices of the options of LengthDirection.
+"""Published methods, expressed as options of LengthDirection.
 
-Each function takes a model or parameters, a learning rate and further options of `LengthDirection`,
-which replace the published ones. Parameters that are not hidden matrices go by AdamW in each of
-them. The docstrings say which parts of a publication are left out.
+Each function accepts a model or parameters, a learning rate and further options of
+`LengthDirection`, which replace the published ones. Parameters that are not hidden matrices are
+always updated by AdamW. The docstrings say which parts of a publication are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .rules import SGD, Adam, Polar, Rule
 def weight_normalization(
     params: Any, lr: float, *, momentum: float = 0.0, **options: Any
 ) -> LengthDirection:
-    """Step v and g by gradient descent with momentum, where a row of W is g v/||v||.
+    """Update v and g by gradient descent with momentum, where a row of W is g v/||v||.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def angular_muown(
     decay_after: int = 0,
     **options: Any,
 ) -> LengthDirection:
-    """Step rows on the unit sphere by polar factors, and their lengths by Adam.
+    """Update rows on the unit sphere by polar factors, and their lengths by Adam.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def angular_muown(
     with k = (1 + angle_decay max(0, t - decay_after))^-decay_degree after t steps, for m x n
     matrices. As in the authors' program (github.com/fhueb/angular-muown), the polar factor is five
     steps of Polar Express, the momentum is 0.95 and the betas of Adam are (0.9, 0.95). Unlike
-    there, the polar factor is not computed in bfloat16, rows of zeros start with length zero, and
-    lengths may change their sign.
+    in that program, the polar factor is not computed in bfloat16, rows of zeros start with length
+    zero, and lengths may change their sign.
 
     References
     ----------
@@ -192,7 +192,7 @@ def angular_muown(
 def magnitude_direction(
     params: Any, lr: float, *, base: str = "adam", positive: bool = True, **options: Any
 ) -> LengthDirection:
-    """Step a direction of fixed norm and gains of rows and columns, W = diag(g) D diag(h).
+    """Update a direction of fixed norm and gains of rows and columns, W = diag(g) D diag(h).
 
     Parameters
     ----------
@@ -201,9 +201,9 @@ def magnitude_direction(
     lr : float
         Learning rate of D, and of the gains unless ``length=Adam(lr=...)`` is passed.
     base : {"adam", "polar"}, default="adam"
-        The optimizer whose updates move D: Adam or Muon.
+        The optimizer that updates D: Adam or Muon.
     positive : bool, default=True
-        Whether gains are the softplus of the numbers that Adam steps in.
+        Whether gains are the softplus of the numbers that Adam updates.
     **options
         Further options of `LengthDirection`.
 
@@ -221,11 +221,11 @@ def magnitude_direction(
 
     where u is the update of ``base`` for dL/dD. Muon's update is scaled to turn D by lr, that is by
     R/sqrt(min(m, n)); for R = sqrt(max(m, n)) this is the factor sqrt(max(m/n, n/m)) of the
-    publication. Adam steps in g and h, which start at one.
+    publication. Adam updates g and h, which start at one.
 
     The method follows the abstract and public programs that refer to the publication, not its text.
-    Each matrix keeps its norm instead of starting anew on a sphere of chosen radius, and embeddings
-    and heads go by AdamW instead of having unit rows.
+    Each matrix keeps its norm instead of starting anew on a sphere of chosen radius, and AdamW
+    updates embeddings and heads, whose rows therefore do not have unit norm.
 
     References
     ----------

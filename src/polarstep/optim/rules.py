@@ -18,10 +18,10 @@ Moments = Sequence[Tensor]
 
 @dataclass(frozen=True)
 class Rule(Option):
-    """Computes steps from gradients and from the moments that it keeps of earlier ones."""
+    """A rule that computes a step from the gradient and from moments of earlier gradients."""
 
     mixes_rows: ClassVar[bool] = False  # whether the step of a row depends on other rows
-    steps_lengths: ClassVar[bool] = False  # whether it is a rule for lengths that changes them
+    steps_lengths: ClassVar[bool] = False  # whether it is a length rule that changes lengths
 
     @property
     def moments(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class _LengthRule(Rule):
             number(self.lr, type(self).__name__, "lr", at_least=0)
 
     def rate(self, lr: float, initial_lr: float) -> float:
-        """Return the learning rate of lengths, given that of the directions now and initially."""
+        """Return the learning rate of lengths for the current and initial one of directions."""
         if self.lr is None:
             return lr
         return self.lr * (lr / initial_lr if initial_lr else 1.0)
@@ -57,13 +57,13 @@ class SGD(_LengthRule):
     Parameters
     ----------
     lr : float, optional
-        Learning rate of the lengths at the initial ``lr`` of LengthDirection; it changes in
-        proportion when a scheduler changes that. Default: the ``lr`` of LengthDirection. Direction
-        rules have no learning rate of their own.
+        Initial learning rate of the lengths. If a scheduler changes the ``lr`` of LengthDirection,
+        it changes in proportion. Default: the ``lr`` of LengthDirection. A direction rule must not
+        have a learning rate.
     momentum : float, default=0.0
         Decay of the running sum of gradients.
     nesterov : bool, default=False
-        Whether the update is Nesterov's, which looks one step ahead.
+        Whether to use Nesterov momentum, which looks one step ahead.
 
     Notes
     -----
@@ -97,13 +97,13 @@ class Adam(_LengthRule):
     Parameters
     ----------
     lr : float, optional
-        Learning rate of the lengths at the initial ``lr`` of LengthDirection; it changes in
-        proportion when a scheduler changes that. Default: the ``lr`` of LengthDirection. Direction
-        rules have no learning rate of their own.
+        Initial learning rate of the lengths. If a scheduler changes the ``lr`` of LengthDirection,
+        it changes in proportion. Default: the ``lr`` of LengthDirection. A direction rule must not
+        have a learning rate.
     betas : tuple of float, default=(0.9, 0.95)
         Decays of the running averages of the gradient and of its square.
     eps : float, default=1e-8
-        Term added to the root of the second average.
+        Term added to the square root of the second average.
 
     Notes
     -----
@@ -138,7 +138,7 @@ class Adam(_LengthRule):
 
 @dataclass(frozen=True)
 class Fixed(Rule):
-    """Lengths stay as they are."""
+    """The length rule that leaves all lengths unchanged."""
 
     name: ClassVar[str] = "fixed"
 
@@ -152,15 +152,15 @@ class Polar(Rule):
     steps : int, default=5
         Number of iterations that approximate the polar factor.
     iteration : {"muon", "polar express", "exact"}, default="muon"
-        "muon" takes singular values into about [0.7, 1.2], "polar express" closer to one, "exact"
-        uses a singular value decomposition.
+        "muon" maps singular values into about [0.7, 1.2], "polar express" maps them closer to one,
+        and "exact" uses a singular value decomposition.
     dtype : torch.dtype, optional
         Type of the iterations' arithmetic, for instance ``torch.bfloat16``. Default: that of the
         directions.
     momentum : float, default=0.9
         Decay of the running sum of gradients, in the form of torch.optim.SGD.
     nesterov : bool, default=True
-        Whether the momentum is Nesterov's, which looks one step ahead.
+        Whether to use Nesterov momentum, which looks one step ahead.
 
     References
     ----------
@@ -198,7 +198,7 @@ class Polar(Rule):
         return ("momentum",) if self.momentum else ()
 
     def update(self, gradient: Tensor, moments: Moments, step: int) -> tuple[Tensor, Moments]:
-        # The step is the polar factor of this, which may need rows of other ranks.
+        # The caller computes the polar factor of this, for which it may need rows of other ranks.
         return with_momentum(gradient, moments, self.momentum, self.nesterov)
 
     def factor(self, M: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ class Polar(Rule):
         Returns
         -------
         Tensor of shape (matrices, rows, columns)
-            The polar factors, see `polar_factor`.
+            The polar factors as computed by `polar_factor`.
         """
         return polar_factor(M, iteration=self.iteration, steps=self.steps, dtype=self.dtype)
 

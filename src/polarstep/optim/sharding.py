@@ -1,4 +1,4 @@
-"""Parameters that are spread over ranks (FSDP2's DTensor)."""
+"""Access to parameters whose entries are spread over ranks (FSDP2's DTensor)."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Matrices:
 
     @classmethod
     def of(cls, entry: Assigned, group: dict[str, Any]) -> Matrices:
-        """See it as one matrix of this rank's rows if possible, else as the whole stack."""
-        apart = group["metric"].rows_are_independent and group["gains"].axes == "row"
-        measured = group["angle"].measure == "rms" and not group["direction"].mixes_rows
-        if not apart or measured or entry.transposed or entry.grouped:
+        """View a parameter as one matrix of this rank's rows if possible, else as its stack."""
+        independent = group["metric"].rows_are_independent and group["gains"].axes == "row"
+        needs_all_rows = group["angle"].measure == "rms" and not group["direction"].mixes_rows
+        if not independent or needs_all_rows or entry.transposed or entry.grouped:
             return cls(entry, by_rows=False)
         return cls(entry, by_rows=_spread(entry.parameter) and _has_whole_rows(entry.parameter))
 
@@ -89,11 +89,11 @@ class Matrices:
         )
 
     def saved(self, matrices: Tensor) -> Any:
-        """Return all rows in the form of checkpoints, (all rows, ...), for any number of ranks."""
+        """Return all rows as checkpoints store them for any number of ranks, (all rows, ...)."""
         return self.spread(matrices) if self.by_rows else matrices.flatten(0, 1)
 
     def loaded(self, rows: Any) -> Tensor:
-        """Return this rank's matrices, given all rows in the form of checkpoints."""
+        """Return this rank's matrices, given all rows as checkpoints store them."""
         if self.by_rows and _spread(rows):
             return local(rows).unsqueeze(0)
         rows = full(rows)

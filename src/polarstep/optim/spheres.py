@@ -49,11 +49,11 @@ class Sphere:
         return 2 * torch.asin((self.norm(gap) / 2).clamp_max(1))
 
     def any_zero(self, V: Tensor) -> bool:
-        """Return whether some vector is zero, which has no direction."""
+        """Return whether any vector is zero and therefore has no direction."""
         return bool((self.norm(V) == 0).any())
 
     def split(self, V: Tensor) -> dict[str, Tensor]:
-        """Return the "length", the "direction" and, unless it is one, the "radius" of V."""
+        """Return the "length" and the "direction" of V, and the "radius" unless it is one."""
         raise NotImplementedError
 
     def polar_scale(self, rows: int, columns: int) -> float:
@@ -66,7 +66,7 @@ class Sphere:
 
 
 class RowSphere(Sphere):
-    """Each row of a matrix is a vector of its own."""
+    """The spheres of rows: each row of a matrix is a separate vector."""
 
     axes = (-1,)
     gains: ClassVar[tuple[str, ...]] = ("row", "both")
@@ -83,7 +83,7 @@ class RowSphere(Sphere):
 
 
 class MatrixSphere(Sphere):
-    """A whole matrix is one vector, whose norm is the Frobenius norm.
+    """The sphere of a matrix: the whole matrix is one vector with the Frobenius norm.
 
     The direction keeps the norm that the matrix has at the start, the radius, and lengths start at
     one (at zero for a matrix of zeros).

@@ -15,17 +15,19 @@ from .sharding import Matrices, local
 from .turning import turn
 from .watching import InputWatcher, may_start_lengths
 
-LARGEST_STACK = 2**22  # entries in a stack of matrices of one shape that are stepped together
+LARGEST_STACK = (
+    2**22
+)  # largest number of entries in matrices of one shape that take a step together
 States = MutableMapping[Tensor, State]
 
 
 class Stepper:
-    """Steps matrices, and notices weights that were changed from outside between two steps.
+    """Updates matrices, and notices weights that were changed from outside between two steps.
 
     Parameters
     ----------
     entries : mapping of Tensor to Assigned
-        How each parameter is seen as matrices.
+        The form of each parameter as a stack of matrices.
     watcher : InputWatcher
         The covariances of the layers' inputs.
 
@@ -46,7 +48,7 @@ class Stepper:
         return Matrices.of(self._entries[p], group)
 
     def step(self, group: Group, states: States) -> None:
-        """Step the matrices of a group that have gradients."""
+        """Update the matrices of a group that have gradients."""
         for params in self._stacks(group, states):
             self._turn(group, params, states)
 
@@ -60,11 +62,11 @@ class Stepper:
             if "direction" not in state:
                 self._begin(view, group, state)
             elif self._written.get(p) != _mark(p):
-                coordinates.take_over(view, state, group)
+                coordinates.read_changed_rows(view, state, group)
             if state.get("unstarted") and may_start_lengths(p, group, state):
                 coordinates.start_lengths(state, group)
             V = state["direction"]
-            if view.by_rows:  # alone, so that the order is the same on all ranks
+            if view.by_rows:  # it takes its step alone, so that the order is the same on all ranks
                 stacks[id(p),] = [p]
                 continue
             key = (V.shape[1:], V.dtype, V.device, state["step"], state["undefined"])
@@ -113,7 +115,7 @@ class Stepper:
         self._write(view, coordinates.composed(state, group))
 
     def forget(self) -> None:
-        """Compare all weights with the states at the next step, because states were loaded."""
+        """Make the next step compare all weights with their states, because those were loaded."""
         self._written.clear()
 
 

@@ -1,4 +1,4 @@
-"""One step of all matrices of one shape together."""
+"""The step of several matrices of the same shape."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def turn(
     gradients: Sequence[Tensor],
     spread: Matrices | None = None,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Step the states of several parameters by their gradients.
+    """Update the states of several parameters, given their gradients.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def turn(
     gradients : sequence of Tensor of shape (matrices, rows, columns)
         The gradient of each parameter.
     spread : Matrices, optional
-        How the rows of the only parameter are spread over ranks, if they are.
+        How the rows of a single parameter are spread over ranks; None if they are not.
 
     Returns
     -------
     weights, before, after : list of Tensor
-        For each parameter W, and its directions before and after the step.
+        For each parameter, the new W and the directions before and after the step.
     """
     counts = [len(G) for G in gradients]
     metric, direction, gains = group["metric"], group["direction"], group["gains"]
@@ -45,33 +45,34 @@ def turn(
     step = states[0]["step"] + 1
     new: dict[str, Tensor] = {}
 
-    def of(key: str) -> Tensor:
+    def stacked(key: str) -> Tensor:
         return torch.cat([state[key] for state in states])
 
-    V, g = of("direction"), of("length")
-    radius = of("radius") if "radius" in states[0] else 1.0
+    V, g = stacked("direction"), stacked("length")
+    radius = stacked("radius") if "radius" in states[0] else 1.0
     roots = [state.get("root") for state in states]
     G = torch.cat([times(G, R) for G, R in zip(gradients, roots, strict=True)])
     if states[0]["undefined"]:  # a zero vector takes the direction of steepest descent
         V = torch.where(metric.norm(V) == 0, -radius * metric.unit(G), V)
     before = V
 
-    # The gradients by the gains of rows and columns, and by V.
+    # The gradients with respect to the gains of rows and columns, and to V.
     stretch = 1.0 if normalize else radius / nonzero(metric.norm(V))
     U = V if normalize else stretch * V
     slopes = {}
     if gains.axes == "both":
         slopes["columns"] = (g * G * U).sum(-2, keepdim=True)
-        G = G * of("columns")
+        G = G * stacked("columns")
     slopes["length"] = gains.slopes(G, U)
     C = metric.gradient(g * G, U, radius)
     if not normalize:
         C = stretch * C
 
-    # The direction. Without preconditioning its rule works on the gradient by U, which is C L^T.
+    # The new directions. Without preconditioning, their rule uses the gradient with respect to U,
+    # which is C L^T.
     Ls = [state.get("factor") for state in states]
     C = _times_each(C, [None if L is None else L.mT for L in Ls], counts)
-    Q, moments = direction.update(C, [of(key) for key in direction.moments], step)
+    Q, moments = direction.update(C, [stacked(key) for key in direction.moments], step)
     new |= dict(zip(direction.moments, moments, strict=True))
     polar = None
     if direction.mixes_rows:
@@ -85,10 +86,10 @@ def turn(
     on_sphere = V * (radius / nonzero(metric.norm(V)))
     new["direction"] = on_sphere if normalize else V
 
-    # The gains, by the slopes at the old point.
+    # The new gains, from the slopes at the old point.
     W = on_sphere
     for gain, slope in slopes.items():
-        new |= _stretched(group, gain, of, slope, step)
+        new |= _step_gain(group, gain, stacked, slope, step)
         W = new[gain] * W
 
     pieces = {key: torch.split(value, counts) for key, value in new.items()}
@@ -114,11 +115,11 @@ def _polar_factor(
     return factor if spread is None else spread.own(factor), (rows, columns)
 
 
-def _stretched(
-    group: Group, gain: str, of: Callable[[str], Tensor], slope: Tensor, step: int
+def _step_gain(
+    group: Group, gain: str, stacked: Callable[[str], Tensor], slope: Tensor, step: int
 ) -> dict[str, Any]:
-    """Return the gains after a step of the length rule, and its moments."""
-    rule, gains, g = group["length"], group["gains"], of(gain)
+    """Return the gains after a step of the length rule, and the new moments of the rule."""
+    rule, gains, g = group["length"], group["gains"], stacked(gain)
     if not rule.steps_lengths:
         return {gain: g}
     lr = rule.rate(float(group["lr"]), group["base_lr"])
@@ -126,7 +127,7 @@ def _stretched(
         g = g + torch.log(-torch.expm1(-g))  # the number whose softplus is g
         slope = slope * torch.sigmoid(g)
     keys = [f"{gain}_{key}" for key in rule.moments]
-    update, moments = rule.update(slope, [of(key) for key in keys], step)
+    update, moments = rule.update(slope, [stacked(key) for key in keys], step)
     g = torch.add(g * (1 - lr * gains.decay), update, alpha=-lr)
     new = dict(zip(keys, moments, strict=True))
     return {gain: softplus(g) if gains.positive else g, **new}

@@ -1,4 +1,4 @@
-"""Watch the inputs of layers by hooks, and renew their covariances S before steps."""
+"""Observation of the inputs of layers, and updates of their covariances S before steps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class InputWatcher:
                 weakref.finalize(self, handle.remove)
 
     def begin(self, p: Tensor, group: Group, state: State) -> None:
-        """Start the state of a matrix whose inputs were not seen yet with S = I.
+        """Initialize the state of a matrix with S = I if its inputs have not been seen yet.
 
         Every entry is present from the first step on, because torch.distributed.checkpoint loads
         only the entries that the optimizer has already.
@@ -68,7 +68,7 @@ class InputWatcher:
         coordinates.change(state, group, eye, eye)
 
     def before_step(self, index: int, group: Group, states: States) -> None:
-        """Renew the covariances of a group if inputs were gathered for this step."""
+        """Update the covariances of a group if inputs were gathered for this step."""
         wanted = self._wanted.get(index)
         if wanted is not None and wanted:
             self._refresh(group, states)
@@ -77,7 +77,7 @@ class InputWatcher:
     def after_step(self, index: int, group: Group, states: States) -> None:
         """Decide whether inputs are gathered for the group's next step.
 
-        They are at every ``refresh_every``-th step, and as long as none were seen.
+        Inputs are gathered for every ``refresh_every``-th step, and until some have been seen.
         """
         if index not in self._wanted:
             return
@@ -89,12 +89,12 @@ class InputWatcher:
         self._wanted[index].fill_(not seen or group["steps"] % metric.refresh_every == 0)
 
     def _refresh(self, group: Group, states: States) -> None:
-        """Average the gathered inputs into S; W does not change, its coordinates do."""
+        """Average the gathered inputs into S; the coordinates of W change, but W does not."""
         watched = [p for p in group["params"] if p in self.inputs]
         if not watched:
             return
         if self._process_group is not False and dist.is_available() and dist.is_initialized():
-            covariance.average_over_ranks([self.inputs[p] for p in watched], self._process_group)
+            covariance.sum_over_ranks([self.inputs[p] for p in watched], self._process_group)
         metric = group["metric"]
         counts = torch.stack([self.inputs[p].rows.cpu() for p in watched]).tolist()
         for p, count in zip(watched, counts, strict=True):
@@ -118,7 +118,7 @@ class InputWatcher:
         if any(p.grad is not None and bool(local(p.grad).count_nonzero()) for p in watched):
             self._warned = True
             warnings.warn(
-                f"{WHO}: no layer's inputs were seen, so that steps are in the Euclidean metric. "
+                f"{WHO}: no layer's inputs were seen, so that steps use the Euclidean metric. "
                 "Build the optimizer before a compiled model is first called, and call the model "
                 "itself, in training mode.",
                 stacklevel=6,  # the caller of `step`, which torch wraps twice
@@ -135,7 +135,7 @@ class InputWatcher:
                     states[p].pop(key, None)
 
     def load(self, groups: Iterable[Group], states: States) -> None:
-        """Take the sums out of loaded states, and decide again what is gathered."""
+        """Move the sums out of loaded states, and decide again which inputs are gathered."""
         for p, inputs in self.inputs.items():
             for key, into in (("inputs", inputs.total), ("inputs_rows", inputs.rows)):
                 gathered = states[p].pop(key, None)
@@ -149,9 +149,9 @@ def _was_seen(state: Mapping[str, Any]) -> bool:
 
 
 def may_start_lengths(p: Tensor, group: Group, state: Mapping[str, Any]) -> bool:
-    """Return whether lengths are meaningful yet, and the gradient is not zero.
+    """Return whether the gradient is not zero, and the metric has seen the inputs it needs.
 
-    torch.distributed.checkpoint begins the state with a step whose gradients are zero.
+    torch.distributed.checkpoint initializes the state by a step whose gradients are zero.
     """
     seen = _was_seen(state) or not group["metric"].uses_inputs
     return seen and bool(local(p.grad).count_nonzero())
