@@ -29,7 +29,7 @@ def test_least_squares_takes_the_best_length_of_every_direction():
     ):
         assert length == pytest.approx(abs(moments.u @ x) / moments.norm(x))
         assert fun == pytest.approx(moments.y_squared + moments.rho(x))
-    best = np.linalg.lstsq(CENTRED, 2 * Y + 1)[0]
+    best = np.linalg.lstsq(CENTRED, 2 * Y + 1, rcond=None)[0]
     assert ps.minimize(objective, "gdnp", max_iter=2000).x == pytest.approx(best, rel=1e-6)
 
 
