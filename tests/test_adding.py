@@ -148,38 +148,56 @@ class Sizes:
     seeds: int = 1
 
 
-class Toy(Experiment):
-    name = "toy"
-    title = "Squares of numbers"
-    sizes = {"quick": Sizes(3), "paper": Sizes(30)}
-
-    def stages(self, sizes, data, seeds=None):
-        return [("toy: squares", lambda rows: [{"x": x} for x in range(sizes.numbers)])]
-
-    def execute(self, spec, data):
-        return {"square": spec["x"] ** 2}
-
-    def analyse(self, rows):
-        return {row["spec"]["x"]: row["outcome"]["square"] for row in rows}
-
-    def verdicts(self, analysis):
-        good = sum(square >= 0 for square in analysis.values())
-        numbers = f"{good} of {len(analysis)} squares."
-        claim, verdict = "No square is negative.", share(good, len(analysis))
-        return [Verdict(FINDINGS, claim, verdict, numbers, "All.", "toy-squares")]
-
-    def figures(self, analysis):
-        from ..drawing import Figure, canvas
-
-        drawn, (axes,) = canvas(1, 1, width=5, height=4)
-        axes.plot(list(analysis), list(analysis.values()))
-        yield Figure("toy-squares", "Squares", "They rise.", drawn)
-
-    def section(self, analysis):
-        return {"largest": max(analysis.values())}
+def stages(sizes, data, seeds=None):
+    return [("toy: squares", lambda rows: [{"x": x} for x in range(sizes.numbers)])]
 
 
-EXPERIMENT = Toy()
+def analyse(rows):
+    return {row["spec"]["x"]: row["outcome"]["square"] for row in rows}
+
+
+def verdicts(analysis):
+    good = sum(square >= 0 for square in analysis.values())
+    numbers = f"{good} of {len(analysis)} squares."
+    claim, verdict = "No square is negative.", share(good, len(analysis))
+    return [Verdict(FINDINGS, claim, verdict, numbers, "All.", "toy-squares")]
+
+
+EXPERIMENT = Experiment(
+    package=__name__,
+    name="toy",
+    title="Squares of numbers",
+    sizes={"quick": Sizes(3), "paper": Sizes(30)},
+    stages=stages,
+    run_module="squares",
+    analyse=analyse,
+    verdicts=verdicts,
+)
+''',
+    "squares.py": '''
+"""The run of a spec."""
+
+
+def execute(spec, data):
+    return {"square": spec["x"] ** 2}
+''',
+    "figures.py": '''
+"""The figure."""
+
+from ..drawing import Figure, canvas
+
+
+def figures(analysis):
+    drawn, (axes,) = canvas(1, 1, width=5, height=4)
+    axes.plot(list(analysis), list(analysis.values()))
+    yield Figure("toy-squares", "Squares", "They rise.", drawn)
+''',
+    "section.py": '''
+"""The variables of the template."""
+
+
+def section(analysis):
+    return {"largest": max(analysis.values())}
 ''',
     "section.html.j2": "<p>The largest square is {{ largest }}.</p>",
 }

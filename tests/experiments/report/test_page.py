@@ -114,7 +114,7 @@ def test_the_page_shows_settings_and_steps(parsed):
     assert "preset\nquick" in parsed.text
     text = re.sub(r"\s+", " ", parsed.text)
     assert "10 of the images" in text  # that the coupling was measured on
-    assert "6 attempts of the tuning and to 0 runs" in text
+    assert "6 tuning attempts and to 0 runs" in text
     assert "relu, batch: 0.001: 1.5," in text
     assert "tanh, AdamW: 0.001: 0.2, 0.00316: 0.1," in text
     assert "in 20 steps on mini-batches of 5, from 2 random starts" in text

@@ -1,54 +1,18 @@
 """Experiment II of the paper: deep networks with and without normalization."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from ..claims import Answer, Verdict
 from ..experiment import Experiment
-from ..records import Row
-from ..running import Spec, Stage
 from . import plan, verdicts
 from .analysis import Analysis
-from .sizes import SIZES, Sizes
+from .sizes import SIZES
 
-if TYPE_CHECKING:
-    from ..drawing import Figure
-
-
-class DeepNetworks(Experiment[Sizes, Analysis]):
-    """Experiment II of the paper: deep networks with and without normalization."""
-
-    name = "deep"
-    title = "Deep networks"
-    sizes = SIZES
-    requires_torch = True
-
-    def stages(self, sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
-        return plan.stages(sizes, data, seeds)
-
-    def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        from .training import execute
-
-        return execute(spec, data)
-
-    def analyse(self, rows: Sequence[Row]) -> Analysis:
-        return Analysis(tuple(rows))
-
-    def verdicts(self, analysis: Analysis) -> list[Verdict | Answer]:
-        return verdicts.verdicts(analysis)
-
-    def figures(self, analysis: Analysis) -> Iterator[Figure]:
-        from .figures import figures
-
-        return figures(analysis)
-
-    def section(self, analysis: Analysis) -> dict[str, Any]:
-        from .section import section
-
-        return section(analysis)
-
-
-EXPERIMENT = DeepNetworks()
+EXPERIMENT = Experiment(
+    package=__name__,
+    name="deep",
+    title="Deep networks",
+    sizes=SIZES,
+    stages=plan.stages,
+    run_module="training",
+    analyse=Analysis,
+    verdicts=verdicts.verdicts,
+    requires_torch=True,
+)

@@ -1,51 +1,17 @@
 """Experiment I of the paper: learning halfspaces."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from ..claims import Answer, Verdict
 from ..experiment import Experiment
-from ..records import Row
-from ..running import Spec, Stage
-from . import execution, plan, verdicts
+from . import plan, verdicts
 from .analysis import Analysis
-from .sizes import SIZES, Sizes
+from .sizes import SIZES
 
-if TYPE_CHECKING:
-    from ..drawing import Figure
-
-
-class Halfspaces(Experiment[Sizes, Analysis]):
-    """Experiment I of the paper: learning halfspaces."""
-
-    name = "halfspaces"
-    title = "Halfspaces"
-    sizes = SIZES
-
-    def stages(self, sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[Stage]:
-        return plan.stages(sizes, data, seeds)
-
-    def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        return execution.execute(spec, data)
-
-    def analyse(self, rows: Sequence[Row]) -> Analysis:
-        return Analysis(tuple(rows))
-
-    def verdicts(self, analysis: Analysis) -> list[Verdict | Answer]:
-        return verdicts.verdicts(analysis)
-
-    def figures(self, analysis: Analysis) -> Iterator[Figure]:
-        from .figures import figures
-
-        return figures(analysis)
-
-    def section(self, analysis: Analysis) -> dict[str, Any]:
-        from .section import section
-
-        return section(analysis)
-
-
-EXPERIMENT = Halfspaces()
+EXPERIMENT = Experiment(
+    package=__name__,
+    name="halfspaces",
+    title="Halfspaces",
+    sizes=SIZES,
+    stages=plan.stages,
+    run_module="execution",
+    analyse=Analysis,
+    verdicts=verdicts.verdicts,
+)

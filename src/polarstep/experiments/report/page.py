@@ -95,7 +95,7 @@ def _section(
     experiment: Experiment[Any, Any], analysis: Any, drawn: list[Figure]
 ) -> dict[str, Any]:
     """Return what the page shows of one experiment: its figures, and its own template filled in."""
-    template = _template(type(experiment).__module__, "section.html.j2")
+    template = _template(experiment.package, "section.html.j2")
     return {
         "id": f"experiment-{experiment.name}",
         "title": experiment.title,
