@@ -295,10 +295,10 @@ def test_gradient_of_a_tanh_unit_lies_in_its_span(seed, loss):
     }
     for name, (other, span) in cases.items():
         gradient = _expected_gradient(p, np.stack([other, wt]), margin_loss(loss), 1)
-        inside = span @ np.linalg.lstsq(span, gradient)[0]
+        inside = span @ np.linalg.lstsq(span, gradient, rcond=None)[0]
         assert np.linalg.norm(gradient - inside) < 1e-4 * np.linalg.norm(gradient), name
         if name == "any other unit":  # two directions are not enough there
-            two = span[:, :2] @ np.linalg.lstsq(span[:, :2], gradient)[0]
+            two = span[:, :2] @ np.linalg.lstsq(span[:, :2], gradient, rcond=None)[0]
             assert np.linalg.norm(gradient - two) > 1e-3 * np.linalg.norm(gradient)
             continue
         network = ps.TanhNetwork.gaussian(p.u, p.S, 2, loss=loss)
