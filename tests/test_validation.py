@@ -119,7 +119,7 @@ def test_weights_of_samples_have_mean_one(weights):
 
 
 def test_weights_that_are_refused():
-    with pytest.raises(ValueError, match="must hold numbers >= 0 only; got -1 at position 1"):
+    with pytest.raises(ValueError, match="must contain only numbers >= 0; got -1 at position 1"):
         v.sample_weights([1, -1], "f", length=2)
     with pytest.raises(
         ValueError, match="must give at least one sample a positive weight; got zeros only"

@@ -100,7 +100,7 @@ axis.legend()
 plt.show()
 
 # %%
-# Each parameter is either stepped in length and direction or left to AdamW. The table names the
+# Each parameter is either updated by length and direction or left to AdamW. The table names the
 # reason.
 
 model = network()

@@ -1,6 +1,6 @@
 """Checks of arguments, and the one form that every error message takes.
 
-A message names the caller, the argument, what it must be, what it is and what to do about it:
+A message names the caller, the argument, the requirement, the value and what to do about it:
 ``who: `argument` must ...; got .... Advice.``
 """
 
@@ -165,7 +165,7 @@ def check_finite(array: Any, who: str, argument: str) -> None:
 def not_finite(value: Any, place: str, who: str, argument: str) -> str:
     """Return the text of an error about a NaN or an infinity at a place."""
     advice = "Remove or impute such values first."
-    return complaint(who, argument, "hold finite numbers only", f"{value} at {place}", advice)
+    return complaint(who, argument, "contain only finite numbers", f"{value} at {place}", advice)
 
 
 def nonnegative_weights(value: Any, who: str, *, length: int) -> np.ndarray:
@@ -174,7 +174,7 @@ def nonnegative_weights(value: Any, who: str, *, length: int) -> np.ndarray:
     at = first_true(weights < 0)
     if at is not None:
         got = f"{weights[at]:g} at position {at}"
-        raise ValueError(complaint(who, "sample_weight", "hold numbers >= 0 only", got))
+        raise ValueError(complaint(who, "sample_weight", "contain only numbers >= 0", got))
     if not weights.any():
         must = "give at least one sample a positive weight"
         raise ValueError(complaint(who, "sample_weight", must, "zeros only"))

@@ -62,7 +62,9 @@ def test_a_class_without_weight_is_not_balanced():
 
 
 def test_negative_class_weights_are_refused():
-    with pytest.raises(ValueError, match=r"fit: `class_weight` must hold finite numbers >= 0"):
+    with pytest.raises(
+        ValueError, match=r"fit: `class_weight` must contain only finite numbers >= 0"
+    ):
         class_factors({0: -1.0}, np.arange(2), np.ones(2), "fit")
 
 
@@ -83,8 +85,8 @@ def test_a_number_is_the_weight_of_every_sample():
 @pytest.mark.parametrize(
     ("weight", "kind", "text"),
     [
-        ([1, -1, 0], ValueError, "hold numbers >= 0 only; got -1 at position 1"),
-        ([1, np.nan, 0], ValueError, "hold finite numbers only; got nan at position 1"),
+        ([1, -1, 0], ValueError, "contain only numbers >= 0; got -1 at position 1"),
+        ([1, np.nan, 0], ValueError, "contain only finite numbers; got nan at position 1"),
         ([0, 0, 0], ValueError, "give at least one sample a positive weight; got zeros only"),
         ([1, 1], ValueError, r"be a vector of 3 real numbers; got shape \(2,\)"),
         (["a", "b", "c"], TypeError, "be a vector of 3 real numbers"),

@@ -53,7 +53,7 @@ def class_factors(
         return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
     factors = compute_class_weight(class_weight, classes=classes, y=classes)
     if not ((factors >= 0) & (factors < np.inf)).all():
-        must = "hold finite numbers >= 0 only"
+        must = "contain only finite numbers >= 0"
         raise ValueError(complaint(who, "class_weight", must, class_weight))
     return factors
 

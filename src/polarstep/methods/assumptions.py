@@ -88,7 +88,7 @@ class Assumptions:
 
     @property
     def guarantees(self) -> dict[str, str]:
-        """A sentence for each theorem that says whether it guarantees anything."""
+        """What each theorem guarantees on the data set, in words, and a note on bounded losses."""
         bounded = " and ".join(name for name, loss in LOSSES.items() if loss.is_bounded)
         return {
             "Theorem 1 (least squares)": f"guaranteed: {self._rate()}.",

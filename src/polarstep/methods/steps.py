@@ -1,8 +1,8 @@
 """Direction rules: the next w of a method.
 
 A rule is made by a function ``rule(objective, parameterization, **options)``, whose keyword-only
-arguments are its options. The rule itself is a function that maps the iterate to the next
-w. `polarstep.methods.lengths` has the length rules, the other half of every method.
+arguments are its options. The rule itself is a function that maps the iterate to the next w.
+`polarstep.methods.lengths` has the length rules, the other half of every method.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def theorem_step(
     parameterization : Parameterization
         The parameterization with the metric S.
     step_size : float, optional
-        The step size eta, 1/L by default as in the theorems. Larger steps below 2/L, for instance
-        2/(L + mu), are faster.
+        The step size eta, 1/L by default as in the theorems. The best constant step size is
+        2/(L + mu).
 
     Returns
     -------

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..validation import complaint, type_of
+from ..validation import complaint, not_finite, type_of
 
 
 def check_model(model: Any) -> None:
@@ -48,9 +48,8 @@ def _check_finite(name: str, tensor: Tensor) -> None:
     if torch.stack(torch.aminmax(tensor)).isfinite().all():
         return
     where = tuple(torch.nonzero(~tensor.isfinite())[0].tolist())
-    got = f"{tensor[where].item()} at {name}[{', '.join(map(str, where))}]"
-    advice = "Remove or impute such values first."
-    raise ValueError(complaint("train", "data", "contain only finite numbers", got, advice))
+    place = f"{name}[{', '.join(map(str, where))}]"
+    raise ValueError(not_finite(tensor[where].item(), place, "train", "data"))
 
 
 def check_batch_size_for_batch_norm(model: nn.Module, samples: int, batch_size: int | None) -> None:

@@ -33,12 +33,12 @@ def error_text(argument: str, must: str, got: object, advice: str = "") -> str:
 
 
 def check_keywords(keywords: Mapping[str, Any]) -> None:
-    """Raise an error if a keyword is unknown, which says where it is now if it moved."""
+    """Raise an error about an unknown keyword; if it moved, the error says where it is now."""
     _check_known(keywords, _KEYWORDS, WHO, "keyword")
 
 
 def check_group_keys(group: Mapping[str, Any]) -> None:
-    """Raise an error if a key is unknown, which says where it is now if it moved."""
+    """Raise an error about an unknown key; if it moved, the error says where it is now."""
     _check_known(group, _GROUP_KEYS, f"{WHO}, param group", "key")
 
 

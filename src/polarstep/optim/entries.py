@@ -95,7 +95,7 @@ class Assigned:
         """Raise an error if the parameter holds NaN or infinity."""
         local = getattr(self.parameter, "_local_tensor", self.parameter)
         if not bool(torch.isfinite(local).all()):
-            must = "hold finite numbers only"
+            must = "contain only finite numbers"
             raise ValueError(complaint(WHO, "params", must, f"NaN or infinity in {self.name!r}"))
 
 

@@ -306,7 +306,7 @@ class LengthDirection(Optimizer):
         self._stepper.set_lengths(p, group, self.state[p], lengths)
 
     def __getstate__(self) -> dict[str, Any]:
-        advice = "Build a new one for a copy of the model, and load the state_dict into it."
+        advice = "Build an optimizer for the copy of the model, and load the state_dict."
         got = "a request to copy or pickle it"
         raise TypeError(error_text("self", "stay with its model", got, advice))
 
@@ -337,7 +337,7 @@ class LengthDirection(Optimizer):
         ----------
         state_dict : dict
             The result of `state_dict`. Load the weights of the model as well. As for every
-            optimizer, the saved groups replace the options; only schedules of angles stay.
+            optimizer, the saved groups replace the options, but schedules of angles are kept.
         """
         schedules = [group["angle"].schedule for group in self.param_groups]
         state_dict = checkpoints.unpacked_options(state_dict)

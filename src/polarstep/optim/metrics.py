@@ -31,7 +31,7 @@ class Metric(Option, Sphere):
         flag(self.tangent, type(self).__name__, "tangent")
 
     def gradient(self, C: Tensor, V: Tensor, radius: Tensor | float) -> Tensor:
-        """Return the gradient C with respect to V, projected on the tangent space if `tangent`."""
+        """Return the gradient C with respect to V, made tangent to the sphere if `tangent`."""
         return self.project(C, V, radius) if self.tangent else C
 
 

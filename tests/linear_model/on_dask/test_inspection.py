@@ -61,7 +61,10 @@ GOOD = inspect_block(X, np.zeros(4), None, "fit")[0][0]
             {"missing_label": 2},
             r"`y` must hold a label for every row; got none at row 6 \(row 2 of",
         ),
-        ({"bad_weight": (0, -1.0)}, r"hold finite numbers >= 0 only; got -1 at row 4 \(row 0 of"),
+        (
+            {"bad_weight": (0, -1.0)},
+            r"contain only finite numbers >= 0; got -1 at row 4 \(row 0 of",
+        ),
     ],
     ids=str,
 )

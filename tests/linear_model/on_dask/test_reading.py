@@ -173,7 +173,7 @@ def test_weights_that_cannot_be_used():
         weights = np.ones(N)
         weights[400] = value
         text = refusal(ValueError, good, Y, weights)
-        assert f"finite numbers >= 0 only; got {value:g} at row 400 (row 59 of block 3)" in text
+        assert f"only finite numbers >= 0; got {value:g} at row 400 (row 59 of block 3)" in text
     for class_weight in (None, "balanced"):
         text = refusal(ValueError, good, Y, np.zeros(N), class_weight=class_weight)
         assert "hold two classes or more; got 0" in text

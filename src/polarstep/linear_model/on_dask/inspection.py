@@ -101,7 +101,7 @@ def check_facts(facts: list[BlockFacts], d: int, who: str) -> None:
         if fact.bad_weight is not None:
             row, value = fact.bad_weight
             got = f"{value:g} at {place_of(first_row, row, i)}"
-            must = "hold finite numbers >= 0 only"
+            must = "contain only finite numbers >= 0"
             raise ValueError(complaint(who, "sample_weight", must, got))
         first_row += fact.n_rows
 
