@@ -230,7 +230,7 @@ SMALL, LABELS = (
     np.where(np.arange(20) % 2, 1.0, -1.0),
 )
 BAD_OPTIONS = {
-    "negative": ({"sample_weight": -WEIGHTS}, "`sample_weight`.* >= 0 only; got -.* at position 1"),
+    "negative": ({"sample_weight": -WEIGHTS}, "`sample_weight`.* >= 0; got -.* at position 1"),
     "zeros": ({"sample_weight": np.zeros(120)}, "`sample_weight` must give at .*; got zeros"),
     "nan weight": ({"sample_weight": SPOILED}, "`sample_weight`.* nan at position 5"),
     "inf weight": ({"sample_weight": SPOILED * np.inf}, "`sample_weight`.* inf at position 0"),
@@ -261,7 +261,7 @@ def test_bad_weights_and_designs_elsewhere():
         with pytest.raises(ValueError, match="Halfspace: `X` must have a column that varies"):
             ps.Halfspace(data, Y, sample_weight=WEIGHTS, intercept=True)
     for data in (np.where(WEIGHTS > 0, 1.0, np.nan)[:, None] * X, sp.csr_array(X + np.inf)):
-        with pytest.raises(ValueError, match=r"Halfspace: `X` must hold finite .* at row 0"):
+        with pytest.raises(ValueError, match=r"Halfspace: `X` must contain only .* at row 0"):
             ps.Halfspace(data, Y, sample_weight=WEIGHTS)
     with pytest.raises(ValueError, match="TanhNetwork: `X` must be without an intercept"):
         ps.TanhNetwork(DESIGN, Y)
