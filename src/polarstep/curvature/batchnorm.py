@@ -142,7 +142,7 @@ class Corrections:
     """The matrices Y and Z of each pair of parameters.
 
     All derivatives are computed at construction: those of each site's delta and inputs with respect
-    to the statistics, those of the normalized inputs with respect to all that precedes them, and
+    to the statistics, those of the normalized inputs with respect to everything before them, and
     those of dL/ds with respect to s. A derivative with respect to a weight has the layout of the
     values of a `lowrank.Side`, with one column per statistic.
 

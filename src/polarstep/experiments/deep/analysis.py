@@ -18,9 +18,9 @@ from .plan import NORMALIZATIONS, TAIL, Network, rate_sweeps
 from .quantities import MEASURES, Point, Quantity, cross
 
 CONTROLS = {
-    "early": "own rates, same iterations, first tenth",
-    "late": "own rates, same iterations, second half",
-    "loss": "own rates, same losses",
+    "early": "tuned rates, same iterations, first tenth",
+    "late": "tuned rates, same iterations, second half",
+    "loss": "tuned rates, same losses",
     "rate": "same rates, same iterations",
 }
 _EARLY, _LATE = 0.1, 0.5  # shares of the steps at which "early" ends and "late" begins

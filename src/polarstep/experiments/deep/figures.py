@@ -72,7 +72,7 @@ def rates(analysis: Analysis) -> Figure:
         "Learning rates",
         "The mean training loss over the last steps at every learning rate of the grid. Large dots "
         "are the tuned rates, and the bars along the bottom are the good rates. Crosses mark "
-        "trainings that diverged or ended above three times the initial loss. The tuned rates, "
+        "runs that diverged or ended above three times the initial loss. The tuned rates, "
         f"and the decades that the good rates cover: {tuned}.",
         drawn,
     )

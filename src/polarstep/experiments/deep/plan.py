@@ -4,7 +4,7 @@ Fully connected networks with six hidden layers are trained on images by gradien
 samples: plain, with batch normalization and with weight normalization. The first stage trains every
 network at every learning rate of a grid. The second stage trains and measures every network at
 its own tuned rate and at those of the other networks with the same activation, so that networks
-can be compared at their own rates and at equal rates.
+can be compared at their tuned rates and at equal rates.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ def stages(sizes: Sizes, data: Path | None, seeds: int | None = None) -> list[St
     }
     start, *later = _measured_at(sizes.steps, sizes.points)
 
-    def measured(at_own_rate: bool) -> Spec:
-        # The start is the same at every rate, so only the run at the own rate measures it. Only
+    def measured(at_tuned_rate: bool) -> Spec:
+        # The start is the same at every rate, so only the run at the tuned rate measures it. Only
         # these runs are compared at equal losses.
         return {
             "coupling_samples": sizes.coupling_samples,
-            "measured_at": [start, *later] if at_own_rate else later,
-            "levels": list(LEVELS) if at_own_rate else [],
+            "measured_at": [start, *later] if at_tuned_rate else later,
+            "levels": list(LEVELS) if at_tuned_rate else [],
         }
 
     def attempts(rows: list[Row]) -> list[Spec]:
