@@ -41,3 +41,15 @@ def wait_for_ever(folder, item):
     leave_a_mark(folder, item)
     while item > 0:
         time.sleep(1)
+
+
+class Unpicklable(Exception):
+    """An error that pickle cannot rebuild, because its arguments are not those of `__init__`."""
+
+    def __init__(self, place, reason):
+        super().__init__(f"{reason} at {place}")
+
+
+def fail_unpicklably(item):
+    """Raise an error that cannot be sent from one process to another."""
+    raise Unpicklable(item, "unlucky")

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from polarstep.experiments.workers import Workers
-from worker_functions import end_itself, fail_at, process_of, square, wait_for_ever
+from worker_functions import (
+    end_itself,
+    fail_at,
+    fail_unpicklably,
+    process_of,
+    square,
+    wait_for_ever,
+)
 
 
 def processes_of(workers, items=range(12)):
@@ -62,6 +69,15 @@ def test_an_error_arrives_with_its_origin_and_the_workers_can_be_used_again():
             list(workers.map_unordered(partial(fail_at, 2), range(5)))
         assert "in fail_at" in "".join(caught.value.__notes__)
         assert len(list(workers.map_unordered(abs, range(5)))) == 5
+
+
+def test_an_error_that_cannot_be_pickled_arrives_in_words():
+    with (
+        Workers(2) as workers,
+        pytest.raises(RuntimeError, match="Unpicklable: unlucky at 3") as caught,
+    ):
+        list(workers.map_unordered(fail_unpicklably, [3]))
+    assert "in fail_unpicklably" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import traceback
@@ -138,6 +139,16 @@ def _serve(connection: Connection) -> None:
             try:
                 answer = True, function(item)
             except BaseException as error:
+                error = _sendable(error)
                 error.add_note(f"In a worker process:\n{traceback.format_exc()}")
                 answer = False, error
             connection.send(answer)
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """Return the error, or one that says the same if it cannot be pickled and unpickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
