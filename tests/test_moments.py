@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import example, given
 
 import polarstep as ps
 from problems import METHODS, covariance, one_hot, population, relative, skewed
@@ -112,6 +112,7 @@ def test_a9a_sparse_equals_dense(a9a):
 # ------------------------------------------------------------------ units and spectra
 
 
+@example(seed=0, d=5, singular=True)
 @given(st.integers(0, 1000), st.integers(1, 6), st.booleans())
 def test_units_of_the_features_do_not_matter(seed, d, singular):
     X, y = skewed(seed, 50, d, offset=0.0)

@@ -39,7 +39,7 @@ class Geometry:
 
     @cached_property
     def _whitening_and_null_basis(self) -> tuple[np.ndarray, np.ndarray]:
-        """The matrices P with ||P^T v||_2 = ||v||_{S^-1} on range(S), and N, a basis of null(S)."""
+        """P with ||P^T v||_2 = ||v||_{S^-1} on range(S), and N, whose columns span null(S)."""
         scale = np.sqrt(np.diag(self.S))
         inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         values, vectors = la.eigh(self.S * np.outer(inverse, inverse))
@@ -55,7 +55,12 @@ class Geometry:
         # the scale, and by the constant columns, whose scale is zero.
         constant = scale == 0
         null = np.where(constant[:, None], vectors, vectors * inverse[:, None])[:, ~kept]
-        return P, la.orth(null / np.linalg.norm(null, axis=0))
+        return P, null / np.linalg.norm(null, axis=0)
+
+    @cached_property
+    def _null_coordinates(self) -> np.ndarray:
+        """The pseudo-inverse of N, which gives the coordinates of a vector's part in null(S)."""
+        return la.pinv(self._whitening_and_null_basis[1])
 
     @property
     def whitening(self) -> np.ndarray:
@@ -74,9 +79,31 @@ class Geometry:
         -------
         ndarray, shape (d,)
             The orthogonal projection.
+
+        Notes
+        -----
+        N is not orthonormal: its entries are accurate relative to the units of the features, so
+        that subtracting any combination of its columns leaves all margins as they are. An
+        orthonormal basis would lose that accuracy if units differ by many orders of magnitude.
         """
         null = self._whitening_and_null_basis[1]
-        return w - null @ (null.T @ w) if null.shape[1] else w
+        return w - null @ (self._null_coordinates @ w) if null.shape[1] else w
+
+    def project_dual(self, v: np.ndarray) -> np.ndarray:
+        """Return a vector of the dual space, such as u or a gradient, in the range of S.
+
+        Parameters
+        ----------
+        v : ndarray, shape (d,)
+            The vector.
+
+        Returns
+        -------
+        ndarray, shape (d,)
+            S S^-1 v, whose rounding errors are relative to the units of each feature.
+        """
+        P, null = self._whitening_and_null_basis
+        return self.S @ (P @ (P.T @ v)) if null.shape[1] else v
 
     def solve(self, v: np.ndarray) -> np.ndarray:
         """Return S^-1 v, with the pseudo-inverse in place of S^-1 if S is singular.
@@ -150,10 +177,7 @@ class Geometry:
     @cached_property
     def mu(self) -> float:
         """The smallest non-zero eigenvalue of S."""
-        P, null = self._whitening_and_null_basis
-        if null.shape[1]:
-            P = P - null @ (null.T @ P)
-        return float(1.0 / np.linalg.norm(P, 2) ** 2)
+        return float(1.0 / np.linalg.norm(self.project(self.whitening), 2) ** 2)
 
     @property
     def condition_number(self) -> float:

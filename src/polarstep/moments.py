@@ -91,7 +91,7 @@ class Moments(Geometry):
         self.y_squared = number(y_squared, who, "y_squared", at_least=0)
         # For data, u is in the range of S up to rounding. If no feature is correlated with the
         # label, u consists of rounding errors alone, so that no relative check is possible.
-        self.u = self.project(u)
+        self.u = self.project_dual(u)
         if n_samples is None and np.linalg.norm(u - self.u) > 1e-6 * np.linalg.norm(u):
             advice = "Moments of real data always do; check that u and S belong together."
             got = "a vector with a component outside it"
