@@ -49,12 +49,16 @@ def test_two_classes_become_signs_and_more_stay_numbers():
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 2.0, 2: 0.0}], ids=str)
 def test_class_factors_are_those_of_scikit_learn(class_weight):
-    codes, weight = RNG.integers(3, size=50), RNG.exponential(size=50)
-    totals = np.bincount(codes, weight)
-    expected = compute_class_weight(
-        class_weight, classes=np.arange(3), y=codes, sample_weight=weight
-    )
+    codes = RNG.integers(3, size=50)
+    totals = np.bincount(codes).astype(float)
+    expected = compute_class_weight(class_weight, classes=np.arange(3), y=codes)
     np.testing.assert_allclose(class_factors(class_weight, np.arange(3), totals, "fit"), expected)
+
+
+def test_balanced_classes_have_the_same_total_weight():
+    totals = np.bincount(RNG.integers(3, size=50), RNG.exponential(size=50))
+    balanced = totals * class_factors("balanced", np.arange(3), totals, "fit")
+    np.testing.assert_allclose(balanced, totals.sum() / 3)
 
 
 def test_a_class_without_weight_is_not_balanced():
