@@ -1,14 +1,14 @@
-"""Time of polarstep.curvature.coupling beside what others have for the same norms.
+"""Compare the time of polarstep.curvature.coupling with other ways to compute the same norms.
 
     python benchmarks/coupling.py [--data DIR] [--rounds 5] [--only PART] [--skip-peers]
 
-Parts: row (the row W_4 of a 6 x 50 network on 1,000 images, beside a loop of autograd calls,
-curvlinops and PyHessian), variants, batchnorm, growth (in the number of images) and conv (a
+Parts: row (the row W_4 of a 6 x 50 network on 1,000 images, compared with a loop of autograd
+calls, curvlinops and PyHessian), variants, batchnorm, growth (in the number of images) and conv (a
 network of 9 million parameters). Every round times every contestant once, in turn; the first
-round only warms up. The tables show medians over the rounds and the ratio to the first line, its
-median, smallest and largest. Where "of" is given, only that many products of the row were run, and
-the time is scaled up to all of them. Results go to benchmarks/results/coupling.json, those of one
-part to coupling_PART.json.
+round only warms up. The tables show the median time over the rounds, and the median, smallest and
+largest ratio to the first line. Slow peers run only some of the row's Hessian products, and their
+time is extrapolated to all of them, as the last column states. The results are written to
+benchmarks/results/coupling.json, or to coupling_PART.json with --only.
 """
 
 from __future__ import annotations
@@ -38,13 +38,16 @@ from polarstep.curvature import coupling
 from polarstep.experiments.records import environment
 
 SKETCH = {"method": "sketch", "rtol": 0.01}
-GROWTH = (0.25, 1.0, 4.0, 10.0)  # times --images
-AGREEMENT = 1e-3  # relative, in float32
+GROWTH = (0.25, 1.0, 4.0, 10.0)  # factors of --images
+AGREEMENT = 1e-3  # largest relative difference between exact methods in float32
 
 
 @dataclass
 class Outcome:
-    """Seconds, squared norms (products, blocks) or norms (blocks,), and what else to report."""
+    """Time, results and further facts of one call.
+
+    `found` holds the norms of the blocks, or the squares of each product, shape (products, blocks).
+    """
 
     seconds: float
     found: np.ndarray
@@ -127,19 +130,19 @@ def show(label: str, table: dict[str, dict[str, Any]]) -> None:
 
 
 def compare(what: str, found: np.ndarray, truth: np.ndarray, limit: float) -> float:
-    """The largest difference, relative to the largest of each block; loud above the limit."""
+    """Print and return the largest difference, relative to the largest value of each block."""
     scale = np.atleast_2d(np.abs(truth)).max(axis=0)
     worst = float((np.abs(found - truth) / scale).max())
-    print(f"{what}: differ by at most {worst:.1e}" + ("" if worst < limit else "  *** TOO MUCH"))
+    print(f"{what}: differ by at most {worst:.1e}" + ("" if worst < limit else "  *** TOO LARGE"))
     return worst
 
 
 def peak_memory(options: argparse.Namespace, case: str, n: int) -> float:
-    """MiB by which a process of its own grows at its largest, beyond data and libraries."""
+    """Return the MiB that a call adds to the peak memory of a separate process."""
     command = [sys.executable, __file__, "--memory-of", case, "--images", str(n)]
     command += ["--threads", str(options.threads)]
     command += ["--data", str(options.data)] if options.data else []
-    # Blocks of some size then go back to the system when they are free (glibc).
+    # glibc then returns freed blocks above this size to the system.
     alone = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16)}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=alone)
     return float(done.stdout.split()[-1])
@@ -148,16 +151,16 @@ def peak_memory(options: argparse.Namespace, case: str, n: int) -> float:
 def print_peak_memory(options: argparse.Namespace) -> None:
     cases = {"exact": {}, "sketch": SKETCH, "conv": {"method": "sketch", "rtol": 0.05}}
     subject = conv_task(options) if options.memory_of == "conv" else task(options)
-    ours(task(options, 20))  # loads what is loaded late
+    ours(task(options, 20))  # imports and initializes before the measurement
     before = peak(reset=True)
     ours(subject, **cases[options.memory_of])
     print(peak() - before)
 
 
 def peak(reset: bool = False) -> float:
-    """The largest size of this process in MiB, so far or (on Linux) since the last reset.
+    """Return the peak memory of this process in MiB, on Linux since the last reset.
 
-    Linux' ru_maxrss would do but for beginning at the size of the process that started this one.
+    On Linux, ru_maxrss would include the peak of the parent process.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -192,20 +195,20 @@ def row_part(options: argparse.Namespace) -> dict[str, Any]:
     found, table = result.pop("found"), result["table"]
     exact, sketched = found["polarstep, exact"], found["polarstep, sketch at 1%"]
     result["sketch_error"] = compare(
-        "sketch (rtol is a standard error), exact", sketched, exact, 0.05
+        "sketch (rtol is a standard error) and exact", sketched, exact, 0.05
     )
     if options.skip_peers:
         return result
     truth = found["loop of autograd.grad"]
     norms = np.sqrt(truth.sum(axis=0))
-    result["agreement"] = {"exact": compare("exact, loop", exact, norms, AGREEMENT)}
+    result["agreement"] = {"exact": compare("exact and loop", exact, norms, AGREEMENT)}
     for name in ["loop in batches", "loop, scaled up", *packages]:
         squares = found[name]  # the first products of the same random order
-        worst = compare(f"{name}, loop", squares, truth[: len(squares)], AGREEMENT)
+        worst = compare(f"{name} and loop", squares, truth[: len(squares)], AGREEMENT)
         result["agreement"][name] = worst
     scaled = seconds(table, "loop, scaled up") / seconds(table, "loop of autograd.grad")
     result["loop_from_few_over_in_full"] = scaled
-    print(f"The loop's time from {few} of {whole:,} products is {scaled:.2f} x its time in full.")
+    print(f"Extrapolated from {few} of {whole:,} products, the loop takes {scaled:.2f} x its time.")
     others = set(table) - {"polarstep, exact", "polarstep, sketch at 1%", "loop, scaled up"}
     fastest = min(others, key=partial(seconds, table))
     result["fastest_peer"] = fastest
@@ -250,16 +253,16 @@ def batchnorm_part(options: argparse.Namespace) -> dict[str, Any]:
     result = measure(contestants, options.rounds, label)
     found = result.pop("found")
     exact, sketched = found["polarstep, exact"], found["polarstep, sketch at 1%"]
-    print(f"The exact row is {result['table']['polarstep, exact']['how']}.")
+    print(f"Method of the exact row: {result['table']['polarstep, exact']['how']}")
     result["sketch_error"] = compare(
-        "sketch (rtol is a standard error), exact", sketched, exact, 0.05
+        "sketch (rtol is a standard error) and exact", sketched, exact, 0.05
     )
     if not options.skip_peers:
         full = theirs(peers.loop, subject, subject.size)
         result["loop_in_full_seconds"] = full.seconds
-        print(f"The loop in full, once: {full.seconds:.1f} s")
+        print(f"The full loop, measured once, takes {full.seconds:.1f} s.")
         norms = np.sqrt(full.found.sum(axis=0))
-        result["agreement"] = compare("exact, loop in full", exact, norms, AGREEMENT)
+        result["agreement"] = compare("exact and full loop", exact, norms, AGREEMENT)
     return result
 
 
@@ -284,7 +287,7 @@ def growth_part(options: argparse.Namespace) -> dict[str, Any]:
         local = np.diff(np.log(times)) / np.diff(np.log(numbers))
         result[f"{method}_exponent"] = {"fit": exponent, "between": local.tolist()}
         steps = ", ".join(f"{e:.2f}" for e in local)
-        print(f"{method}: time grows as N^{exponent:.2f}; from each N to the next {steps}")
+        print(f"{method}: time grows as N^{exponent:.2f}; exponents between successive N: {steps}")
     return result
 
 
@@ -320,7 +323,7 @@ def arguments() -> argparse.Namespace:
     add("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
     add("--rounds", type=int, default=5)
     add("--images", type=int, default=1000)
-    add("--products", type=int, default=250, help="that slow peers run of a row; scaled up")
+    add("--products", type=int, default=250, help="products of a row that slow peers run")
     add("--threads", type=int, default=1)
     add("--only", choices=PARTS, help="run this part alone")
     add("--skip-peers", action="store_true")
@@ -337,7 +340,7 @@ def main() -> None:
         return print_peak_memory(options)
     data = "CIFAR-10" if has_cifar10(options) else "Gaussian noise"
     if not has_cifar10(options):
-        print("*** NO CIFAR-10: random Gaussian data instead. Pass --data DIR with DIR/cifar10.")
+        print("*** NO CIFAR-10: using Gaussian noise. Pass --data DIR, where DIR contains cifar10.")
     results: dict[str, Any] = {"environment": environment(), "data": data}
     results["peers"] = {} if options.skip_peers else peers.versions()
     keep = ("rounds", "images", "products", "threads", "skip_peers")

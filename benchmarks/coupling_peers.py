@@ -1,7 +1,7 @@
-"""What others have for the norms of one row of blocks: the peers of benchmarks/coupling.py.
+"""Other ways to compute the norms of one row of Hessian blocks, for benchmarks/coupling.py.
 
-Each multiplies the Hessian with unit vectors of the row's parameter, one for each of its numbers,
-and adds up the squares of every block. Some or all numbers may be asked for.
+Each peer multiplies the Hessian by the unit vectors of the row's parameter, one per entry, and sums
+the squares within every block. It may be run for a part of the entries.
 """
 
 from __future__ import annotations
@@ -24,22 +24,26 @@ PACKAGES = {"curvlinops": "curvlinops-for-pytorch", "pyhessian": "pyhessian"}
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Squares (products, weights) of the chosen products; seconds before them and of them."""
+    """Squares of some products, shape (products, weights), and the seconds that they took.
+
+    `setup` is the time of the preparations, in seconds.
+    """
 
     squares: Tensor
     setup: float
     seconds: float
 
     def row_seconds(self, size: int) -> float:
-        """The time of a whole row of that size, linear in the number of products."""
+        """Extrapolate the time to a whole row, linearly in the number of products."""
         return self.setup + self.seconds * size / len(self.squares)
 
 
-Multiply = Callable[[Sequence[int]], list[Tensor]]  # the numbers chosen -> (chosen, ...) by weight
+# Entries of the row's weight -> for each weight, the products, shape (entries, *weight.shape).
+Multiply = Callable[[Sequence[int]], list[Tensor]]
 
 
 def products(task: Task, chosen: Sequence[int], chunk: int, setup: Callable[[], Multiply]):
-    """Time a peer's preparations, and its products, a chunk at a time."""
+    """Time the preparations of a peer and its products, computed in chunks."""
     start = time.perf_counter()
     multiply = setup()
     ready = time.perf_counter()
@@ -58,7 +62,7 @@ def row_gradient(task: Task) -> Tensor:
 
 
 def loop(task: Task, chosen: Sequence[int], chunk: int = 1) -> Products:
-    """Reverse over reverse by hand: one backward pass of the gradient's graph per number."""
+    """Differentiate each entry of the gradient by a backward pass through the gradient's graph."""
     start = time.perf_counter()
     entries, weights = row_gradient(task).flatten(), task.weights
     ready = time.perf_counter()
@@ -70,7 +74,7 @@ def loop(task: Task, chosen: Sequence[int], chunk: int = 1) -> Products:
 
 
 def batched_loop(task: Task, chosen: Sequence[int], chunk: int) -> Products:
-    """The same in batches, by is_grads_batched."""
+    """Differentiate the entries of the gradient in batches, with is_grads_batched."""
 
     def setup() -> Multiply:
         gradient, weights = row_gradient(task), task.weights
@@ -82,7 +86,7 @@ def batched_loop(task: Task, chosen: Sequence[int], chunk: int) -> Products:
 
 
 def curvlinops(task: Task, chosen: Sequence[int], chunk: int) -> Products:
-    """Its HessianLinearOperator of all weights, times matrices of unit vectors (list format)."""
+    """Multiply HessianLinearOperator by matrices of unit vectors, as lists of tensors."""
     from curvlinops import HessianLinearOperator
 
     def setup() -> Multiply:
@@ -102,19 +106,20 @@ def curvlinops(task: Task, chosen: Sequence[int], chunk: int) -> Products:
 
 
 def pyhessian(task: Task, chosen: Sequence[int], chunk: int = 1) -> Products:
-    """Its hessian_vector_product with vectors for all weights, as its own algorithms call it.
+    """Call PyHessian's hessian_vector_product with vectors for all weights, as PyHessian does.
 
-    With the row's gradient alone it would be the line in `loop`. In evaluation mode only.
+    Given the gradient of the row alone, it would do the same as `loop`. PyHessian puts the model
+    into evaluation mode.
     """
     from pyhessian import hessian, hessian_vector_product
 
-    model = copy.deepcopy(task.model)  # it fills .grad and sets the mode
+    model = copy.deepcopy(task.model)  # PyHessian sets .grad and the mode
     for p in model.parameters():
         p.requires_grad_(p.ndim > 1)
 
     def setup() -> Multiply:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # backward(create_graph=True)
+            warnings.simplefilter("ignore")  # PyHessian calls backward(create_graph=True)
             H = hessian(model, nn.CrossEntropyLoss(), data=(task.X, task.y), cuda=False)
 
         def multiply(some: Sequence[int]) -> list[Tensor]:
@@ -127,26 +132,26 @@ def pyhessian(task: Task, chosen: Sequence[int], chunk: int = 1) -> Products:
     try:
         return products(task, chosen, 1, setup)
     finally:
-        model.zero_grad(set_to_none=True)  # a cycle of references otherwise
+        model.zero_grad(set_to_none=True)  # breaks a cycle of references
 
 
 Peer = Callable[[Task, Sequence[int], int], Products]
 
 
 def tuned_chunk(peer: Peer, task: Task, chunks: Sequence[int] = (5, 10, 25, 50)) -> int:
-    """The number of products at a time with which the peer is fastest."""
+    """Return the chunk size with which the peer is fastest."""
     chosen = task.some(max(chunks))
     peer(task, chosen, chunks[0])
     return min(chunks, key=lambda chunk: peer(task, chosen, chunk).seconds)
 
 
 def installed() -> dict[str, tuple[Peer, bool]]:
-    """The packages there are: the peer, and whether it takes many products at a time."""
+    """Return the installed peers, and whether each computes several products at once."""
     peers = {"curvlinops": (curvlinops, True), "pyhessian": (pyhessian, False)}
     for name, package in PACKAGES.items():
         if importlib.util.find_spec(name) is None:
             del peers[name]
-            print(f"*** {name} is LEFT OUT. To compare with it: pip install {package}")
+            print(f"*** {name} is SKIPPED because it is not installed: pip install {package}")
     return peers
 
 

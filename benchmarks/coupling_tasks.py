@@ -22,7 +22,7 @@ ROW = "linear4.weight"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The row of blocks asked for: of the weight `row` with every weight, in order."""
+    """A network, a batch, and the row of blocks between the weight `row` and every weight."""
 
     model: nn.Module
     X: Tensor
@@ -35,21 +35,21 @@ class Task:
 
     @property
     def place(self) -> int:
-        """Which of the weights is the row's."""
+        """Position of the row's weight among the weights."""
         return [n for n, p in self.model.named_parameters() if p.ndim > 1].index(self.row)
 
     @property
     def size(self) -> int:
-        """How many products the row takes."""
+        """Number of Hessian-vector products that the whole row needs."""
         return self.weights[self.place].numel()
 
     def some(self, count: int) -> list[int]:
-        """A random choice of the row's numbers, always the same; a smaller one is part of it."""
+        """Return the first `count` entries of the row's weight in a fixed random order."""
         order = torch.randperm(self.size, generator=torch.Generator().manual_seed(0))
         return order[:count].tolist()
 
     def units(self, chosen: Sequence[int]) -> Tensor:
-        """Unit vectors, (chosen, *shape of the row's weight)."""
+        """Return the unit vectors of some entries, shape (entries, *weight.shape)."""
         weight = self.weights[self.place]
         units = weight.new_zeros(len(chosen), weight.numel())
         units[range(len(chosen)), chosen] = 1.0
@@ -61,7 +61,7 @@ def has_cifar10(options: argparse.Namespace) -> bool:
 
 
 def batch(options: argparse.Namespace, n: int) -> tuple[Tensor, Tensor]:
-    """n images of CIFAR-10 and their classes, or Gaussian noise and random classes without it."""
+    """Return n images of CIFAR-10 with classes or, without CIFAR-10, noise and random classes."""
     if has_cifar10(options):
         chosen = images(options.data, n, 10)
         return torch.from_numpy(chosen.X), torch.from_numpy(chosen.y)
@@ -71,13 +71,13 @@ def batch(options: argparse.Namespace, n: int) -> tuple[Tensor, Tensor]:
 
 
 def task(options: argparse.Namespace, n: int | None = None, **network: Any) -> Task:
-    """The row W_4 of a 6 x 50 network."""
+    """Return the task of the row W_4 of a network with six hidden layers of 50 units."""
     X, y = batch(options, n or options.images)
     return Task(mlp(SIZES, seed=0, **network), X, y, ROW)
 
 
 def convolutional() -> nn.Sequential:
-    """Eight convolutions with batch normalization, 9.2 million parameters."""
+    """Make eight convolutions with batch normalization, which have 9.2 million parameters."""
     widths, pools = [3, 64, 128, 256, 256, 512, 512, 512, 512], (1, 2, 4, 6, 8)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for k, (inputs, outputs) in enumerate(pairwise(widths), start=1):

@@ -1,10 +1,10 @@
-"""Time per iteration of each method, as a multiple of plain NumPy's two products X w and X^T r.
+"""Measure the time per iteration of each method relative to NumPy's products X w and X^T r.
 
     python benchmarks/iteration_cost.py [--data DIR] [--rounds 7] [--iterations 10]
 
-Every round times every contestant once, in turn, so that a change of the machine's speed meets all
-of them; the table shows the median, smallest and largest ratio over the rounds. An iteration is
-timed from outside, with all that `minimize` does, its trace included. Results go to
+Every round times every contestant once, in turn, so that a change of the machine's speed affects
+all of them. The table shows the median, smallest and largest ratio over the rounds. The time of an
+iteration is that of whole calls of `minimize`, including the trace. The results are written to
 benchmarks/results/iteration_cost.json.
 """
 
@@ -107,7 +107,7 @@ def main() -> None:
     if args.data and datasets.find_a9a(Path(args.data)):
         problems["a9a (sparse)"] = lambda: datasets.a9a(Path(args.data))
     else:
-        print("a9a is left out: pass --data DIR, with DIR/libsvm/a9a.")
+        print("a9a is skipped: pass --data DIR, where DIR contains libsvm/a9a.")
     results: dict[str, Any] = {"environment": environment()}
     for label, make in problems.items():
         results[label] = measure(*make(), args.rounds, args.iterations, label)

@@ -1,22 +1,24 @@
-"""HalfspaceClassifier beside scikit-learn's solvers and glum, to the same accuracy.
+"""Compare HalfspaceClassifier with scikit-learn's solvers and glum at the same accuracy.
 
     python benchmarks/linear [PART] [--only NAME ...] [--rounds 5] [--data DIR] [--quick] [--curves]
 
-Parts: race (the default), references and settings (what the race needs, found before it; kept),
-first-fit, robustness, and dask (a cluster; dask-ml takes part where it is installed).
-The race measures the time of a whole `fit`, validation included, to (F - F*)/F* <= 1e-8 for
-F = C sum phi(-y (x w + b)) + ||w||^2 / 2, on each data set with C = 1 and C = 100. polarstep is
-asked for tol=1e-8; each peer runs with the loosest tolerance (in decades) whose fit reaches that
-accuracy, found before. A peer is given up when one fit takes 20 times as
-long as the best peer's or 60 s. Every round fits every contestant once, in turn; ratios are medians
-over the rounds, with the smallest and largest; a peer that took 5 times as long as the best one
-runs in one round only. For scale the table has one read of X and one X^T X. All on one thread
-unless --threads says otherwise.
+Parts: race (the default), references and settings (the two preparations of the race, each on its
+own), first-fit, robustness, and dask (a cluster, with dask-ml if it is installed).
 
---curves also draws time against accuracy, each solver over its tolerances. Everything goes to
-benchmarks/results: linear.json (runs with --only replace their own entries), linear.md,
-linear_NAME.png; F* and settings are kept there and found again only for other data
-(or with --search-again, for settings).
+The race measures the time that a whole `fit`, validation included, needs to reach
+(F - F*)/F* <= 1e-8 for F = C sum phi(-y (x w + b)) + ||w||^2 / 2, on each data set with C = 1 and
+C = 100. polarstep runs with tol=1e-8. Each peer runs with the loosest power of ten as its tolerance
+that reaches the same accuracy; a search before the race determines it. A peer is excluded if one
+of its fits takes more than 20 times as long as the best peer's (at least 2 s are allowed, and at
+most 60 s). Every round fits every contestant once, in turn. The table shows medians over the
+rounds, with the smallest and the largest ratio. A peer that takes more than 5 times as long as the
+best one, and more than 2 s, runs in one round only. For scale, the table also shows the time of
+one read of X and of one X^T X. All contestants use one thread unless --threads says otherwise.
+
+--curves also plots time against accuracy for each solver over its tolerances. The results are
+written to benchmarks/results: linear.json, in which a run with --only replaces its own entries,
+linear.md, and linear_NAME.png. F* and the settings are stored there as well and reused as long as
+the data stay the same; --search-again repeats the search for the settings.
 """
 
 from __future__ import annotations
@@ -52,16 +54,16 @@ def options() -> argparse.Namespace:
     parts = ("race", "references", "settings", "first-fit", "robustness", "dask")
     parser.add_argument("part", nargs="?", default="race", choices=parts)
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="data sets; a part of a name does"
+        "--only", nargs="+", metavar="NAME", help="only data sets whose name contains NAME"
     )
     parser.add_argument("--C", type=float, nargs="+", default=PENALTIES)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=5, help="of robustness")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds of robustness")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
-    parser.add_argument("--quick", action="store_true", help="at most 5,000 x 200, to try it out")
-    parser.add_argument("--curves", action="store_true", help="also draw time against accuracy")
-    parser.add_argument("--search-again", action="store_true", help="do not use stored settings")
+    parser.add_argument("--quick", action="store_true", help="use small data, at most 5,000 x 200")
+    parser.add_argument("--curves", action="store_true", help="also plot time against accuracy")
+    parser.add_argument("--search-again", action="store_true", help="ignore stored settings")
     args = parser.parse_args()
     args.data = args.data and Path(args.data)
     return args
@@ -70,7 +72,7 @@ def options() -> argparse.Namespace:
 def chosen_sources(args: argparse.Namespace) -> dict[str, Any]:
     found = problems.sources(args.data, args.quick)
     if "a9a" not in found:
-        print("a9a is left out: pass --data DIR, with DIR/libsvm/a9a.")
+        print("a9a is skipped: pass --data DIR, where DIR contains libsvm/a9a.")
     if args.only:
         exact = [name for name in args.only if name in found]
         found = {
@@ -108,7 +110,7 @@ def run_data(args: argparse.Namespace) -> None:
 
 
 def save(stem: str, label: str, result: dict[str, Any]) -> None:
-    """Each result replaces the one of its name at once, so that nothing is lost on the way."""
+    """Store one result at once, so that an interruption loses only the result in progress."""
     path = RESULTS / f"{stem}.json"
     before = stored(path).get(label, {})
     if "curves" in before:
@@ -123,7 +125,10 @@ def versions() -> dict[str, Any]:
 
 
 def set_threads(number: int) -> None:
-    """Libraries read these when they are loaded: where they differ, this process begins anew."""
+    """Set the number of threads, and restart this process if it was another one.
+
+    The libraries read the number only when they are loaded.
+    """
     wanted = dict.fromkeys((f"{name}_NUM_THREADS" for name in THREADED), str(number))
     if not wanted.items() <= os.environ.items():
         os.execve(sys.executable, sys.orig_argv, {**os.environ, **wanted})
@@ -132,10 +137,10 @@ def set_threads(number: int) -> None:
 def main() -> None:
     args = options()
     set_threads(args.threads)
-    tqdm.tqdm.monitor_interval = 0  # no thread beside the forks
+    tqdm.tqdm.monitor_interval = 0  # forking a process with threads is unsafe
     RESULTS.mkdir(exist_ok=True)
     if not find_spec("glum"):
-        print("glum is left out: pip install glum.")
+        print("glum is skipped because it is not installed: pip install glum.")
     if args.part == "first-fit":
         found = first_fit.measure(args.rounds)
         (RESULTS / "linear_first_fit.json").write_text(json.dumps(found, indent=1))

@@ -1,4 +1,4 @@
-"""Time against relative suboptimality: each solver's curve over its tolerances, one plot a set."""
+"""Plots of time against relative suboptimality, one per data set, over the tolerances."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from problems import Problem
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-FLOOR = 1e-14  # rounding is all that is seen below
+FLOOR = 1e-14  # smaller values are rounding errors
 COLORS = {peers.OURS: "C3", "lbfgs": "C0", "newton-cg": "C1", "newton-cholesky": "C2"}
 COLORS |= {"liblinear": "C4", "sag": "C5", "saga": "C6", "glum": "C7"}
 Curve = list[tuple[float, float]]  # (seconds, suboptimality)
 
 
 def sweep(problem: Problem, exact: Exact) -> dict[str, Curve]:
-    """A peer's curve ends where a fit takes too long or two decades of tol bring nothing."""
+    """Measure each solver's curve, up to the last tolerance that still improves the fit.
+
+    A peer's curve also ends at the first fit that exceeds the time limit.
+    """
     chosen = settings(problem, exact, again=False)
     best = min((s.seconds for s in chosen.values() if s.tol is not None), default=np.inf)
     variants = peers.peers(problem)

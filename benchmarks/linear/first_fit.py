@@ -1,4 +1,4 @@
-"""Seconds of import and first fit in a new process, compiled kernels not cached, then cached.
+"""Time of the import and the first fit in a new process, without and with cached kernels.
 
 python benchmarks/linear first-fit
 """
@@ -30,7 +30,7 @@ THEIRS = (
 
 
 def run(imports: str, fit: str, cache: str) -> list[float]:
-    """Seconds of importing numpy, of importing the library, and of the first fit."""
+    """Return the seconds of importing numpy, importing the library, and the first fit."""
     code = CODE.format(imports=imports, fit=fit, data=DATA)
     alone = {**os.environ, "NUMBA_CACHE_DIR": cache}
     command = [sys.executable, "-c", code]
@@ -39,7 +39,7 @@ def run(imports: str, fit: str, cache: str) -> list[float]:
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
-    """Medians over the rounds; every round begins with an empty cache."""
+    """Return medians over the rounds, each of which begins with an empty cache."""
     found: dict[str, list[list[float]]] = {}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as cache:

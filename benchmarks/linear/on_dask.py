@@ -1,21 +1,23 @@
-"""HalfspaceClassifier on a Dask cluster beside dask-ml's LogisticRegression (dask-glm).
+"""Compare HalfspaceClassifier on a Dask cluster with dask-ml's LogisticRegression (dask-glm).
 
     python benchmarks/linear dask [--rounds 5] [--quick]
 
-dask-ml is left out where it is not installed (`pip install dask-ml dask-glm`, best in an
-environment of its own; polarstep does not need it). 2,000,000 x 50 rows of two Gaussian classes,
-made and kept in the memory of two worker processes of one thread each, in 16 blocks.
+dask-ml is skipped if it is not installed (`pip install dask-ml dask-glm`, preferably in a separate
+environment; polarstep does not need it). The data are 2,000,000 rows of two Gaussian classes with
+50 columns, in 16 blocks, generated and held by two worker processes of one thread each.
 
-dask-glm penalises the intercept, and by default the weights of standardised columns; its newton
-and gradient_descent know no penalty at all. So all its solvers have our objective with C infinite;
-with C = 1 those with a penalty are given ours (`ridge`). Its lbfgs cannot pass on scipy's
-`factr`, which ends it early; "lbfgs, factr=10" is lbfgs with that mended. It standardises columns
-anew in every pass, which newton can do without. scikit-learn has one thread and the gathered data.
+dask-glm penalises the intercept and, by default, the weights of standardised columns; its solvers
+newton and gradient_descent support no penalty. All its solvers therefore run with C infinite, where
+the objectives agree, and those that support a penalty also with C = 1 and the penalty of polarstep
+(`ridge`). Its lbfgs does not set SciPy's `factr`, whose default stops it early; "lbfgs, factr=10"
+sets it. dask-glm standardises the columns again in every pass, which newton does not need.
+scikit-learn runs on one thread on the data gathered in memory.
 
-A peer's tolerances are as tight as they get and max_iter stops it: it has the least max_iter (found
-before, to 10%) whose fit has (F - F*)/F* <= 1e-8; if there is none within 120 s, the one that comes
-closest, and polarstep is asked for no more than that. F* is of polarstep with tol=1e-13; Newton's
-decrement there, computed apart, says what it lacks. Fits of 20 s or more are measured in one round.
+Each peer has the tightest tolerances and is stopped by max_iter: by the smallest one, determined
+beforehand to within 10%, that reaches (F - F*)/F* <= 1e-8. A peer that does not reach it within
+120 s runs with the max_iter that comes closest, and its time is compared with that of polarstep at
+the same accuracy. F* comes from polarstep with tol=1e-13; Newton's decrement there, computed
+independently, estimates its error. Fits of 20 s or more are measured in one round only.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ TARGET = 1e-8
 FULL, QUICK = (2_000_000, 50), (80_000, 20)
 BLOCKS = 16
 PENALTIES = (np.inf, 1.0)
-LONGEST, ONCE = 120.0, 20.0  # seconds: of a peer's fit; from here on it is measured once
+LONGEST = 120.0  # seconds that a peer's fit may take
+ONCE = 20.0  # seconds; slower fits are measured in one round only
 SOLVERS = (
     "newton",
     "newton, normalize=False",
@@ -65,12 +68,12 @@ Make = Callable[[int], Callable[[], Any]]  # max_iter -> a fit
 
 
 def block(i: int, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of the covariance from 1e-3 to 1, then columns scaled by 0.01 to 100."""
+    """Draw rows whose covariance has eigenvalues from 1e-3 to 1; scale columns by 0.01 to 100."""
     X, y = datasets.gaussian_sample(*datasets.gaussian_moments(d, 1e3, 0.5, 0), n, 1 + i)
     return X * np.random.default_rng(0).permutation(np.logspace(-2, 2, d)), (y > 0).astype(int)
 
 
-def made(n: int, d: int) -> tuple[Any, Any]:
+def persisted_data(n: int, d: int) -> tuple[Any, Any]:
     import dask
     import dask.array as da
     from distributed import wait
@@ -87,8 +90,8 @@ def made(n: int, d: int) -> tuple[Any, Any]:
 # ------------------------------------------------------------------- the objective
 
 
-class Judge:
-    """F = sum phi(-y (x w + b)) + ||w||^2 / (2 C), by plain NumPy on centred, scaled columns."""
+class Objective:
+    """The objective sum phi(-y (x w + b)) + ||w||^2 / (2 C), evaluated independently by NumPy."""
 
     def __init__(self, X: Any, y: Any, C: float) -> None:
         import dask
@@ -116,7 +119,7 @@ class Judge:
         return found if np.isfinite(found) else np.inf
 
     def decrement(self, model: Any) -> float:
-        """About (F - F*) / F, by Newton's model."""
+        """Estimate (F - F*) / F by Newton's quadratic model."""
         (gradient, hessian), v = self.sums(derivatives_of, model)
         gradient, hessian = gradient + self.ridge * v, hessian + np.diag(self.ridge)
         step = linalg.cho_solve(linalg.cho_factor(hessian), gradient)
@@ -146,7 +149,7 @@ def ours(X: Any, y: Any, C: float, tol: float) -> Any:
 
 
 def ridge(weights: np.ndarray) -> Any:
-    """dask-glm's L2 with a weight for each coefficient: of standardised columns, then intercept."""
+    """Return an L2 penalty for dask-glm with one weight per coefficient, the intercept last."""
     from dask_glm.regularizers import L2
 
     class Ridge(L2):
@@ -168,8 +171,8 @@ def dask_glm(X: Any, y: Any, solver: str, penalty: Any, max_iter: int) -> Any:
     from scipy.optimize import fmin_l_bfgs_b
 
     name, _, change = solver.partition(", ")
-    mended = change == "factr=10"
-    algorithms.fmin_l_bfgs_b = partial(fmin_l_bfgs_b, factr=10) if mended else fmin_l_bfgs_b
+    is_precise = change == "factr=10"
+    algorithms.fmin_l_bfgs_b = partial(fmin_l_bfgs_b, factr=10) if is_precise else fmin_l_bfgs_b
     more: dict[str, Any] = {"abstol": 1e-14, "reltol": 1e-14} if name == "admm" else {"tol": 1e-15}
     more["normalize"] = change != "normalize=False"
     options = {"solver": name, "max_iter": max_iter, "solver_kwargs": more}
@@ -182,13 +185,13 @@ def in_memory(X: Any, y: Any, C: float, max_iter: int) -> Any:
     return LogisticRegression(C=C, tol=1e-15, max_iter=max_iter).fit(X, y)
 
 
-def peers(X: Any, y: Any, here: Any, C: float, judge: Judge) -> dict[str, Make]:
+def peers(X: Any, y: Any, gathered: Any, C: float, objective: Objective) -> dict[str, Make]:
     found: dict[str, Make] = {}
     if has_dask_ml():
-        penalty = None if np.isinf(C) else ridge(judge.ridge)
+        penalty = None if np.isinf(C) else ridge(objective.ridge)
         for solver in SOLVERS if penalty is None else PENALISED:
             found[f"dask-ml, {solver}"] = partial(partial, dask_glm, X, y, solver, penalty)
-    found["scikit-learn, lbfgs"] = partial(partial, in_memory, *here, C)
+    found["scikit-learn, lbfgs"] = partial(partial, in_memory, *gathered, C)
     return found
 
 
@@ -206,19 +209,19 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, outcome
 
 
-def setting(make: Make, judge: Judge, longest: float) -> dict[str, Any]:
-    """The least max_iter for TARGET; and the best that the peer does with many iterations."""
+def setting(make: Make, objective: Objective, longest: float) -> dict[str, Any]:
+    """Find the smallest max_iter that reaches TARGET, and the best accuracy of the peer."""
     tried: dict[int, tuple[float, float]] = {}
 
     def reached(k: int) -> float:
         seconds, model = timed(make(k))
-        tried[k] = seconds, judge.suboptimality(model)
+        tried[k] = seconds, objective.suboptimality(model)
         return tried[k][1]
 
     k, before = 1, np.inf
     try:
         while (now := reached(k)) > 1e-13 and tried[k][0] < longest / 2:
-            if k >= 8 and now > 0.99 * before:  # it ended by itself, or does not get on
+            if k >= 8 and now > 0.99 * before:  # it stopped by itself or makes no progress
                 break
             k, before = 2 * k, now
         best = min(max(found, 0.0) for _, found in tried.values())
@@ -239,20 +242,20 @@ def setting(make: Make, judge: Judge, longest: float) -> dict[str, Any]:
 # ------------------------------------------------------------------- measuring
 
 
-def race(X: Any, y: Any, here: Any, C: float, rounds: int, longest: float) -> dict[str, Any]:
-    judge = Judge(X, y, C)
+def race(X: Any, y: Any, gathered: Any, C: float, rounds: int, longest: float) -> dict[str, Any]:
+    objective = Objective(X, y, C)
     reference = ours(X, y, C, 1e-13)
-    judge.best = judge.value(reference)
+    objective.best = objective.value(reference)
     settings = {}
-    makers = peers(X, y, here, C, judge)
+    makers = peers(X, y, gathered, C, objective)
     for name, make in tqdm(makers.items(), desc=f"C={C:g}, settings", leave=False):
-        settings[name] = setting(make, judge, longest)
+        settings[name] = setting(make, objective, longest)
         what = {key: value for key, value in settings[name].items() if key != "tried"}
         tqdm.write(f"C={C:g}, {name}: {what}")
     chosen = {name: s for name, s in settings.items() if "why" not in s}
     targets = sorted({TARGET, *(s["target"] for s in chosen.values())})
     work = {f"polarstep, tol={t:.1e}": partial(ours, X, y, C, t) for t in targets}
-    beside = dict(zip(targets, work, strict=True))
+    ours_at = dict(zip(targets, work, strict=True))
     work |= {name: makers[name](s["max_iter"]) for name, s in chosen.items()}
     slow = {name for name, s in chosen.items() if s["seconds"] >= ONCE}
     times: dict[str, list[float]] = {name: [] for name in work}
@@ -261,28 +264,31 @@ def race(X: Any, y: Any, here: Any, C: float, rounds: int, longest: float) -> di
         for name, task in work.items():
             if name not in slow or round_ == rounds:
                 seconds, fitted[name] = timed(task)
-                times[name] += [seconds] if round_ else []  # the first round warms up
+                times[name] += [seconds] if round_ else []  # the first round only warms up
     table = {}
     for name, values in times.items():
-        mine = times[beside[chosen[name]["target"]] if name in chosen else name]
-        ratios = np.array(values) / mine[-len(values) :]
+        our_times = times[ours_at[chosen[name]["target"]] if name in chosen else name]
+        ratios = np.array(values) / our_times[-len(values) :]
         table[name] = {
             "seconds": float(np.median(values)),
             "rounds": len(values),
             "ratio": float(np.median(ratios)),
             "lowest": float(ratios.min()),
             "highest": float(ratios.max()),
-            "suboptimality": judge.suboptimality(fitted[name]),
+            "suboptimality": objective.suboptimality(fitted[name]),
             "all_seconds": values,
             **({"passes": fitted[name].result_.n_passes} if name not in chosen else {}),
         }
-    decrement, status = judge.decrement(reference), reference.result_.status.name
-    optimum = {"value": judge.best, "newton_decrement": decrement, "status": status}
+    decrement, status = objective.decrement(reference), reference.result_.status.name
+    optimum = {"value": objective.best, "newton_decrement": decrement, "status": status}
     return {"C": str(C), "reference": optimum, "settings": settings, "table": table}
 
 
 def memory(X: Any, y: Any) -> list[dict[str, float]]:
-    """Peak of what the client allocates during our fit, by number of rows (the last: repeated)."""
+    """Measure the peak memory that the client allocates during a fit, by number of rows.
+
+    Sizes beyond that of the data repeat the data.
+    """
     import dask.array as da
 
     rows = []
@@ -302,11 +308,11 @@ def memory(X: Any, y: Any) -> list[dict[str, float]]:
 
 
 def measure(rounds: int, quick: bool) -> Iterator[dict[str, Any]]:
-    """What is known after each part; a long one may be interrupted."""
+    """Yield the results so far after each part, so that an interruption loses little."""
     from distributed import Client, LocalCluster
 
     if not has_dask_ml():
-        print("dask-ml is left out: pip install dask-ml dask-glm.")
+        print("dask-ml is skipped because it is not installed: pip install dask-ml dask-glm.")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
         warnings.catch_warnings(),
@@ -315,14 +321,14 @@ def measure(rounds: int, quick: bool) -> Iterator[dict[str, Any]]:
     ):
         warnings.simplefilter("ignore")
         n, d = QUICK if quick else FULL
-        X, y = made(n, d)
+        X, y = persisted_data(n, d)
         installed = {name: version(name) for name in PEERS if find_spec(name.replace("-", "_"))}
         result = {"n": n, "d": d, "versions": installed, "memory": memory(X, y), "races": []}
         yield result
-        here = X.compute(), y.compute()
+        gathered = X.compute(), y.compute()
         rounds, longest = (1, LONGEST / 60) if quick else (rounds, LONGEST)
         for C in PENALTIES:
-            result["races"].append(race(X, y, here, C, rounds, longest))
+            result["races"].append(race(X, y, gathered, C, rounds, longest))
             yield result
 
 
@@ -334,8 +340,8 @@ def markdown(result: dict[str, Any], environment: dict[str, Any]) -> str:
     size = f"{result['n']:,} x {result['d']}, {BLOCKS} blocks, two workers of one thread"
     parts = ["# On a Dask cluster", "", f"{size}; {machine}.", ""]
     parts += [
-        "Ratios are to polarstep at the same suboptimality: 1e-8, or what a peer reaches of it;",
-        '"at best" is what it reaches with many iterations.',
+        "Ratios are relative to polarstep at the same suboptimality: 1e-8, or the best value of a",
+        'peer that does not reach it. "at best" is the best suboptimality with many iterations.',
     ]
     for race_ in result["races"]:
         rows = [["C=" + race_["C"]]]
@@ -350,12 +356,14 @@ def markdown(result: dict[str, Any], environment: dict[str, Any]) -> str:
             spread = f"{row['lowest']:.2f}-{row['highest']:.2f}"
             rows.append([name, *numbers, spread, f"{row['suboptimality']:.1e}", *peer])
         best = race_["reference"]
-        parts += ["", *lines(rows), "", f"F* = {best['value']:.15g} ({best['status']}), of which"]
-        parts += [f"Newton's decrement says that {best['newton_decrement']:.0e} F* is left."]
+        parts += ["", *lines(rows), "", f"F* = {best['value']:.15g} ({best['status']}), with an"]
+        error = f"{best['newton_decrement']:.0e}"
+        parts += [f"estimated relative error of {error} (Newton's decrement)."]
         failed = {name: s["why"] for name, s in race_["settings"].items() if "why" in s}
         parts += ["", *(f"- {name}: {why}" for name, why in failed.items())] if failed else []
     rows = [["rows", "data, MB", "peak on the client, MB", "seconds"]]
     for row in result["memory"]:
         sizes = [f"{row['data_mb']:.0f}", f"{row['client_mb']:.1f}"]
         rows.append([f"{row['rows']:,}", *sizes, f"{row['seconds']:.3g}"])
-    return "\n".join([*parts, "", "What polarstep allocates on the client:", "", *lines(rows), ""])
+    parts += ["", "Memory that polarstep allocates on the client:", "", *lines(rows), ""]
+    return "\n".join(parts)

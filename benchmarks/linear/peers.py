@@ -1,4 +1,4 @@
-"""Who takes part: polarstep, scikit-learn's solvers, and glum where it is installed."""
+"""The contestants: polarstep, scikit-learn's solvers, and glum if it is installed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from problems import Problem
 
 OURS = "polarstep"
 SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky", "liblinear", "sag", "saga")
-INTERCEPT_SCALINGS = (1e2, 1e3, 1e4)  # liblinear penalises its intercept, divided by these
-ITERATIONS = 1_000_000  # time is what limits a peer
-Make = Callable[[float], Any]  # a tolerance -> an estimator that was not fitted
+INTERCEPT_SCALINGS = (1e2, 1e3, 1e4)  # liblinear penalises the intercept divided by this
+ITERATIONS = 1_000_000  # large enough that only the time limit stops a peer
+Make = Callable[[float], Any]  # a tolerance -> an unfitted estimator
 
 
 def has_ours() -> bool:
@@ -30,7 +30,7 @@ def ours(problem: Problem, tol: float) -> Any:
 
 
 def peers(problem: Problem) -> dict[str, list[Make]]:
-    """Each peer in the variants of which the fastest will stand for it; likely winners first."""
+    """Return the variants of each peer, of which the fastest will run; likely winners first."""
     found: dict[str, list[Make]] = {}
     for solver in SOLVERS:
         options = {"solver": solver, "C": problem.C, "max_iter": ITERATIONS, "random_state": 0}
@@ -67,7 +67,7 @@ def one_vs_rest(problem: Problem, estimator: Any) -> Any:
 
 
 def solution(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (fits, d) and intercepts (fits,)."""
+    """Return weights, shape (fits, d), and intercepts, shape (fits,)."""
     parts = getattr(estimator, "estimators_", [estimator])
     weights = np.vstack([np.atleast_2d(part.coef_) for part in parts])
     intercepts = np.concatenate([np.atleast_1d(part.intercept_) for part in parts])
@@ -75,7 +75,7 @@ def solution(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def passes(estimator: Any) -> int | None:
-    """Passes over the data that polarstep counts, all fits together."""
+    """Return the number of passes over the data of all fits, if the estimator counts them."""
     results = getattr(estimator, "result_", [])
     results = results if isinstance(results, list | tuple) else [results]
     counts = [getattr(result, "n_passes", None) for result in results]

@@ -1,4 +1,4 @@
-"""The data sets of the benchmark of linear classifiers: made by seeded generators, or real ones."""
+"""The data sets of the benchmark of linear classifiers: simulated with fixed seeds, or real."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_cl
 from polarstep.experiments.data import tables as datasets
 
 Data = tuple[Any, np.ndarray]
-QUICK = (5_000, 200)  # rows and columns at most with --quick
+QUICK = (5_000, 200)  # largest numbers of rows and columns with --quick
 
 
 @dataclass(frozen=True)
 class Problem:
-    """C sum phi(-y (x w + b)) + ||w||^2 / 2 on one data set; y holds 0, 1, ..., K - 1."""
+    """The objective C sum phi(-y (x w + b)) + ||w||^2 / 2 on data with classes 0, ..., K - 1."""
 
     name: str
     X: Any
@@ -32,7 +32,7 @@ class Problem:
 
     @property
     def signs(self) -> list[np.ndarray]:
-        """Labels -1/+1 of each fit: one if there are two classes, else one for each class."""
+        """Labels -1 and +1 of each fit: one fit for two classes, else one for each class."""
         classes = int(self.y.max()) + 1
         positive = [1] if classes == 2 else range(classes)
         return [np.where(self.y == k, 1.0, -1.0) for k in positive]
@@ -46,19 +46,22 @@ class Problem:
 
 
 def gaussian(n: int, d: int, kappa: float, dtype: Any = np.float64) -> Data:
-    """Two Gaussian classes, Bayes accuracy 84%; eigenvalues of S spread from 1/kappa to 1."""
+    """Draw two Gaussian classes with eigenvalues of S from 1/kappa to 1; Bayes accuracy 84%."""
     X, y = datasets.gaussian_sample(*datasets.gaussian_moments(d, kappa, 0.5, 0), n, 0)
     return X.astype(dtype, copy=False), (y > 0).astype(int)
 
 
 def draw_labels(margins: np.ndarray, rng: np.random.Generator, spread: float = 2.0) -> np.ndarray:
-    """Labels of a logistic model whose margins have this standard deviation."""
+    """Draw labels of a logistic model whose margins have the standard deviation `spread`."""
     margins = spread * (margins - margins.mean()) / margins.std()
     return (rng.random(len(margins)) < expit(margins)).astype(int)
 
 
 def sparse_rows(n: int, d: int, frequency: Callable[[np.ndarray], np.ndarray], binary: bool) -> Any:
-    """CSR of 50 entries a row (drawn with repetition), columns drawn with given frequencies."""
+    """Draw a CSR matrix of 50 entries per row in columns of given relative frequencies.
+
+    Columns are drawn with replacement, so that some rows hold fewer entries.
+    """
     rng = np.random.default_rng(0)
     cumulative = np.cumsum(rng.permutation(frequency(np.arange(1.0, d + 1))))
     columns = np.searchsorted(cumulative, cumulative[-1] * rng.random(50 * n)).astype(np.int32)
@@ -71,7 +74,7 @@ def sparse_rows(n: int, d: int, frequency: Callable[[np.ndarray], np.ndarray], b
 
 
 def sparse_data(n: int, d: int, zipf: bool) -> Data:
-    """Normal values in columns of equal frequency, or ones in columns of Zipf's frequencies."""
+    """Draw normal values in equally frequent columns, or indicators of Zipf's frequencies."""
     X = sparse_rows(n, d, (lambda k: 1 / k) if zipf else np.ones_like, binary=zipf)
     rng = np.random.default_rng(1)
     weight = rng.standard_normal(d) * (rng.random(d) < 0.1)
@@ -79,7 +82,7 @@ def sparse_data(n: int, d: int, zipf: bool) -> Data:
 
 
 def shifted(n: int, d: int, by: float) -> Data:
-    """scikit-learn's example of badly scaled data: one column scaled, the next one shifted."""
+    """Make badly scaled data: multiply the first column by `by`, and add `by` to the second."""
     X, y = make_classification(n_samples=n, n_features=d, random_state=0)
     X[:, 0] *= by
     X[:, 1] += by
@@ -87,7 +90,7 @@ def shifted(n: int, d: int, by: float) -> Data:
 
 
 def rare_dense(n: int, d: int) -> Data:
-    """Half of the columns are normal, half are zero but in 3 to 30 rows."""
+    """Make a dense matrix: half of its columns are normal, half have 3 to 30 nonzero entries."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, d))
     X[:, d // 2 :] = 0.0
@@ -97,7 +100,7 @@ def rare_dense(n: int, d: int) -> Data:
 
 
 def rare_sparse(n: int, d: int) -> Data:
-    """Ten columns of ones in 30% of the rows; the others have ones in 1 to 20 rows."""
+    """Make indicators: ten columns are 1 in 30% of the rows, the others in 1 to 20 rows."""
     rng = np.random.default_rng(0)
     counts = np.r_[np.full(10, int(0.3 * n)), rng.integers(1, 21, d - 10)]
     rows = np.concatenate([rng.choice(n, count, replace=False) for count in counts])
@@ -107,7 +110,7 @@ def rare_sparse(n: int, d: int) -> Data:
 
 
 def few_positives(n: int, d: int) -> Data:
-    """A logistic model with 1% positives."""
+    """Draw from a logistic model with 1% positive labels."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, d))
     margins = X @ rng.standard_normal(d) / np.sqrt(d)
@@ -126,7 +129,7 @@ def a9a(folder: Path) -> Data:
     return X, (y > 0).astype(int)
 
 
-# ------------------------------------------------------------------- the list
+# ------------------------------------------------------------------- all data sets
 
 
 def sources(folder: Path | None, quick: bool = False) -> dict[str, Callable[[], Data]]:
@@ -162,7 +165,7 @@ def sources(folder: Path | None, quick: bool = False) -> dict[str, Callable[[], 
 
 
 def fingerprint(X: Any, y: np.ndarray) -> str:
-    """Eight hex digits of the data, so that nothing cached outlives a change of a generator."""
+    """Return a hash of the data, so that a changed generator invalidates cached results."""
     hashed = hashlib.sha256(y.tobytes())
     for part in (X.data, X.indices) if sparse.issparse(X) else (X,):
         hashed.update(np.ascontiguousarray(part))

@@ -1,4 +1,4 @@
-"""Time to a relative suboptimality of 1e-8: first each peer's loosest setting, then rounds."""
+"""Time to reach a relative suboptimality of 1e-8: each peer's settings, then the rounds."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from problems import Problem
 TARGET = 1e-8
 SETTINGS = RESULTS / "linear_settings.json"
 TOLERANCES = [10.0**-k for k in range(1, 15)]
-LONGEST, SHORTEST, SLOWER = 60.0, 2.0, 20.0  # CPU seconds a fit may take; times the best so far
-ONCE = 5.0  # times the best peer: measured in one round only
-FAST = 0.5  # seconds: in settings and curves the fastest of six fits counts
-SAMPLE = 0.02  # seconds: in rounds faster fits are repeated to fill it
+# A fit may take 20 times as long as the best peer's, but between 2 and 60 s of CPU time.
+LONGEST, SHORTEST, SLOWER = 60.0, 2.0, 20.0
+ONCE = 5.0  # peers slower than the best one by this factor run in one round only
+FAST = 0.5  # seconds; settings and curves take the fastest of six fits below this time
+SAMPLE = 0.02  # seconds; the rounds repeat faster fits until this time has passed
 READ, GRAM = "one read of X", "one Gram matrix"
 
 
 @dataclass
 class Setting:
-    """The loosest tolerance of a peer that will do, or why there is none."""
+    """The loosest tolerance with which a peer reaches TARGET, or why there is none."""
 
     tol: float | None
     seconds: float
@@ -57,11 +58,11 @@ def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
 
 
 def attempt(estimator: Any, problem: Problem, limit: float) -> tuple[float, Any] | str:
-    """CPU seconds and solution of a fit in a process of its own, or why there is none.
+    """Fit in a separate process; return CPU seconds and the solution, or why the fit failed.
 
-    CPU seconds, so that what else the machine does decides about nobody.
+    CPU seconds do not depend on what else the machine is doing.
     """
-    context = multiprocessing.get_context("fork")  # the data are shared
+    context = multiprocessing.get_context("fork")  # shares the data without a copy
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=fit_and_send, args=(estimator, problem, limit, sender))
     process.start()
@@ -81,12 +82,12 @@ def fit_and_send(estimator: Any, problem: Problem, limit: float, sender: Any) ->
     warnings.simplefilter("ignore")
     try:
         seconds = np.inf
-        for _ in range(6):  # the first fit has what is loaded late, and noise
+        for _ in range(6):  # the first fit also imports modules
             signal.setitimer(signal.ITIMER_PROF, limit)  # ends this process
             start = time.process_time()
             wall = timed(lambda: fit(estimator, problem))[0]
             spent = time.process_time() - start
-            seconds = min(seconds, spent if spent > FAST else wall)  # its clock may be coarse
+            seconds = min(seconds, spent if spent > FAST else wall)  # the CPU clock may be coarse
             signal.setitimer(signal.ITIMER_PROF, 0.0)
             if seconds > FAST:
                 break
@@ -101,7 +102,7 @@ def fit_and_send(estimator: Any, problem: Problem, limit: float, sender: Any) ->
 
 
 def settings(problem: Problem, exact: Exact, again: bool) -> dict[str, Setting]:
-    """Each peer's setting, from benchmarks/results/linear_settings.json if it is known."""
+    """Return the setting of each peer, from benchmarks/results/linear_settings.json if stored."""
     key = f"{problem.key}, scikit-learn {sklearn.__version__}"
     known = {} if again else stored(SETTINGS).get(key, {})
     mine = {name: Setting(**found) for name, found in known.items()}
@@ -122,12 +123,12 @@ def limit_after(best: float) -> float:
 
 
 def fastest(variants: list[peers.Make], problem: Problem, exact: Exact, limit: float) -> Setting:
-    """The fastest variant that will do; if none does, the one that comes closest."""
+    """Return the fastest variant that reaches TARGET or, if none does, the closest one."""
     found = []
     for variant, make in enumerate(variants):
         found.append(loosest(make, problem, exact, limit))
         found[-1].variant = variant
-        if found[-1].tol is not None:  # slower ones need not end
+        if found[-1].tol is not None:  # slower variants may be stopped
             limit = min(limit, max(found[-1].seconds, FAST))
     good = [setting for setting in found if setting.tol is not None]
     if good:
@@ -146,14 +147,14 @@ def loosest(make: peers.Make, problem: Problem, exact: Exact, limit: float) -> S
         if reached <= TARGET:
             return Setting(tol, outcome[0], reached)
         closest = reached if closest is None else min(closest, reached)
-    return Setting(None, slowest, closest, "has no tolerance that reaches it")
+    return Setting(None, slowest, closest, "no tolerance reaches it")
 
 
 # ------------------------------------------------------------------- rounds
 
 
-def limits(X: Any) -> dict[str, Callable[[], Any]]:
-    """What the machine needs for the least that a solver must do."""
+def reference_operations(X: Any) -> dict[str, Callable[[], Any]]:
+    """Return two operations whose time puts that of the solvers into perspective."""
     if not sparse.issparse(X):
         return {READ: X.sum, GRAM: lambda: X.T @ X}
     read = {READ: lambda: X.data.sum() + X.indices.sum()}
@@ -173,10 +174,12 @@ def race(problem: Problem, exact: Exact, rounds: int, again: bool) -> dict[str, 
         if name in tolerances:
             work[name] = lambda name=name: fit(makers[name](tolerances[name]), problem)
     solvers = list(work)
-    work.update(limits(problem.X))
+    work.update(reference_operations(problem.X))
     slow = too_slow(chosen)
     times, fitted = measure(work, rounds, f"{problem.name}, C={problem.C:g}", slow)
-    best = min((s for s in solvers if s != peers.OURS), key=partial(middle, times), default=None)
+    best = min(
+        (s for s in solvers if s != peers.OURS), key=partial(median_time, times), default=None
+    )
     first = times[peers.OURS if peers.has_ours() else best or READ]
     table = {name: summary(values, first) for name, values in times.items()}
     for name in solvers:
@@ -198,20 +201,20 @@ def race(problem: Problem, exact: Exact, rounds: int, again: bool) -> dict[str, 
 
 
 def too_slow(chosen: dict[str, Setting]) -> set[str]:
-    """Peers that took far longer than the best one: they are measured in one round only."""
+    """Return the peers that take far longer than the best one and run in one round only."""
     reached = {name: s.seconds for name, s in chosen.items() if s.tol is not None}
     best = min(reached.values(), default=0.0)
     return {name for name, t in reached.items() if t > max(ONCE * best, SHORTEST)}
 
 
-def middle(times: dict[str, np.ndarray], name: str) -> float:
+def median_time(times: dict[str, np.ndarray], name: str) -> float:
     return float(np.median(times[name]))
 
 
 def measure(
     work: dict[str, Callable[[], Any]], rounds: int, label: str, once: set[str]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Seconds of each round; the first one only warms up and counts the repeats."""
+    """Return the seconds of each round, after one that warms up and sets the repetitions."""
     times: dict[str, list[float]] = {name: [] for name in work}
     repeats = dict.fromkeys(work, 1)
     fitted: dict[str, Any] = {}
@@ -227,7 +230,7 @@ def measure(
                 if round_:
                     times[name].append(seconds)
                 else:
-                    # The first call may load kernels: another one tells.
+                    # The first call may load kernels, so that a second one is timed.
                     seconds = timed(task)[0] if seconds < 50 * SAMPLE else seconds
                     repeats[name] = int(np.ceil(SAMPLE / seconds))
                 bar.update()
@@ -236,7 +239,7 @@ def measure(
 
 
 def summary(times: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
-    ratios = times / reference[-len(times) :]  # one round is the last one
+    ratios = times / reference[-len(times) :]  # slow peers run in the last round only
     return {
         "seconds": float(np.median(times)),
         "ratio": float(np.median(ratios)),

@@ -1,10 +1,11 @@
-"""Reference optima: a damped Newton method in double precision on centred and scaled columns.
+"""Reference optima from a damped Newton method in double precision.
 
-Dense data are centred, all columns have unit scale, Newton's systems are solved by Cholesky or, of
-more than 2,500 columns, by conjugate gradients. The optimum comes with a bound of the duality gap:
-where the derivative by the intercept is zero, F - F* <= ||grad_w F||^2 / 2 (loose where curvature
-is large; Newton's decrement, about 2 (F - F*), stands beside it). Small problems are solved a
-second time, by scipy. Optima are kept in benchmarks/results/linear_references.json.
+The columns are scaled and, in dense data, centred. The Newton systems are solved by a Cholesky
+factorization or, with more than 2,500 columns, by conjugate gradients. Each optimum comes with a
+bound from the duality gap: where the derivative with respect to the intercept is zero,
+F - F* <= ||grad_w F||^2 / 2. The bound is loose where the curvature is large; therefore Newton's
+decrement, about 2 (F - F*), is stored beside it. SciPy solves small problems a second time. The
+optima are stored in benchmarks/results/linear_references.json.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from problems import Problem
 
 RESULTS = Path(__file__).parents[1] / "results"
 CACHE = RESULTS / "linear_references.json"
-CHOLESKY = 2_500  # columns at most
-SMALL = 200_000  # entries at most of a problem that is solved twice
+CHOLESKY = 2_500  # largest number of columns for a Cholesky factorization
+SMALL = 200_000  # largest number of entries of X for the second solution
 
 
 class Exact:
-    """The objective of one data set, evaluated as exactly as double precision can."""
+    """The objective on one data set, evaluated accurately on centred and scaled columns."""
 
     def __init__(self, X: Any) -> None:
         n, d = X.shape
@@ -36,7 +37,7 @@ class Exact:
             A = X.astype(np.float64)
             scale = np.sqrt(np.asarray(A.multiply(A).mean(axis=0)).ravel())
         else:
-            A = X.astype(np.float64)  # a copy
+            A = X.astype(np.float64)  # a copy, which is centred in place
             self.center = A.mean(axis=0)
             A -= self.center
             scale = A.std(axis=0)
@@ -53,12 +54,12 @@ class Exact:
         return C * float(losses.sum()) + 0.5 * float(v @ (self.ridge * v))
 
     def derivatives(self, v: np.ndarray, signs: np.ndarray, C: float) -> tuple[Any, np.ndarray]:
-        """The gradient, and the weights of the rows in the Hessian."""
+        """Return the gradient, and the weights of the rows in the Hessian."""
         p = expit(-signs * (self.A @ v))
         return self.A.T @ (-C * signs * p) + self.ridge * v, C * p * (1 - p)
 
-    def inside(self, w: np.ndarray, b: float) -> np.ndarray:
-        """(w, b) as weights of the centred, scaled columns; the intercept in long double."""
+    def to_scaled(self, w: np.ndarray, b: float) -> np.ndarray:
+        """Convert (w, b) to the centred and scaled columns, in long double for the intercept."""
         w = w.astype(np.longdouble)
         intercept = np.longdouble(b) + self.center.astype(np.longdouble) @ w
         return np.append(w * self.scale, intercept).astype(np.float64)
@@ -68,7 +69,7 @@ class Exact:
 
 
 def newton(exact: Exact, signs: np.ndarray, C: float) -> tuple[np.ndarray, float]:
-    """The optimum, and twice what Newton's model says is left."""
+    """Return the optimum and Newton's decrement there, which is about 2 (F - F*)."""
     v = np.zeros(exact.A.shape[1])
     value, before = exact.value(v, signs, C), np.inf
     for _ in range(200):
@@ -79,7 +80,7 @@ def newton(exact: Exact, signs: np.ndarray, C: float) -> tuple[np.ndarray, float
             break
         before, size = decrement, 1.0
         while exact.value(v + size * step, signs, C) > value - 1e-4 * size * decrement:
-            if decrement < 1e-11 * value:  # rounding decides: the full step is right
+            if decrement < 1e-11 * value:  # F differs by rounding only; take the full step
                 break
             size /= 2
         v = v + size * step
@@ -102,14 +103,14 @@ def newton_step(exact: Exact, gradient: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def duality_gap(exact: Exact, v: np.ndarray, signs: np.ndarray, C: float) -> float:
-    """Bounds F(v) - F*; the intercept's derivative, zero but for rounding, adds its own part."""
+    """Bound F(v) - F*, with a term for the intercept's derivative, which is not exactly zero."""
     gradient, weights = exact.derivatives(v, signs, C)
     along_w = gradient[:-1] / exact.scale
     return 0.5 * float(along_w @ along_w) + 0.5 * gradient[-1] ** 2 / float(weights.sum())
 
 
-def second_opinion(exact: Exact, signs: np.ndarray, C: float) -> float:
-    """The optimal value as scipy's trust-region method finds it."""
+def scipy_optimum(exact: Exact, signs: np.ndarray, C: float) -> float:
+    """Return the optimal value that SciPy's trust-region method finds."""
 
     def hessian(v: np.ndarray) -> np.ndarray:
         weights = exact.derivatives(v, signs, C)[1]
@@ -130,7 +131,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def store(path: Path, key: str, value: Any) -> None:
-    """Written at once, and in one move, so that an interrupted run loses nothing."""
+    """Add one entry to a JSON file, replacing the file atomically."""
     path.parent.mkdir(exist_ok=True)
     new = path.with_suffix(".new")
     new.write_text(json.dumps({**stored(path), key: value}, indent=1))
@@ -138,7 +139,7 @@ def store(path: Path, key: str, value: Any) -> None:
 
 
 def optima(problem: Problem, exact: Exact) -> list[dict[str, float]]:
-    """F*, its intercept, a bound of its error and what scipy finds; one for each fit."""
+    """Return F*, its intercept and error bounds for each fit, from the cache if stored."""
     known = stored(CACHE).get(problem.key)
     if known is None:
         known = [optimum(exact, signs, problem.C) for signs in problem.signs]
@@ -156,18 +157,18 @@ def optimum(exact: Exact, signs: np.ndarray, C: float) -> dict[str, float]:
         "newton_decrement": decrement / value,
     }
     if not sparse.issparse(exact.A) and exact.A.size <= SMALL:
-        found["scipy_differs_by"] = second_opinion(exact, signs, C) / value - 1
+        found["scipy_differs_by"] = scipy_optimum(exact, signs, C) / value - 1
     return found
 
 
 def suboptimality(
     problem: Problem, exact: Exact, weights: np.ndarray, intercepts: np.ndarray
 ) -> float:
-    """(F - F*) / F* of what was fitted; of several classes the largest."""
+    """Return (F - F*) / F* of a solution, the largest one if there are several classes."""
     found = []
     for signs, w, b, best in zip(
         problem.signs, weights, intercepts, optima(problem, exact), strict=True
     ):
-        value = exact.value(exact.inside(w, b), signs, problem.C)
+        value = exact.value(exact.to_scaled(w, b), signs, problem.C)
         found.append(value / best["value"] - 1)
     return float(np.max(found))

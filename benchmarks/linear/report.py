@@ -1,4 +1,4 @@
-"""Tables of the results: text for the terminal, Markdown for benchmarks/results/linear.md."""
+"""Tables of the results, as text for the terminal and as Markdown for linear.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALIGN = "---:"
 
 
 def show(result: Result, label: str) -> None:
-    """All solvers on one data set."""
+    """Print the table of all solvers on one data set."""
     width = max(24, *(len(name) + 2 for name in result["table"]))
     print(f"\n{label}: {size(result)}, C={result['C']:g}")
     print(f"{'':{width}}{'seconds':>10}{'ratio':>8}{'range':>16}{'tol':>9}{'suboptimality':>15}")
@@ -45,7 +45,7 @@ def failures(result: Result) -> dict[str, str]:
 
 
 def markdown(results: dict[str, Result], environment: dict[str, Any]) -> str:
-    """Two tables: polarstep beside the best peer and the machine's limits; all solvers."""
+    """Return two tables: polarstep against the best peer, and all solvers."""
     machine = ", ".join(f"{name} {value}" for name, value in environment.items())
     parts = ["# Linear classifiers", "", f"Seconds to (F - F\\*)/F\\* <= {TARGET:g}; {machine}."]
     ours = {label: r for label, r in results.items() if peers.OURS in r["table"]}

@@ -1,11 +1,12 @@
-"""Test accuracy against label noise: losses of HalfspaceClassifier beside scikit-learn's models.
+"""Compare the test accuracy of HalfspaceClassifier's losses and scikit-learn's models under noise.
 
     python benchmarks/linear robustness [--seeds 5] [--data DIR]
 
-Labels of the training set are flipped, those of the test set are clean. "symmetric" flips any
-label with the given probability. "far" flips the given share of the positive class, those points
-that lie farthest from the boundary of a model of the clean labels (for Gaussian data, of the best
-one). Columns are standardised for all models, C is 1 for all (alpha = 1/n for SGDClassifier).
+Labels of the training set are flipped; those of the test set are clean. "symmetric" flips every
+label with the given probability. "far" flips the given share of the positive class, namely the
+points that lie farthest from the decision boundary of a model fitted to the clean labels (for
+Gaussian data, from the optimal boundary). All models get standardised columns (a9a: columns scaled
+to a largest absolute value of 1) and C = 1, which is alpha = 1/n for SGDClassifier.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
-"""Length and direction beside AdamW, SGD and Muon: validation loss over learning rates.
+"""Compare LengthDirection with AdamW, SGD and Muon: validation loss over learning rates.
 
     python benchmarks/optim [TASK ...] [--only NAME ...] [--data DIR] [--times | --report]
 
 Tasks: gpt (a character GPT on tiny Shakespeare: 3 layers, width 96, context 64), and on CIFAR-10
-mlp (6 x 50), wide (3 x 256) and conv, each also with batch norm (mlp-bn, ...) for the optimizers
-that such networks are usually trained with.
-Every optimizer runs at every rate of its own grid (a factor 2 apart, 1.5 decades) and every seed;
-a seed decides the initial weights and the batches. All follow one schedule: linear warm-up over 5%
-of the steps, then linear to zero. A run is a line in benchmarks/results/optim.jsonl, flushed as it
-ends, and what is there is not run again. optim.md and optim_TASK.png are drawn from it at the end,
-or with --report alone. --times measures a step of each optimizer, ten steps in turn, as a ratio to
-AdamW's over seven rounds. One process, one thread; seconds are the processor's.
+mlp (6 x 50), wide (3 x 256) and conv, each of them also with batch normalization (mlp-bn, ...) for
+the optimizers that usually train such networks.
+
+Every optimizer runs at every rate of its own grid (six rates, a factor of 2 apart) and with every
+seed, which determines the initial weights and the batches. All runs share one schedule: a linear
+warm-up over 5% of the steps, then a linear decay to zero. Each finished run is appended as a line
+to benchmarks/results/optim.jsonl, and runs found there are not repeated. The report, optim.md and
+optim_TASK.png, is written from this file at the end; --report only writes the report. --times
+measures instead the time of a step of each optimizer, relative to AdamW's, over seven rounds of
+ten steps in turn. The benchmark uses one process and one thread, and seconds are CPU seconds.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 ROWS, TIMES = RESULTS / "optim.jsonl", RESULTS / "optim_times.json"
 ROUNDS = 7
 ABOUT = (
-    "Validation loss in nats at the best of its rates, mean over seeds; spread is the largest less "
-    f"the smallest. Plateau: decades of rates whose mean loss is within {report.NEAR} of the best."
+    "Validation loss in nats at the best rate of each optimizer, averaged over seeds; spread is "
+    "their range. Plateau: decades of rates whose mean loss is within "
+    f"{report.NEAR} of the best."
 )
 
 
@@ -44,21 +47,23 @@ def options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("tasks", nargs="*", default=list(STEPS), metavar="TASK")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="optimizers")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="run only these optimizers")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rates", type=float, nargs="+", help="only those of the grids")
+    parser.add_argument("--rates", type=float, nargs="+", help="run only these rates of the grids")
     parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
     parser.add_argument("--times", action="store_true", help="measure seconds per step instead")
-    parser.add_argument("--report", action="store_true", help="only draw what is there")
+    parser.add_argument(
+        "--report", action="store_true", help="only write the report from stored runs"
+    )
     args = parser.parse_args()
     if args.data is None and not args.report:
-        parser.error("--data must be a folder with text/tinyshakespeare.txt and cifar10")
+        parser.error("--data must be a folder that contains text/tinyshakespeare.txt and cifar10")
     for name in args.tasks:
         if name not in STEPS:
-            parser.error(f"{name} is not one of {', '.join(STEPS)}")
+            parser.error(f"TASK must be one of {', '.join(STEPS)}; got {name}")
     for name in args.only or ():
         if name not in OPTIMIZERS:
-            parser.error(f"{name} is not one of {', '.join(OPTIMIZERS)}")
+            parser.error(f"--only must name some of {', '.join(OPTIMIZERS)}; got {name}")
     return args
 
 

@@ -1,7 +1,7 @@
 """The optimizers that are compared, and the learning rates at which each is tried.
 
-All share the betas of AdamW, and its learning rate for the parameters that are not hidden matrices;
-both were chosen once, on the GPT. Everything else is as published, or the default of
+All share the betas of AdamW, and AdamW's learning rate for the parameters that are not hidden
+matrices; both were chosen once, on the GPT. All other options are as published, or the defaults of
 LengthDirection.
 """
 
@@ -21,7 +21,7 @@ from polarstep.optim import Angle, LengthDirection, presets
 Make = Callable[[nn.Module, Task, float], Optimizer | list[Optimizer]]
 BETAS = (0.9, 0.95)
 REST_LR = 1e-2
-RATES = 6  # a factor 2 apart: 1.5 decades
+RATES = 6  # a factor of 2 apart, which span 1.5 decades
 
 
 def adamw(model: nn.Module, task: Task, lr: float) -> Optimizer:
@@ -33,15 +33,15 @@ def sgd(model: nn.Module, task: Task, lr: float) -> Optimizer:
 
 
 def muon(model: nn.Module, task: Task, lr: float, momentum: float = 0.95) -> list[Optimizer]:
-    """Make torch.optim.Muon for the matrices that LengthDirection steps.
+    """Make torch.optim.Muon for the matrices that LengthDirection updates, AdamW for the rest.
 
     Convolutions, which torch.optim.Muon refuses, are flattened. Packed projections are split into
-    q, k and v: as one matrix they did worse on the GPT.
+    q, k and v, because the loss of the GPT was higher when they were one matrix.
     """
     named = dict(model.named_parameters())
     hidden = {k: p for k, p in named.items() if p.ndim >= 2 and not k.startswith(task.outer)}
     matrices = {
-        name: [nn.Parameter(part) for part in parts(name, p.detach())]  # the same memory
+        name: [nn.Parameter(part) for part in parts(name, p.detach())]  # share the memory of p
         for name, p in hidden.items()
     }
 
@@ -71,7 +71,7 @@ START = {"start_length": 1.0}
 GROWING = {"retraction": "none", "angle": Angle(largest=0.05), **START}
 ROWS = {"direction": "sgd", "angle": "each", **START}
 COVARIANCE = "covariance, polar"
-OPTIMIZERS: dict[str, tuple[Make, float]] = {  # with the smallest rate
+OPTIMIZERS: dict[str, tuple[Make, float]] = {  # name -> (make, smallest rate)
     COVARIANCE: (partial(ours, **START), 0.005),
     "covariance, growing": (partial(ours, **GROWING), 0.02),
     "Muon": (partial(muon, momentum=0.9), 0.005),
@@ -88,7 +88,7 @@ SMALLEST = {("gpt", "SGD"): 0.04, ("mlp", "SGD"): 0.0025, ("wide", "AdamW"): 1.2
 
 
 def contestants(task: str) -> dict[str, tuple[Make, list[float]]]:
-    """Name -> (make, rates)."""
+    """Return how to make each optimizer of a task, and its rates, by name."""
     names = WITH_BATCH_NORM if task.endswith("-bn") else OPTIMIZERS
     found = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Tables (text and Markdown) and plots of the rows."""
+"""Markdown tables and plots of the stored runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter
 
 Row = dict[str, Any]
-NEAR = 0.02  # of the best loss: what counts as its plateau
+NEAR = 0.02  # a rate is on the plateau if its loss is at most this far above the best
 
 
 class Sweep:
-    """One optimizer's runs on one task: losses by rate and seed, None where they diverged."""
+    """The runs of one optimizer on one task: losses by rate and seed, infinite if diverged."""
 
     def __init__(self, rows: list[Row]) -> None:
         by_lr = defaultdict(list)
@@ -31,10 +31,11 @@ class Sweep:
         self.best = int(self.means.argmin())
 
     def plateau(self, reference: float | None = None) -> tuple[float, bool]:
-        """Decades around the best rate with a mean loss within NEAR of the reference (its own).
+        """Return the width of the plateau around the best rate, and whether it may be wider.
 
-        Between two rates the loss is taken as linear in log lr; True: an end of the sweep lies on
-        the plateau, which may then be wider.
+        The plateau consists of the rates whose mean loss is within NEAR of the reference, by
+        default the loss at the best rate. Its width is in decades, with the loss interpolated
+        linearly in the logarithm of the rate. It may be wider if an end of the sweep lies on it.
         """
         level = NEAR + (self.means[self.best] if reference is None else reference)
         if self.means[self.best] > level:
@@ -54,13 +55,13 @@ class Sweep:
         return ends[1] - ends[0], open_end
 
     def curves(self) -> np.ndarray:
-        """Step, seconds, loss at the best rate, (seeds, points, 3); whole runs only."""
+        """Return step, seconds and loss of finished runs at the best rate: (seeds, points, 3)."""
         lr = self.lrs[self.best]
         return np.array([r["curve"] for r in self.rows if r["lr"] == lr and r["loss"] is not None])
 
 
 def sweeps(rows: list[Row]) -> dict[str, dict[str, Sweep]]:
-    """Task -> optimizer -> its sweep; a task "x-bn" is shown under x."""
+    """Group runs by task and optimizer; the runs of a task "x-bn" belong to x."""
     grouped: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         grouped[row["task"].partition("-")[0]][label(row["task"], row["optimizer"])].append(row)
@@ -112,7 +113,7 @@ def decades(width: float, open_end: bool) -> str:
 
 
 def losses(found: dict[str, Sweep]) -> list[str]:
-    """Mean loss at every rate."""
+    """Return a table of the mean loss at every rate."""
     lines = ["| optimizer | rate: mean loss over seeds |", "|---|---|"]
     for name, s in found.items():
         cells = (f"{lr:g}: {mean:.3f}" for lr, mean in zip(s.lrs, s.means, strict=True))
@@ -121,7 +122,7 @@ def losses(found: dict[str, Sweep]) -> list[str]:
 
 
 def ratios(times: dict[str, list[float]], reference: str) -> dict[str, Any]:
-    """Medians over the rounds, with the smallest and the largest, of times over the reference's."""
+    """Return the median, smallest and largest ratio of each time to that of the reference."""
     base = np.array(times[reference])
     found = {}
     for name, values in times.items():
@@ -136,9 +137,10 @@ def ratios(times: dict[str, list[float]], reference: str) -> dict[str, Any]:
 
 
 def draw(rows: list[Row], times: dict[str, Any], folder: Path, stem: str) -> None:
-    """One picture a task: loss against the rate, and at the best rate against steps and seconds.
+    """Plot for each task the loss against the rate and, at the best rate, over steps and seconds.
 
-    Seconds are the steps times the measured time of one; without it that panel is left out.
+    Seconds are steps times the measured time of a step. Without such a measurement the panel of
+    seconds is omitted.
     """
     for task, found in sweeps(rows).items():
         timed = times.get(task, {})
@@ -169,6 +171,6 @@ def draw(rows: list[Row], times: dict[str, Any], folder: Path, stem: str) -> Non
             ax.set_ylim(lowest - 0.05 * (top - lowest), top)
             ax.grid(alpha=0.25)
         figure.legend(loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-        figure.suptitle(f"{task}: learning rates, and each optimizer at its best one")
+        figure.suptitle(f"{task}: loss by learning rate, and training at the best rates")
         figure.savefig(folder / f"{stem}_{task}.png", dpi=110)
         plt.close(figure)

@@ -1,4 +1,4 @@
-"""One training, and a file of them: a JSON line as each ends, so that a later call goes on."""
+"""Training runs, and the file that stores each finished run as a line of JSON."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 Row = dict[str, Any]
-WARM_UP = 0.05  # of all steps
-BLOCK = 10  # steps that are timed together
-POINTS = 20  # of a curve, each on a few validation batches
-HOPELESS = 3.0  # times the first loss
+WARM_UP = 0.05  # share of all steps
+BLOCK = 10  # number of steps that are timed together
+POINTS = 20  # number of points of a curve, each from a few validation batches
+HOPELESS = 3.0  # a run ends when its loss exceeds the lowest so far by this factor
 
 
 def schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then linear to zero; the same for every group of every optimizer."""
+    """Return the factor of the learning rate: a linear warm-up, then a linear decay to zero."""
     warm = max(1, round(WARM_UP * steps))
     return min((step + 1) / warm, (steps - step) / (steps - warm))
 
 
 def train(task: Task, make: Make, lr: float, seed: int) -> Row:
-    """Validation loss after task.steps steps, its curve, and CPU seconds of training alone.
+    """Train; return the final validation loss, its curve, and the CPU seconds of the steps.
 
-    A loss that is not finite, or thrice the first one, ends the run with "loss": None.
+    The run ends with "loss": None when the loss of a batch is not finite or exceeds three times the
+    lowest one so far.
     """
     model = task.model(seed)
-    optimizers = listed(make(model, task, lr))
+    optimizers = as_list(make(model, task, lr))
     factors = [LambdaLR(o, lambda step: schedule(step, task.steps)) for o in optimizers]
     batches, few = task.batches(seed), task.validation[:4]
     seconds, worst, curve = 0.0, math.inf, []
@@ -61,15 +62,15 @@ def one_step(model: nn.Module, optimizers: list[Optimizer], batch: Any) -> float
     return value.item()
 
 
-def listed(made: Optimizer | list[Optimizer]) -> list[Optimizer]:
+def as_list(made: Optimizer | list[Optimizer]) -> list[Optimizer]:
     return made if isinstance(made, list) else [made]
 
 
 def step_seconds(works: dict[str, tuple[Task, Make, float]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of a step of each optimizer, ten steps of each in turn, every round."""
+    """Return the seconds per step of each optimizer by round, each running ten steps in turn."""
     times: dict[str, list[float]] = {name: [] for name in works}
     models = {name: task.model(0) for name, (task, _, _) in works.items()}
-    optimizers = {n: listed(make(models[n], task, lr)) for n, (task, make, lr) in works.items()}
+    optimizers = {n: as_list(make(models[n], task, lr)) for n, (task, make, lr) in works.items()}
     for round_ in range(rounds + 1):
         for name, (task, _, _) in works.items():
             batches = task.batches(round_)
@@ -77,7 +78,7 @@ def step_seconds(works: dict[str, tuple[Task, Make, float]], rounds: int) -> dic
             begin = time.process_time()
             for batch in drawn:
                 one_step(models[name], optimizers[name], batch)
-            if round_:  # the first one warms up
+            if round_:  # the first round only warms up
                 times[name].append((time.process_time() - begin) / BLOCK)
     return times
 
@@ -87,7 +88,7 @@ def key(task: str, optimizer: str, lr: float, seed: int) -> str:
 
 
 def stored(path: Path) -> dict[str, Row]:
-    """Rows by key; a last line that was cut off is passed over."""
+    """Return rows by key, ignoring incomplete lines of interrupted runs."""
     rows = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         try:

@@ -1,4 +1,4 @@
-"""What is trained: a small character GPT, two fully connected networks, a convolutional one."""
+"""The tasks: a small character GPT, two fully connected networks, and a convolutional one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from polarstep.nn import mlp
 
 Batch = tuple[Tensor, Tensor]
 CONTEXT, WIDTH, HEADS, LAYERS = 64, 96, 4, 3
-BATCH = 64  # images
+BATCH = 64  # images per batch
 VALIDATION_SEED = 1_000_000
 
 
 @dataclass(frozen=True)
 class Task:
-    """A network by seed, its batches by seed, and the same validation batches for all.
+    """A network and its batches, which depend on a seed, and validation batches, which do not.
 
-    outer names the parameters that no matrix step takes, whatever the optimizer: embeddings and the
-    head.
+    `outer` holds the prefixes of the parameters that Muon leaves to AdamW: those of the embeddings
+    and the head.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Task:
 
 
 def loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Mean cross-entropy in nats."""
+    """Return the mean cross-entropy in nats."""
     x, y = batch
     return F.cross_entropy(model(x).flatten(0, -2), y.flatten())
 
@@ -81,7 +81,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Pre-LayerNorm decoder; the head is not tied to the embedding."""
+    """A decoder with layer normalization before each branch, and an untied head."""
 
     def __init__(self, n_characters: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class GPT(nn.Module):
         for parameter in self.parameters():
             if parameter.ndim == 2:
                 nn.init.normal_(parameter, std=0.02)
-        for block in self.blocks:  # so that the sum of 2 LAYERS branches starts as large as one
+        for block in self.blocks:  # so that the sum of all branches starts as large as one
             for weight in (block.attention.out.weight, block.down.weight):
                 weight.data /= (2 * LAYERS) ** 0.5
 
@@ -137,7 +137,7 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def convolutional(normalized: bool) -> nn.Sequential:
-    """Three 3 x 3 convolutions (16, 32, 64 channels), a pooling after each, a linear head."""
+    """Make three 3 x 3 convolutions, each followed by pooling, and a linear head."""
     channels = (3, 16, 32, 64)
     layers: list[nn.Module] = [nn.Unflatten(1, (3, 32, 32))]
     for inputs, outputs in pairwise(channels):
@@ -148,12 +148,12 @@ def convolutional(normalized: bool) -> nn.Sequential:
 
 
 def pictures(data: Path, steps: int, name: str) -> Task:
-    """mlp (six hidden layers of 50), wide (three of 256) or conv; with "-bn": batch norm."""
+    """Make the task mlp, wide or conv; a name that ends in "-bn" adds batch normalization."""
     kind, _, suffix = name.partition("-")
     normalized = suffix == "bn"
     found = images(data)
     if found.name != "cifar10":
-        raise ValueError(f"optim: `data` must hold cifar10; got {data}.")
+        raise ValueError(f"optim: `data` must be a folder that contains cifar10; got {data}.")
     X, y = torch.from_numpy(found.X), torch.from_numpy(found.y)
     X_test, y_test = torch.from_numpy(found.X_test[:5000]), torch.from_numpy(found.y_test[:5000])
 
