@@ -14,6 +14,7 @@ All kernels stay in this one file, because Numba's cache does not notice changes
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numba
@@ -29,8 +30,13 @@ _TILE = 64
 SOFTPLUS, SIGMOID, NORMAL_CDF, SMOOTH_HINGE, SQUARED = range(5)
 
 
-def _compiled(function: Any) -> Any:
-    return numba.njit(fastmath=_FREE_ORDER, nogil=True, error_model="numpy", cache=True)(function)
+def _compiled(function: Any, fastmath: set[str] = _FREE_ORDER) -> Any:
+    """Compile a function when it is first called, and keep the result for later processes."""
+    options: dict[str, Any] = {"fastmath": fastmath, "nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(**options, cache=True)(function)
+    except RuntimeError:  # No folder for the cache is writable: every process compiles anew.
+        return numba.njit(**options)(function)
 
 
 # --------------------------------------------------------------------------- exp and log1p
@@ -40,7 +46,7 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2 = 0.6931471805599453
 
 
-@numba.njit(fastmath={"contract", "nsz"}, nogil=True, error_model="numpy", cache=True)
+@partial(_compiled, fastmath={"contract", "nsz"})
 def _exp_of_negative(x: np.ndarray, bits: np.ndarray, k: int) -> None:
     """Set x to exp(x) for k values x <= 0, with an error of three units in the last place.
 
