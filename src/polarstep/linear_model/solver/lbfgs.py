@@ -223,6 +223,7 @@ def search_length(problem: Problem, point: Point, p: np.ndarray, slope: float) -
             if low == 0.0 and high < np.inf:
                 new = 0.1 * high
         t = min(new, 10.0 * t)
-        if high - low <= 1e-14 * high or t > 1e12:
+        bracket_is_closed = high < np.inf and high - low <= 1e-14 * high
+        if bracket_is_closed or t > 1e12:
             break
     return low
