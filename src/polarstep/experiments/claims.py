@@ -1,4 +1,4 @@
-"""Verdicts on claims, and answers to a question that several experiments answer together."""
+"""Verdicts on claims, and answers to questions that several experiments answer together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Group:
 FINDINGS = Group("Findings", "what the paper found", 0)
 QUESTIONS = Group("Questions", "what the paper asks", 1)
 THEORY = Group("Theory", "what the theorems imply", 2)
-BESIDE = Group("Beside the paper", "what is known besides, or differs from the paper", 3)
+BEYOND = Group("Beyond the paper", "what the paper leaves open, or finds differently", 3)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of one experiment to a shared question; `holds` is None if it is not measured."""
+    """The answer of one experiment to a shared question; `holds` is None without measurements."""
 
     question: Question
     holds: bool | None
@@ -73,7 +73,7 @@ def combine(answers: Sequence[Answer]) -> Verdict:
         answers[0].question.claim,
         verdict,
         " ".join(answer.numbers for answer in answers),
-        "It holds if all of the following do, and in part if one of them does: "
+        "It holds if all of the following are true, and in part if some are: "
         + "; ".join(answer.rule for answer in answers)
         + ".",
         known[-1].figure if known else answers[0].figure,

@@ -52,7 +52,7 @@ def polarstep() -> None:
     help="Folder for the rows and the report.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), help=_seeds_help())
-@click.option("--resume", is_flag=True, help="Keep the rows that are there and run the rest.")
+@click.option("--resume", is_flag=True, help="Keep the existing rows and run what is missing.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Number of processes. Default: one per core."
 )
@@ -67,9 +67,9 @@ def reproduce(
 ) -> None:
     """Run the paper's experiments and write OUT/report.html.
 
-    Every finished run is on disk at once. After an interruption, the same command with --resume
-    continues where it stopped; without --resume, earlier rows are set aside and all runs start
-    again.
+    Every run is written to disk as soon as it finishes. After an interruption, the same command
+    with --resume continues where it stopped. Without --resume, earlier rows are set aside and all
+    runs start again.
     """
     from .report.page import write_report
 
@@ -118,7 +118,7 @@ def _those_that_can_run() -> tuple[list[str], str]:
     "as JSON.",
 )
 def report(folder: Path, export_to: Path | None) -> None:
-    """Redraw FOLDER/report.html from the rows that are there."""
+    """Redraw FOLDER/report.html from the rows in FOLDER."""
     from .report.page import write_report
 
     try:
@@ -131,7 +131,7 @@ def report(folder: Path, export_to: Path | None) -> None:
 
 @polarstep.group()
 def data() -> None:
-    """Data sets."""
+    """Download data sets."""
 
 
 @data.command()

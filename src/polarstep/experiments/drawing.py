@@ -1,4 +1,4 @@
-"""Panels, legends, line styles, bands of curves and ticks of figures, and figures as images."""
+"""Panels, legends, line styles, quantile bands and ticks, and the export of figures as images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Figure:
     title: str
     caption: str
     drawn: Canvas
-    folded: bool = False  # whether the page shows it only when asked to
+    folded: bool = False  # whether the page hides it until the reader unfolds it
 
     @cached_property
     def svg(self) -> str:
@@ -80,9 +80,9 @@ def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Canvas
 
 
 def legend(drawn: Canvas, axes: Axes, columns: int = 7) -> None:
-    """Name what is drawn in one of the panels above all of them.
+    """Draw the legend of one panel above all panels.
 
-    Where the names take several lines, the panels begin further down.
+    The panels are moved down to make room for a legend of several lines.
     """
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -93,7 +93,7 @@ def legend(drawn: Canvas, axes: Axes, columns: int = 7) -> None:
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return a line style for every name: all colours of the palette, then the next dashes."""
+    """Return a line style for every name; the dashes change once all colours are used."""
     made = {}
     for k, name in enumerate(names):
         dashes, color = divmod(k, len(PALETTE))
@@ -111,9 +111,9 @@ def band(
     style: dict[str, Any],
     quantiles: tuple[float, float] = (0.05, 0.95),
 ) -> None:
-    """Draw the median of curves in rows, and shade what lies between two quantiles.
+    """Draw the median of the rows of `curves`, and shade the area between two quantiles.
 
-    Values that are NaN are left out; a column with nothing else must not be passed.
+    NaN is ignored, but no column may consist of NaN alone.
     """
     low, middle, high = np.nanquantile(curves, [quantiles[0], 0.5, quantiles[1]], axis=0)
     axes.plot(x, middle, label=label, **style)
@@ -123,13 +123,13 @@ def band(
 def svg(drawn: Canvas, id: str) -> str:
     """Return the figure as an SVG element whose ids start with `id`.
 
-    Several such elements can stand in one page, because their ids differ.
+    One page can contain several such elements, because their ids differ.
     """
     _set_plain_ticks(drawn)
     buffer = io.StringIO()
     with matplotlib.rc_context({**RC, "svg.hashsalt": id}):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    # A hundredth of a point is finer than any screen, and half the size.
+    # Two decimals of a point are finer than any screen, and halve the size of the text.
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", buffer.getvalue())
     text = re.sub(r'((?: id="|href="#|url\(#))', rf"\g<1>{id}-", text[text.index("<svg") :])
     return text.replace("<svg ", f'<svg role="img" aria-label="{id}" ', 1)
@@ -147,7 +147,7 @@ def _set_plain_ticks(drawn: Canvas) -> None:
 def _plain_ticks(axis: Axis, limits: tuple[float, float]) -> None:
     """Set at most seven ticks on a logarithmic axis of any range, labelled in plain text."""
     axis.set_minor_locator(NullLocator())
-    if limits[0] <= 0:  # nothing can be drawn on it
+    if limits[0] <= 0:  # a logarithmic axis cannot show this range
         axis.set_major_locator(NullLocator())
         return
     decades = abs(np.log10(limits[1] / limits[0]))

@@ -1,4 +1,4 @@
-"""The contract that every experiment keeps with the commands and the report.
+"""The interface through which the commands and the report use every experiment.
 
 An experiment is a folder whose package exports ``EXPERIMENT``, an instance of `Experiment`, and one
 line in `registry`. The folder also holds ``section.html.j2``, a template for the experiment's
@@ -25,7 +25,7 @@ INSTALL_TORCH = "Run: pip install 'polarstep[reproduce,torch]'"
 
 
 class Sizes(Protocol):
-    """How large an experiment is; every experiment has a dataclass of its own with more fields."""
+    """The size of an experiment; each experiment has its own dataclass with more fields."""
 
     @property
     def seeds(self) -> int | None:
@@ -46,26 +46,27 @@ class Experiment(Generic[SizesT, AnalysisT]):
     Attributes
     ----------
     package : str
-        The package in the experiment's folder. Its module ``figures`` has a function of this name
-        that draws the figures, and its module ``section`` has one for the section.
+        The name of the experiment's package. Its module ``figures`` must have a function
+        ``figures``, and its module ``section`` a function ``section``.
     name : str
-        Its name on the command line, and that of its file of rows.
+        The name of the experiment on the command line and of its file of rows.
     title : str
-        The heading of its section in the report.
+        The heading of the experiment's section in the report.
     sizes : mapping of str to Sizes
         The sizes for each preset in `PRESETS`.
     stages : callable
         Function of (sizes, data folder or None, number of random starts or None) that returns the
-        stages in the order in which they run. Without a number of starts, that of the sizes counts.
+        stages in the order in which they run. If the number of starts is None, that of the sizes
+        is used.
     run_module : str
-        The module of the package whose function ``execute`` runs what one spec describes.
+        The name of the module of the package whose function ``execute`` executes one spec.
     analyse : callable
         Function of the rows that returns an analysis for the verdicts, the figures and the section.
     verdicts : callable
         Function of the analysis that returns the verdicts on the experiment's claims, and its
         answers to shared questions.
     requires_torch : bool
-        Whether running it (not reading its rows) needs PyTorch.
+        Whether the runs of the experiment need PyTorch. Reading its rows never does.
     """
 
     package: str
@@ -79,7 +80,7 @@ class Experiment(Generic[SizesT, AnalysisT]):
     requires_torch: bool = False
 
     def execute(self, spec: Spec, data: Path | None) -> dict[str, Any]:
-        """Run what one spec describes and return its outcome."""
+        """Execute one spec and return its outcome."""
         outcome: dict[str, Any] = self._module(self.run_module).execute(spec, data)
         return outcome
 

@@ -1,4 +1,4 @@
-"""Numbers as text for the report, and rounded for the rows."""
+"""Numbers formatted for the report, and rounded for the rows."""
 
 from __future__ import annotations
 

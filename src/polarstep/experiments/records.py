@@ -25,7 +25,7 @@ Row = dict[str, Any]
 def key(spec: dict[str, Any]) -> str:
     """Return the key of a run: a hash of everything that its outcome depends on.
 
-    That includes the version of polarstep.
+    The hash covers the spec and the version of polarstep.
     """
     text = json.dumps({**spec, "polarstep": __version__}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -114,7 +114,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a value to what JSON has: arrays to lists, NaN and infinity to null."""
+    """Convert a value to the types of JSON: arrays to lists, NaN and infinity to null."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):

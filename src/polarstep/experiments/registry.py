@@ -1,4 +1,4 @@
-"""The experiments, in the order in which they run and stand in the report."""
+"""The experiments, in the order in which they run and appear in the report."""
 
 from __future__ import annotations
 

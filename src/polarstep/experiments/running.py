@@ -35,7 +35,7 @@ def run_stages(
     stages
         The stages in order; each one is given the rows of those before it.
     execute
-        The function that runs one spec. It can be pickled.
+        The function that executes one spec. It must be picklable.
     record
         Where rows are looked up and appended.
     preset
@@ -43,7 +43,7 @@ def run_stages(
     data
         The folder with data sets, or None. It is not a part of the specs.
     workers
-        The processes that the runs are spread over.
+        The processes that share the runs.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def run_stages(
 
 
 def _run_on_one_thread(execute: Execute, data: Path | None, spec: Spec) -> dict[str, Any]:
-    """Run one spec on one thread, because sums are rounded differently on several."""
+    """Execute one spec on one thread, because several threads would round sums differently."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 class Workers:
     """A context manager that holds up to `n_jobs` processes, started when they are first needed.
 
-    With one job, everything runs in the calling process. Workers ignore Ctrl-C, which the calling
-    process answers by ending them; they end by themselves if the calling process is killed.
+    With one job, everything runs in the calling process. Workers ignore Ctrl-C; the calling process
+    ends them when it receives the signal. If the calling process is killed, they end on their own.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End all processes: idle ones leave, and busy ones are interrupted in their call."""
+        """End all processes, and interrupt those that are in the middle of a call."""
         for connection, process in self._processes.items():
             connection.close()
             if connection in self._busy:
@@ -63,7 +63,7 @@ class Workers:
         Parameters
         ----------
         function
-            A callable that can be pickled.
+            A picklable callable.
         items
             The arguments; each is sent to a process as soon as one is idle.
 
@@ -129,9 +129,9 @@ class Workers:
 
 
 def _serve(connection: Connection) -> None:
-    """Answer calls until the other end is closed, which the end of its process does, too."""
+    """Answer calls until the other end of the connection is closed or its process has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Leaving by an exception, unlike being killed, gives back what libraries hold.
+    # Exiting through an exception lets libraries release their resources; a kill would not.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with suppress(EOFError, ConnectionError):
         while True:
@@ -146,7 +146,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """Return the error, or one that says the same if it cannot be pickled and unpickled."""
+    """Return the error itself if it survives pickling, else a RuntimeError with the same text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

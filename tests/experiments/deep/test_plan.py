@@ -168,4 +168,4 @@ def test_without_torch_everything_else_runs_and_a_message_says_so(tmp_path):
     assert (tmp_path / "network.jsonl").exists()
     assert not (tmp_path / "deep.jsonl").exists()
     assert not (tmp_path / "metric.jsonl").exists()
-    assert "polarstep reproduce deep does that" in (tmp_path / "report.html").read_text()
+    assert "Run: polarstep reproduce deep" in (tmp_path / "report.html").read_text()

@@ -25,7 +25,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Download:
-    """Files on one server, their checksums "algorithm:digest", and their folder for data."""
+    """Files on one server, their checksums ("algorithm:digest"), and the subfolder they go to."""
 
     folder: str
     base_url: str
@@ -75,7 +75,7 @@ def fetch(
         The data folder. a9a is written to folder/libsvm, CIFAR-10 to
         folder/cifar10/cifar-10-batches-py.
     base_url
-        The address of a server to use in the place of the publisher's.
+        The address of a server to use instead of the publisher's.
     retries
         The number of times that a failed download is repeated.
     timeout
@@ -129,7 +129,7 @@ def _is_unpacked(place: Path, archive: Archive) -> bool:
 def unpack(path: Path, archive: Archive) -> Path:
     """Unpack a tar archive next to itself, and remove the archive.
 
-    The folder appears when all files are written, or not at all. Only the expected files are
+    The folder appears only once all files are written. Only the expected files are
     written, as new regular files: links, devices, other names and duplicate names are refused, and
     owners and modes are ignored.
 

@@ -54,14 +54,15 @@ def images(folder: Path | None, n_train: int | None = None, n_test: int | None =
     folder
         The data folder with CIFAR-10 (see `find_cifar10`), or None.
     n_train, n_test
-        The number of images; None, or a number that is too large, for all of them. They are a fixed
-        random choice from all batches in which the counts of any two classes differ by at most one,
+        The numbers of images; all of them if None or if there are fewer. The images are a fixed
+        random choice from all batches, in which the counts of any two classes differ by at most one
         as long as there are enough images. A smaller choice is a subset of a larger one.
 
     Raises
     ------
     ValueError
-        The files are not those of CIFAR-10, for instance truncated, or a number is not positive.
+        The files are not those of CIFAR-10, for instance because they are truncated, or a number is
+        not positive.
     TypeError
         A number is not an integer.
     OSError
@@ -84,7 +85,7 @@ def _choice(y: np.ndarray, n: int | None, argument: str) -> np.ndarray:
     for label in np.unique(y):
         of_class = y[order] == label
         turn[of_class] = np.arange(of_class.sum())
-    # The order is: the first image of every class, then the second of every class, and so on.
+    # The first image of every class comes first, then the second of every class, and so on.
     return np.sort(order[np.argsort(turn, kind="stable")[:n]])
 
 
@@ -124,8 +125,8 @@ def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def find_cifar10(folder: Path | None) -> Path | None:
     """Return the folder of CIFAR-10 in a data folder, or None.
 
-    It is looked for in the subfolder cifar10, directly in the data folder, and as the data folder
-    itself. A folder that lacks some of the files is found, too, and reading it raises an error.
+    The candidates are its path in the subfolder cifar10, its path in the data folder, and the data
+    folder itself. A folder that lacks some of the files is returned too, but reading it fails.
     """
     if folder is None:
         return None
@@ -143,7 +144,7 @@ def _cifar10(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
 
 
 class _Stored:
-    """A stand-in for an array or its type in a pickle, which keeps the arguments unused."""
+    """A stand-in for an array or its dtype in a pickle, which stores the arguments unused."""
 
     arguments: tuple[Any, ...] = ()
     state: Any = None

@@ -28,7 +28,7 @@ def a9a(folder: Path) -> tuple[Any, np.ndarray]:
     Raises
     ------
     ValueError
-        The file is missing, or is not the published one, for instance truncated.
+        The file is missing, or is not the published one, for instance because it is truncated.
     OSError
         The file cannot be read.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..claims import (
-    BESIDE,
+    BEYOND,
     DECOUPLING,
     FINDINGS,
     HOLDS,
@@ -229,7 +229,7 @@ def widens_rates(analysis: Analysis) -> Verdict:
     good = [one for one, plain in pairs if one.decades > plain.decades]
     widths = "; ".join(f"{_name(n)} {sweep.decades:g}" for n, sweep in sweeps.items())
     return Verdict(
-        BESIDE,
+        BEYOND,
         "Normalization widens the range of good learning rates of deep networks.",
         share(len(good), len(pairs)),
         f"Decades that the good rates cover: {widths}." if pairs else TOO_FEW_RUNS,

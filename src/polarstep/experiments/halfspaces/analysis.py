@@ -13,7 +13,7 @@ import numpy as np
 from ..records import Row
 from .plan import RUNS
 
-FLOOR = 1e-13  # suboptimality below this is rounding
+FLOOR = 1e-13  # a smaller suboptimality is a rounding error
 TARGETS = (1e-2, 1e-4, 1e-6, 1e-8)
 
 Problem = tuple[str, str]  # (data, variant)
@@ -34,7 +34,7 @@ class Analysis:
     def runs(self) -> dict[Cell, dict[str, list[dict[str, Any]]]]:
         """The outcomes of all random starts, by cell and then by the name of the run.
 
-        Cells in which some method has not run yet are left out, because nothing can be compared.
+        Cells in which some method has not run yet are left out, because they allow no comparison.
         """
         cells: dict[Cell, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         for row in self.stage("run"):
@@ -74,7 +74,7 @@ class Analysis:
         return np.median(self.curves(cell, run, "suboptimality"), axis=0)
 
     def iterations_to(self, cell: Cell, run: str, target: float) -> float:
-        """Return the median number of iterations to a suboptimality.
+        """Return the median number of iterations that it takes to reach a suboptimality.
 
         It is infinite if half of the random starts do not reach it.
         """
@@ -114,7 +114,7 @@ class Analysis:
 
 
 def _from_now_on(curve: np.ndarray) -> np.ndarray:
-    """Return the largest value of the curve from each iteration to the last."""
+    """Return, for each iteration, the largest value of the curve from there to the end."""
     return np.maximum.accumulate(curve[::-1])[::-1]
 
 

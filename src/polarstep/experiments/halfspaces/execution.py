@@ -21,7 +21,7 @@ from .starts import random_start, run_from
 from .tuning import tune
 
 _SAMPLE_SEED = 1
-_POPULATION_POINTS = 200  # of a recorded curve
+_POPULATION_POINTS = 200  # the points that are recorded of a curve
 
 
 def execute(spec: Spec, data: Path | None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _QUANTITIES = {
     "grad_norm": "gradient norm (S⁻¹)",
     "direction_gap": "direction gap ρ − ρ*",
 }
-_POINTS = 80  # per curve; more cannot be seen
+_POINTS = 80  # per curve; more would not be visible
 
 
 def figures(analysis: Analysis) -> Iterator[Figure]:
@@ -80,8 +80,8 @@ def overview(analysis: Analysis) -> Figure:
         "overview",
         "Every method on every problem",
         "Suboptimality after all iterations: the median (dot) and the middle 90% (bar) of the "
-        "random starts. Lower is better, and values near 1e-13 are rounding errors. What to see: "
-        + _lowest_most_often(analysis),
+        "random starts. Lower is better, and values near 1e-13 are rounding errors. What to look "
+        "for: " + _lowest_most_often(analysis),
         drawn,
     )
 
@@ -93,10 +93,10 @@ def _lowest_most_often(analysis: Analysis) -> str:
         cells = [cell for cell in analysis.runs if cell[0] == data]
         ends = [{name: analysis.median(cell, name)[-1] for name in RUNS} for cell in cells]
         wins = Counter(min(end, key=end.__getitem__) for end in ends)
-        won = ", ".join(f"{LABELS[name]} on {count}" for name, count in wins.most_common())
-        parts.append(
-            f"the methods that end lowest on the {len(cells)} problems with {data} are {won}"
-        )
+        (best, most), *others = wins.most_common()
+        won = f"{LABELS[best]} ends lowest on {most}"
+        won += "".join(f", {LABELS[name]} on {count}" for name, count in others)
+        parts.append(f"of the {len(cells)} problems with {data}, {won}")
     return "; ".join(parts) + "."
 
 
@@ -122,10 +122,10 @@ def population_gap(analysis: Analysis) -> Figure:
     legend(drawn, panels[0], columns=7)
     return Figure(
         "population-gap",
-        "The direction, exactly: the gap against Theorem 1's bound",
+        "The direction gap in the population, and Theorem 1's bound",
         "gdnp with step 1/L in the Gaussian population, where every integral is exact. What to "
-        "see: the curves of all losses, drawn with thinner and thinner lines, lie on one another, "
-        "because the direction does not depend on the loss; and after the start the gap is at most "
+        "look for: the curves of all losses, drawn in ever thinner lines, coincide, because the "
+        "direction does not depend on the loss; and after the start, the gap is at most "
         f"{worst:.3f} times the dashed bound.",
         drawn,
     )
@@ -158,11 +158,12 @@ def population_gradient(analysis: Analysis) -> Figure:
     legend(drawn, top[0], columns=7)
     return Figure(
         "population-gradient",
-        "Length and gradient, exactly: against Theorem 2's bound",
-        f"The same runs. Bounded losses have the length penalty {PENALTY:g}, because they have no "
-        "finite minimiser without one. Top: the gradient norm (solid) and its bound (thin, dashed, "
-        "same colour); the dotted line is gd with step 1/smoothness on the penalised sigmoid. "
-        "Bottom: the length, which ends where the slope along S⁻¹u vanishes.",
+        "Gradient norm and length in the population, and Theorem 2's bound",
+        "gdnp with step 1/L in the Gaussian population. Bounded losses have the length penalty "
+        f"{PENALTY:g}, because they have no finite minimiser without one. Top: the gradient norm "
+        "(solid) and its bound (thin, dashed, same colour); the dotted line is gd with step "
+        "1/smoothness on the penalised sigmoid. Bottom: the length, which ends where the slope "
+        "along S⁻¹u vanishes.",
         drawn,
     )
 
@@ -201,7 +202,7 @@ def run_curves(analysis: Analysis, data: str, variant: str, against: str) -> Fig
         "little, so that this gap levels off. "
         + (
             "A pass is one product with X or its transpose. Every iteration of every method takes "
-            "two passes. bn and gdnp also need u and S, which take two passes more, before the "
+            "two passes. bn and gdnp also need u and S, which take two more passes before the "
             "first iteration; these are not drawn."
             if suffix
             else _what_to_see(analysis, data, variant)
@@ -223,7 +224,7 @@ def _what_to_see(analysis: Analysis, data: str, variant: str) -> str:
                 f"from the start {start!r}, {LABELS[best]} ends lowest ({short(ends[best])}) and "
                 f"{LABELS[worst]} highest ({short(ends[worst])})"
             )
-    return "What to see: " + "; ".join(parts) + "."
+    return "What to look for: " + "; ".join(parts) + "."
 
 
 def _population(

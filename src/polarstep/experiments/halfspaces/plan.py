@@ -17,7 +17,7 @@ from ..records import Row
 from ..running import Spec, Stage
 from .sizes import Sizes
 
-SEPARATION = 0.5  # u^T S^-1 u of the Gaussian problems, for which the least error is 16%
+SEPARATION = 0.5  # u^T S^-1 u of the Gaussian problems; the least possible error is 16%
 PENALTY = 1e-3
 CAP = 20.0
 VARIANTS: dict[str, dict[str, Any]] = {

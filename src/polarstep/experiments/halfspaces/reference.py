@@ -31,8 +31,8 @@ def reference_optimum(objective: Halfspace, n_starts: int = 16) -> dict[str, Any
     Returns
     -------
     dict
-        fun: the lowest value. grad_norm: the norm of the gradient with respect to v, on the cap
-        that of its tangential part. length: ||v||. starts: the number of starts. spread: the
+        fun: the lowest value. grad_norm: the norm of the gradient with respect to v or, on the cap,
+        of its tangential part. length: ||v||. starts: the number of starts. spread: the
         largest minus the lowest value over the starts.
     """
     P = objective.moments.whitening
@@ -70,9 +70,7 @@ def reference_optimum(objective: Halfspace, n_starts: int = 16) -> dict[str, Any
         if not np.isfinite(cap):
             return free(v)
         end = on_cap(v)
-        if (
-            end @ gradient(end) > 0
-        ):  # f falls towards smaller lengths, so that the optimum may lie inside
+        if end @ gradient(end) > 0:  # shorter weights have a smaller f: the optimum may lie inside
             inside = free(0.9 * end)
             if np.linalg.norm(inside) <= cap:
                 return inside

@@ -17,7 +17,7 @@ FACTORS = tuple(4.0**k for k in range(-2, 6))
 SMALLER_FACTORS = tuple(4.0**k for k in range(-6, -2))  # for wn and bn, whose w starts at norm 1
 LENGTH_FACTORS = tuple(4.0**k for k in range(7))
 _STRETCHES = 16
-_FLOOR = 1e-12  # suboptimality below this is rounding
+_FLOOR = 1e-12  # a smaller suboptimality counts as this
 _TIE = 0.01
 _FINE_MOVES = 6
 
@@ -133,10 +133,10 @@ def _score(
 
 
 class _Watch:
-    """A callback that stops a run as soon as f rises although it must not."""
+    """A callback that stops a run as soon as f rises where a stable step would lower it."""
 
     def __init__(self, transient: int) -> None:
-        self.transient = transient  # for so many iterations f may rise, but not above its start
+        self.transient = transient  # until this iteration f may rise, but not above its start
         self.ceiling = np.inf
         self.unstable = False
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..claims import (
-    BESIDE,
+    BEYOND,
     DECOUPLING,
     FINDINGS,
     QUESTIONS,
@@ -53,7 +53,7 @@ def linear_on_gaussian_samples(analysis: Analysis) -> Verdict:
         FINDINGS,
         "On Gaussian data the convergence is linear.",
         share(len(good), len(cells)),
-        f"Iterations per decimal digit of gdnp with step 1/L: {rates or 'linear nowhere'}."
+        f"Iterations per decimal digit of gdnp with step 1/L: {rates or 'linear on no problem'}."
         + (f" Not linear: {bad}." if bad else ""),
         "On every problem with Gaussian samples, the median suboptimality of gdnp gets below 1e-6, "
         "and its logarithm between 1e-2 and 1e-8 is a straight line with R^2 >= 0.98.",
@@ -71,11 +71,11 @@ def speeds_up_real_data(analysis: Analysis) -> Verdict:
         FINDINGS,
         "GDNP also speeds up the real data set, which is not Gaussian.",
         share(len(good), len(cells)),
-        f"Iterations of tuned gd over those of gdnp on {data}: "
+        f"Ratio of the iterations of tuned gd to those of gdnp on {data}: "
         + "; ".join(f"{_name(c)}: {short(speed[c])}" for c in cells)
         + ".",
         "On every problem with real data, gdnp with step 1/L needs fewer iterations than tuned gd "
-        "to the lowest suboptimality that both reach and do not exceed again.",
+        "to reach the lowest suboptimality that both attain and do not exceed again.",
         f"runs-{data}-softplus",
     )
 
@@ -88,12 +88,12 @@ def normalization_comes_close(analysis: Analysis) -> Verdict:
     bn, wn = (np.median([s[k] for s in speed.values()]) if cells else 0.0 for k in (0, 1))
     return Verdict(
         FINDINGS,
-        "BN and WN come close to GDNP: the decoupling itself carries the effect.",
+        "BN and WN come close to GDNP: the effect is due to the decoupling itself.",
         share(len(good), len(cells)),
         f"Both are at least half as fast as gdnp on {_by_data(good, cells) or 'no problem'}. The "
-        f"speed relative to gdnp, median over problems, is {bn:.2f} for bn and {wn:.2f} for wn.",
+        f"median speed relative to gdnp over all problems is {bn:.2f} for bn and {wn:.2f} for wn.",
         "On every problem, tuned bn and tuned wn each need at most twice the iterations of gdnp "
-        "with step 1/L to the lowest suboptimality that both reach and do not exceed again.",
+        "with step 1/L to reach the lowest suboptimality that both attain and do not exceed again.",
         "overview",
     )
 
@@ -136,7 +136,9 @@ def decoupling_speeds_up(analysis: Analysis) -> Answer:
     )
     cells = list(analysis.runs)
     if not cells:
-        return Answer(DECOUPLING, None, "Halfspaces are not measured.", rule, "overview")
+        return Answer(
+            DECOUPLING, None, "The experiment on halfspaces has not run.", rule, "overview"
+        )
     speed = {c: (analysis.speed(c, "bn", "gd"), analysis.speed(c, "wn", "gd")) for c in cells}
     bn, wn = ([c for c in cells if speed[c][k] > 1] for k in (0, 1))
     return Answer(
@@ -157,7 +159,7 @@ def exponential_on_nonconvex(analysis: Analysis) -> Verdict:
     worst = max((o["worst_gradient_ratio"] for _, o in found), default=0.0)
     return Verdict(
         QUESTIONS,
-        "Does decoupling give exponential rates on a structured non-convex problem?",
+        "Does decoupling lead to exponential rates on a structured non-convex problem?",
         share(len(good), len(found)),
         f"In the Gaussian population with a length penalty ({', '.join(losses) or 'no loss'}), the "
         f"gradient norm is at most {worst:.3f} times Theorem 2's bound at every iterate of "
@@ -179,12 +181,13 @@ def direction_bound(analysis: Analysis) -> Verdict:
     kappas = ", ".join(f"{k:g}" for k in sorted({s["kappa"] for s, _ in found}))
     return Verdict(
         THEORY,
-        "Theorem 1: the direction gap stays below (1 - mu/L)^(2t) times its start, for every loss.",
+        "Theorem 1: for every loss, the direction gap stays below (1 - mu/L)^(2t) times its "
+        "initial value.",
         share(len(good), len(found)),
         f"The largest ratio of gap to bound after the start is {worst:.3f}, over {count:,} "
         f"iterates of {len(found)} runs (kappa {kappas or 'none'}).",
         "In every population run, the gap is at most the bound at every iterate at which it is "
-        "above rounding errors.",
+        "larger than rounding errors.",
         "population-gap",
     )
 
@@ -213,7 +216,7 @@ def same_for_every_loss(analysis: Analysis) -> Verdict:
     )
 
 
-# --------------------------------------------------------------------------- beside the paper
+# --------------------------------------------------------------------------- beyond the paper
 
 
 def plateau(analysis: Analysis) -> Verdict:
@@ -224,7 +227,7 @@ def plateau(analysis: Analysis) -> Verdict:
     }
     good = [c for c in cells if ends[c][0] > 10 * ends[c][1]]
     return Verdict(
-        BESIDE,
+        BEYOND,
         "Started at a large length, gd with step 1/smoothness stalls on the sigmoid's plateau, and "
         "a tuned step escapes.",
         share(len(good), len(cells)),
@@ -242,15 +245,14 @@ def fastest_on_gaussian(analysis: Analysis) -> Verdict:
     cell = ("gaussian", "softplus", "length 1")
     claim = (
         "With softplus on Gaussian data, gdnp with step 1.9/L is the fastest of the five methods "
-        "to 1e-8, and agd is faster to 1e-6."
+        "to reach a suboptimality of 1e-8, and agd is faster to reach 1e-6."
     )
     rule = (
-        "From the start of length 1, the median number of iterations to 1e-8 is the smallest for "
-        "gdnp (first half of the claim), and that to 1e-6 is smaller for agd than for gdnp (second "
-        "half)."
+        "From the start of length 1, gdnp has the smallest median number of iterations to 1e-8 "
+        "(first half of the claim), and agd has a smaller one than gdnp to 1e-6 (second half)."
     )
     if cell not in analysis.runs:
-        return Verdict(BESIDE, claim, UNKNOWN, "There are no such runs.", rule, None)
+        return Verdict(BEYOND, claim, UNKNOWN, "There are no such runs.", rule, None)
     names = ("gdnp 1.9/L", "agd", "gd", "wn", "bn")
     count = {
         target: {name: analysis.iterations_to(cell, name, target) for name in names}
@@ -264,7 +266,7 @@ def fastest_on_gaussian(analysis: Analysis) -> Verdict:
     )
     numbers = f"Median number of iterations: {numbers}."
     verdict = share(first + second, 2)
-    return Verdict(BESIDE, claim, verdict, numbers, rule, "runs-gaussian-softplus")
+    return Verdict(BEYOND, claim, verdict, numbers, rule, "runs-gaussian-softplus")
 
 
 def not_fastest_on_real(analysis: Analysis) -> Verdict:
@@ -278,13 +280,13 @@ def not_fastest_on_real(analysis: Analysis) -> Verdict:
         )
     data = cells[0][0] if cells else "real data"
     return Verdict(
-        BESIDE,
+        BEYOND,
         "On the real data set, gdnp is not the fastest of the five methods.",
         share(len(cells) - sum(ahead), len(cells)),
         f"gdnp, with the better of its two steps, is the fastest on {sum(ahead)} of {len(cells)} "
         f"problems with {data}.",
-        "On no problem with real data is gdnp faster than all of gd, agd, wn and bn, where every "
-        "method is compared with agd.",
+        "On no problem with real data is gdnp faster than all of gd, agd, wn and bn. The speed of "
+        "every method is measured relative to agd.",
         "overview",
     )
 
@@ -293,7 +295,7 @@ def _count(iterations: float) -> str:
     return "never" if np.isinf(iterations) else f"{iterations:.0f}"
 
 
-# --------------------------------------------------------------------------- rows of a kind
+# --------------------------------------------------------------------------- the list of checks
 
 
 _CHECKS: tuple[Callable[[Analysis], Verdict | Answer], ...] = (

@@ -26,7 +26,7 @@ def export(rows: Rows, figures: Mapping[str, Sequence[Figure]], folder: Path) ->
         The figures, by the name of their experiment. The files are named after the ids that
         figures have in the report, such as overview.svg and overview.png.
     folder
-        Where the files go. It is created if it does not exist, and files of the same name are
+        The folder to write to. It is created if it does not exist, and files of the same name are
         replaced.
 
     Returns
@@ -49,7 +49,7 @@ def export(rows: Rows, figures: Mapping[str, Sequence[Figure]], folder: Path) ->
 
 
 def _write_table(rows: Iterable[Row], path: Path) -> None:
-    """Write one line per row; a column that a row does not have stays empty there."""
+    """Write one line per row, with an empty cell for every column that the row lacks."""
     lines = [flatten(row) for row in rows]
     columns = dict.fromkeys(column for line in lines for column in line)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -62,8 +62,8 @@ def flatten(row: Row) -> dict[str, Any]:
     """Return a row as the cells of one line of a table.
 
     Nested objects become columns with dots in their names, such as spec.problem.data and
-    outcome.status. Lists, for instance curves, become JSON text, which json.loads reads back. What
-    is missing, and numbers that are not finite, are empty.
+    outcome.status. Lists, for instance curves, become JSON text, which json.loads reads back. Cells
+    of missing values and of numbers that are not finite are empty.
 
     Examples
     --------

@@ -41,7 +41,7 @@ def write_report(folder: Path, export_to: Path | None = None) -> Path:
     folder
         The folder with the rows.
     export_to
-        A folder for the figures and the rows as files of their own; None for no such files.
+        A folder to which the figures and the rows are also exported, or None.
 
     Returns
     -------
@@ -51,14 +51,14 @@ def write_report(folder: Path, export_to: Path | None = None) -> Path:
     Raises
     ------
     ValueError
-        If the folder holds no rows.
+        The folder holds no rows.
     OSError
-        If it cannot be written.
+        The page or an exported file cannot be written.
     """
     rows = Rows.read(folder)
     if not rows.all:
         got = f"{str(folder)!r}, which holds no finished run"
-        advice = "Make some: polarstep reproduce --out " + str(folder)
+        advice = f"Run: polarstep reproduce --out {folder}"
         raise ValueError(complaint("polarstep report", "DIR", "hold rows", got, advice))
     drawn = figures(rows)
     if export_to is not None:
@@ -94,7 +94,7 @@ def _template(package: str, name: str) -> jinja2.Template:
 def _section(
     experiment: Experiment[Any, Any], analysis: Any, drawn: list[Figure]
 ) -> dict[str, Any]:
-    """Return what the page shows of one experiment: its figures, and its own template filled in."""
+    """Return the section of one experiment: its title, its figures and its rendered template."""
     template = _template(experiment.package, "section.html.j2")
     return {
         "id": f"experiment-{experiment.name}",

@@ -1,4 +1,4 @@
-"""The rows of one output folder, and the analysis that each experiment makes of its own."""
+"""The rows of one output folder, and the analysis of each experiment's rows."""
 
 from __future__ import annotations
 

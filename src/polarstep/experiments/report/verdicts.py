@@ -38,7 +38,7 @@ def verdicts(rows: Rows) -> list[Verdict]:
 
 
 def _what_to_run(experiment: Experiment) -> str:
-    command = f"Not run: polarstep reproduce {experiment.name} does that"
+    command = f"Not run yet. Run: polarstep reproduce {experiment.name}"
     if not experiment.requires_torch:
         return f"{command}."
-    return f"{command}; it needs PyTorch. {INSTALL_TORCH}."
+    return f"{command}. It needs PyTorch. {INSTALL_TORCH}."

@@ -10,7 +10,7 @@ EXPERIMENT = Experiment(
     title="One hidden layer",
     sizes=SIZES,
     stages=plan.stages,
-    run_module="plan",
+    run_module="execution",
     analyse=tuple,
     verdicts=verdicts.verdicts,
 )

@@ -48,10 +48,11 @@ def training(rows: Sequence[Row]) -> Figure:
         "network",
         "One hidden layer, unit by unit",
         f"{N_UNITS} tanh units with the loss softplus, trained one after another by gdnp, and "
-        "then swept again. Left: f falls with every unit of the first sweep. Right: dots are the "
-        "largest |∂f/∂g| over all units, crosses that of the unit just trained. What to see: "
-        "each unit is critical when it has been trained; training later units makes the earlier "
-        "lengths suboptimal; further sweeps bring the whole network to a critical point, more "
-        "slowly on data, whose directions keep moving, than in the population.",
+        "then again in further sweeps. Left: f falls with every unit of the first sweep. Right: "
+        "dots are the largest |∂f/∂g| over all units, crosses that of the unit just trained. What "
+        "to look for: each unit is at a critical point when it has been trained; training later "
+        "units makes the earlier lengths suboptimal; further sweeps bring the whole network to a "
+        "critical point, more slowly on data, where the directions keep moving, than in the "
+        "population.",
         drawn,
     )

@@ -16,7 +16,7 @@ def verdicts(rows: Rows) -> list[Verdict | Answer]:
 
 
 def unit_directions(rows: Rows) -> Verdict:
-    """Check the direction of every unit that is on."""
+    """Check the direction of every unit that is not switched off."""
     gaps = [
         g for _, t in _trainings(rows, "population") for g in t["direction_gap"] if g is not None
     ]
@@ -44,7 +44,7 @@ def sweeps_mend(rows: Rows) -> Verdict:
         THEORY,
         "After one sweep the earlier lengths are not optimal, and further sweeps correct that.",
         share(good, len(slopes)),
-        f"The largest |d_g f|, softplus in the population: {numbers}.",
+        f"The largest |d_g f| with softplus in the population: {numbers}.",
         "The largest |d_g f| falls by a factor of at least 1e4 from the first to the last sweep.",
         "network",
     )
