@@ -208,7 +208,8 @@ def row_part(options: argparse.Namespace) -> dict[str, Any]:
         result["agreement"][name] = worst
     scaled = seconds(table, "loop, scaled up") / seconds(table, "loop of autograd.grad")
     result["loop_from_few_over_in_full"] = scaled
-    print(f"Extrapolated from {few} of {whole:,} products, the loop takes {scaled:.2f} x its time.")
+    share = f"{few} of {whole:,} products"
+    print(f"Extrapolated from {share}, the loop's time is {scaled:.2f} x that of its full run.")
     others = set(table) - {"polarstep, exact", "polarstep, sketch at 1%", "loop, scaled up"}
     fastest = min(others, key=partial(seconds, table))
     result["fastest_peer"] = fastest

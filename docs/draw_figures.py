@@ -1,4 +1,4 @@
-"""Draw the figures that README shows, as SVG and PNG: `make figures`, some seconds of runs."""
+"""Draw the figures that README shows as SVG and PNG; `make figures` runs this in some seconds."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import polarstep as ps
 
 FOLDER = Path(__file__).parent / "figures"
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
+# The palette of Okabe and Ito, whose colours colour-blind readers can tell apart.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
 STYLE = {
     "axes.spines.right": False,

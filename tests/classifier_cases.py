@@ -1,4 +1,4 @@
-"""Data with columns of different units, and fits of them, for the tests of the classifier."""
+"""Data with columns in different units, and fits to them, for the tests of the classifier."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -20,7 +20,7 @@ def fit(X=X, y=Y, weight=None, **options):
 
 
 def excess(model, X, y, weight=None, k=0):
-    """Return the relative suboptimality of a fit (class k against the rest), found by Newton."""
+    """Return the relative suboptimality of the fit of class k, from Newton's method."""
     sign = np.where(y == model.classes_[1 if len(model.classes_) == 2 else k], 1.0, -1.0)
     alpha = 1.0 / model.C
     options = {"intercept": model.fit_intercept, "weight": weight}

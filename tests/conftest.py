@@ -1,4 +1,4 @@
-"""Shared set-up: a deterministic Hypothesis profile, and the real data if they are present."""
+"""Shared fixtures, and a Hypothesis profile that makes the tests deterministic."""
 
 import os
 import sys
@@ -15,20 +15,20 @@ settings.load_profile("polarstep")
 
 @pytest.fixture(autouse=True)
 def _same_networks_in_every_run():
-    """Networks draw their initial weights from torch's global generator."""
+    """Seed torch's global generator, from which networks draw their initial weights."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def a9a():
-    """The a9a data set (Adult, one-hot): X sparse (32561, 123), y in {-1, +1}."""
+    """Return the a9a data set (Adult, one-hot): X sparse (32561, 123), y in {-1, +1}."""
     from sklearn.datasets import load_svmlight_file
 
     folder = os.environ.get("POLARSTEP_DATA")
     if folder is None:
-        pytest.skip("POLARSTEP_DATA is not set: point it at a folder that holds libsvm/a9a")
+        pytest.skip("POLARSTEP_DATA is not set; set it to a folder that contains libsvm/a9a")
     path = Path(folder) / "libsvm" / "a9a"
     if not path.is_file():
-        pytest.skip(f"POLARSTEP_DATA has no libsvm/a9a in it: {path} is not a file")
+        pytest.skip(f"POLARSTEP_DATA does not contain libsvm/a9a: {path} is not a file")
     return load_svmlight_file(str(path), n_features=123)

@@ -75,14 +75,14 @@ def norms(blocks):
 def solved(case):
     """Return model, loss_fn, batch, names and blocks of a case; do not change the model."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)  # a network's own initial weights, the same in every run
+        torch.manual_seed(0)  # makes initial weights the same in every run
         model, loss_fn, batch = case.build()
     names = case.chosen(model)
     return model, loss_fn, batch, names, hessian(model, loss_fn, batch, names, case.forward)
 
 
 def assert_norms(c, expected, rel=1e-10):
-    """Check all norms to `rel`, and those that are zero to the root of a rounding error."""
+    """Check all norms to the relative error `rel`, and zero ones to the root of rounding errors."""
     largest = max(expected.values())
     for pair, value in expected.items():
         tolerance = rel * value if value > 1e-9 * largest else 1e-7 * largest
@@ -113,7 +113,7 @@ def projected(blocks, model):
 
 
 def state(model):
-    """Return all that a call might change in a model and in the process."""
+    """Return everything that a call might change in a model and in the process."""
     tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]
     return {
         "tensors": [(name, id(value), value.data_ptr()) for name, value in tensors],
@@ -180,7 +180,7 @@ def labels(samples, classes, seed=0):
 
 
 def spread(model, seed=0):
-    """Draw biases, gains and shifts, whose initial values are special; use double precision."""
+    """Convert a model to double precision, and make all its parameters random."""
     generator = torch.Generator().manual_seed(seed)
     model = model.double()
     with torch.no_grad():
@@ -374,7 +374,7 @@ def frozen():
 
 
 def evaluated(model):
-    """Put a model into evaluation mode, with running statistics of other data."""
+    """Put a model into evaluation mode, with running statistics from other data."""
     model = spread(model)
     model(draw(20, 4, seed=5))
     return model.eval(), F.cross_entropy, (draw(6, 4), labels(6, 3))
@@ -405,7 +405,7 @@ SEPARATE = [
     ),
 ]
 
-# More and fewer samples than twice the inputs, for both forms of the low-rank matrices.
+# The low-rank matrices have two forms, for more and for fewer samples than twice the inputs.
 BATCH_NORMALIZED = [
     batch_normalized("1 norm", (5,), 9, 4),
     batch_normalized("1 norm, wide", (4,), 6, 12),

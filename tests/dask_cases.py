@@ -78,7 +78,7 @@ def both(form="dense", *, loss=SOFTPLUS, weight=WEIGHTS, intercept=True):
 
 
 def values(handle):
-    """Return the values by row that `BlockValues` stand for."""
+    """Compute `BlockValues` and return the value of each row."""
     parts = handle.compute()
     return np.concatenate([part[-1] if isinstance(part, tuple) else part for part in parts])
 

@@ -1,4 +1,4 @@
-"""Rows made by hand that fill every section of the report."""
+"""Artificial rows that fill every section of the report."""
 
 from made_rows import deep, every_cell, linear, metric, population, reference, rows, training
 from polarstep.experiments.halfspaces.plan import RUNS

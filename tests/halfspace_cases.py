@@ -1,4 +1,4 @@
-"""A halfspace with weights, an intercept and penalties, in all combinations."""
+"""Data for a halfspace, and all combinations of weights, an intercept and penalties."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ FORMS = {
 
 
 def variants():
-    """Every combination of weights, intercept and penalties, by name."""
+    """Yield every combination of weights, intercept and penalties as a pytest parameter."""
     for weights in (None, WEIGHTS):
         for intercept in (False, True):
             for alpha, lam in ((0.0, 0.0), (0.3, 0.0), (0.2, 0.1)):
@@ -33,7 +33,7 @@ VARIANTS = list(variants())
 
 
 def written_out(objective, w, X=X, weights=None):
-    """Return f by its definition."""
+    """Return the objective, computed from its definition."""
     s = np.ones(len(X)) if weights is None else weights
     wt, b = (w[:-1], w[-1]) if objective.intercept else (w, 0.0)
     centred = X - np.average(X, axis=0, weights=s)

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """A page whose tags must be nested.
+    """A parsed page; tags that are not properly nested raise an AssertionError.
 
     `tags` lists (tag, attributes), and `text` is the visible text.
     """
@@ -16,7 +16,7 @@ class Page(HTMLParser):
         self.tags, self.open, self.text = [], [], ""
         self.feed(source)
         self.close()
-        assert self.open == [], "tags left open"
+        assert self.open == [], "some tags are not closed"
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -40,5 +40,5 @@ class Page(HTMLParser):
 
     @property
     def links(self):
-        """The ids that links of the page point to."""
+        """Return the ids that links of the page point to."""
         return {attrs["href"].removeprefix("#") for tag, attrs in self.tags if tag == "a"}

@@ -1,4 +1,4 @@
-"""A logistic problem on data that are not Gaussian, and the path of a method on it."""
+"""A logistic problem on data that are not Gaussian, and the iterates of a method on it."""
 
 import numpy as np
 
@@ -13,13 +13,13 @@ START = np.array([0.3, -0.2, 0.5, 0.1])
 
 
 def path(objective, method, w0, **options):
-    """Return every wt of a run, shape (n_iter + 1, d)."""
+    """Return the iterates wt of a run, shape (n_iter + 1, d)."""
     seen = []
     ps.minimize(objective, method, w0, tol=0.0, callback=lambda row: seen.append(row.x), **options)
     return np.array(seen)
 
 
 def gradient(wt, lam=0.05):
-    """Return the gradient of the logistic loss with a length penalty, written out."""
+    """Return the gradient of the logistic loss with a length penalty, from its formula."""
     margins = -Y * (CENTRED @ wt)
     return -CENTRED.T @ (Y / (1 + np.exp(-margins))) / len(Y) + lam * COVARIANCE @ wt

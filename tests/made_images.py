@@ -1,4 +1,4 @@
-"""CIFAR-10 in small: random images in the layout of the published files."""
+"""A small imitation of CIFAR-10: random images in the layout of the published files."""
 
 import pickle
 import struct
@@ -10,18 +10,18 @@ FILES = [*TRAINING, "test_batch", "batches.meta"]
 
 
 def batch(seed, n=20):
-    """(X, labels): n random images, and classes in turn."""
+    """Return n random images, and labels that run through the classes in turn."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (n, 3072), dtype=np.uint8), [i % 10 for i in range(n)]
 
 
 def pickled(X, labels, **more):
-    """The bytes of a batch, as Python 3 writes them."""
+    """Return the bytes of a batch as Python 3 writes them."""
     return pickle.dumps({b"labels": labels, b"data": X, **more}, protocol=4)
 
 
 def pickled_by_python_2(X, labels):
-    """The bytes of a batch as Python 2 and numpy 1 wrote the published ones, opcode by opcode."""
+    """Return the bytes of a batch as Python 2 and numpy 1 wrote the published files."""
 
     def text(value):
         return b"U" + bytes([len(value)]) + value
@@ -42,7 +42,7 @@ def pickled_by_python_2(X, labels):
 
 
 def write_cifar10(folder, n=20):
-    """The seven files in a new folder: n images in each of the six batches."""
+    """Write the seven files to a new folder, with n images in each of the six batches."""
     folder.mkdir(parents=True)
     for seed, file in enumerate(FILES[:-1]):
         (folder / file).write_bytes(pickled(*batch(seed, n)))

@@ -1,4 +1,4 @@
-"""Rows made by hand, for tests of analyses, verdicts, figures and the report."""
+"""Artificial rows, for tests of analyses, verdicts, figures and the report."""
 
 import json
 
@@ -13,14 +13,14 @@ from polarstep.experiments.report.verdicts import verdicts
 
 
 def row(spec, outcome, preset="quick"):
-    """A row as `Record.append` writes it."""
+    """Return a row as `Record.append` writes it."""
     spec = {"preset": preset, **spec}
     made = {"key": json.dumps(spec, sort_keys=True), "spec": spec, "outcome": outcome}
     return {**made, "environment": {"polarstep": "0"}, "finished": "2020-01-01T00:00:00+00:00"}
 
 
 def rows(*made):
-    """Rows of all experiments, told apart by what they hold."""
+    """Assign rows to their experiments by the entries of their specs."""
     of_network = [r for r in made if "n_units" in r["spec"]]
     deep = [r for r in made if "normalization" in r["spec"]]
     metric = [r for r in made if r["spec"]["stage"] == "training"]
@@ -30,13 +30,13 @@ def rows(*made):
 
 
 def verdict(claim, *made):
-    """The verdict on the one claim that contains these words."""
+    """Return the verdict on the only claim that contains these words."""
     (found,) = [v for v in verdicts(rows(*made)) if claim in v.claim]
     return found
 
 
 def linear(digits, iterations=60, start=1.0):
-    """A curve that falls by so many digits in every iteration."""
+    """Return a curve that falls by `digits` decades in every iteration."""
     return start * 10.0 ** (-digits * np.arange(iterations + 1.0))
 
 
@@ -50,7 +50,7 @@ def reference(fun=0.0, data="gaussian", variant="softplus", **facts):
 
 
 def run(name, fun, data="gaussian", variant="softplus", start="length 1", seed=0):
-    """One run; `fun` may be a single number, where it stays."""
+    """Return the row of one run; a single number as `fun` makes a constant curve."""
     fun = [float(f) for f in (np.atleast_1d(fun) if np.ndim(fun) else [fun, fun])]
     spec = {"stage": "run", "problem": problem(data, variant), "start": start, "run": name}
     passes = [2 * t + 2 for t in range(len(fun))]
@@ -59,14 +59,14 @@ def run(name, fun, data="gaussian", variant="softplus", start="length 1", seed=0
 
 
 def cell(curves, data="gaussian", variant="softplus", start="length 1"):
-    """The runs of one problem, those that are not named staying at 1; the optimum is 0."""
+    """Return the rows of one problem with optimum 0; runs without a curve stay at 1."""
     place = {"data": data, "variant": variant}
     runs = [run(name, curves.get(name, 1.0), **place, start=start) for name in RUNS]
     return [reference(**place), *runs]
 
 
 def every_cell(curves, data=("gaussian", "breast_cancer"), variants=VARIANTS, starts=STARTS):
-    """The same curves in all problems."""
+    """Return rows with the same curves in all problems."""
     return [
         made
         for name in data
@@ -104,7 +104,7 @@ def population(
 
 
 def training(loss="softplus", stage="population", gaps=(0.0, 0.0), slopes=(1e-2, 1e-8), idle=False):
-    """Two units, trained in as many sweeps as there are slopes."""
+    """Return the row of a training of two units, in one sweep for each of the slopes."""
     spec = {"stage": stage, "loss": loss, "n_units": 2, "data": "gaussian"}
     n_sweeps = len(slopes)
     trace = {
@@ -126,7 +126,7 @@ STEPS = 20
 
 
 def attempts(activation="relu", normalization="plain", best=0.1, good=1, start=2.0, data="digits"):
-    """A tuning: `best` scores 0.1, `good` rates score at most 0.2, the largest rate diverged."""
+    """Return a tuning: `best` scores 0.1, `good` rates at most 0.2, the largest diverged."""
     first = RATES.index(best)
     outcomes = dict.fromkeys(RATES, 1.5)
     outcomes |= dict.fromkeys(RATES[first : first + good], 0.2)
@@ -142,7 +142,7 @@ def attempts(activation="relu", normalization="plain", best=0.1, good=1, start=2
 
 
 def point(t, loss, levels=(), cross=1.0, own=1.0, shift=1.0, gradient=1.0, roughness=1.0):
-    """The measurements at one iterate; all sizes are 1."""
+    """Return the measurements at one iterate, where all sizes are 1."""
     blocks = {"raw": [cross] * 3 + [own] + [cross] * 3, "sizes": [1.0] * 7, "own": own}
     return {
         "iteration": t,
@@ -169,9 +169,10 @@ def training_run(
     data="digits",
     **measures,
 ):
-    """A run whose loss falls from 2 by `digits` decades per step; `late` is for the second half.
+    """Return a run whose loss falls from 2 by `digits` decades per step.
 
     It is measured at the start, after one step, at the end, and where the loss passes a level.
+    `late` replaces `measures` in the second half of the run.
     """
     loss = linear(digits, STEPS, 2.0)
     late = {**measures, **(late or {})}
@@ -199,10 +200,10 @@ def training_run(
 
 
 def deep(networks, best=None, good=None, seeds=1, activations=ACTIVATIONS, **common):
-    """Tunings and runs of all networks; options that are not given are the same for all.
+    """Return tunings and runs of all networks.
 
-    `networks`, `best` and `good` hold, by normalization, the options of its runs, its tuned rate,
-    and the number of its good rates.
+    `networks`, `best` and `good` map a normalization to the options of its runs, its tuned rate,
+    and the number of its good rates; `common` holds the options of all runs.
     """
     best = {"plain": 0.1, "batch": 1.0, "weight": 0.1, **(best or {})}
     good = {"plain": 2, "batch": 4, "weight": 3, **(good or {})}
@@ -239,7 +240,7 @@ def one_training(
     status="finished",
     data="digits",
 ):
-    """A training with five points whose losses fall from 2 by `digits` decades per step."""
+    """Return a training whose losses fall from 2 by `digits` decades per step, at five points."""
     spec = {
         "stage": "training",
         "data": data,
@@ -277,10 +278,10 @@ def one_training(
 
 
 def metric(recipes=None, activations=ACTIVATIONS, seeds=1, **common):
-    """All recipes at all their first rates; options that are not given are the same for all.
+    """Return trainings with every recipe at each of its first rates, of which the second is best.
 
-    `recipes` holds, by name, the options of the trainings, and as "good" how many of the four rates
-    are good. The second rate is the best one.
+    `recipes` maps a name to the options of its trainings, among them "good", the number of good
+    rates out of four; `common` holds the options of all trainings.
     """
     made = []
     for a in activations:

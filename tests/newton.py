@@ -1,4 +1,4 @@
-"""The optimum of a linear classifier by Newton's method with damping, as a reference for tests.
+"""A damped Newton method that computes the optimum of a linear classifier, for tests.
 
 Columns are centred and scaled, and sums are taken in long doubles. Only the losses are shared with
 the code under test.

@@ -1,4 +1,4 @@
-"""Objectives of every kind, for the tests of what they have in common."""
+"""Objectives of every kind, for the tests of their common interface."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from problems import ARCTAN, LOSS_NAMES, population, skewed
 
 
 def objectives():
-    """Every kind of objective, every loss, with and without a penalty, as pytest parameters."""
+    """Return objectives of every kind, with every loss, with and without a penalty."""
     X, y = skewed(3, 60, 3)
     p = population(4, 3, kappa=4.0, separation=0.4)
     line = np.linalg.solve(p.S, p.u)

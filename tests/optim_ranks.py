@@ -1,8 +1,8 @@
 """Training runs in two processes, for tests/optim/test_sharding.py.
 
 The program ``python optim_ranks.py RANK FOLDER`` is one of the two processes. It runs all `cases`
-and writes their results, {case: result}, to FOLDER/RANK.pt. The tests compute the results of one
-process with the same networks, batches and steps.
+and writes their results, {case: result}, to FOLDER/RANK.pt. The tests compare them with results of
+a single process for the same networks, batches and steps.
 """
 
 import io
@@ -34,10 +34,10 @@ def options(metric, direction, **more):
 
 
 def dense(seed=0):
-    """Return layers with odd numbers of rows, packed matrices split between ranks, a single row."""
+    """Return a network with odd numbers of rows, packed matrices, and a layer of one row."""
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Linear(6, 9),  # three matrices of three rows, by CHUNKS
+        nn.Linear(6, 9),  # CHUNKS makes this three matrices of three rows
         nn.Tanh(),
         nn.Linear(9, 7),
         nn.Tanh(),
@@ -89,7 +89,7 @@ def parts(xs, rank):
 
 
 def weights(model):
-    """Return copies of the whole parameters, also of those that are spread over ranks."""
+    """Return copies of all parameters, gathering those that are distributed over ranks."""
     return [whole(p.detach()).clone() for p in model.parameters()]
 
 
@@ -149,7 +149,7 @@ OPTIONS = {
     "start length": options("covariance", "polar", start_length=1.0),
     "exact polar": options("euclidean", Polar(iteration="exact")),
 }
-# (wrapper, network, options) of the runs in which each process has half of the batch.
+# Runs in which each process has half of the batch, as (wrapper, network, options).
 TRAININGS = [
     *itertools.product(["DDP", "FSDP"], ["dense"], OPTIONS),
     *itertools.product(["DDP", "FSDP"], ["convolutional"], [f"{m} polar" for m in METRICS]),
@@ -210,7 +210,7 @@ def accumulated(wrapper):
 def unequal(wrapper):
     """Give four inputs to one rank and eight to the other.
 
-    Losses have equal weight for each rank, covariances for each input.
+    The mean loss weighs ranks equally; the mean covariance weighs inputs equally.
     """
 
     def case(rank):
@@ -222,7 +222,7 @@ def unequal(wrapper):
 
 
 class Optional(nn.Module):
-    """A network with a layer that a call may leave out, and one that is never called."""
+    """A network with a layer that a call may omit, and one that is never called."""
 
     def __init__(self):
         super().__init__()
@@ -238,7 +238,7 @@ class Optional(nn.Module):
 
 
 def step_with_layer_left_out(model, optimizer, calls):
-    """Take one step on the mean loss of calls (x, whether the layer is left out)."""
+    """Take one step on the mean loss of calls (x, whether the layer is omitted)."""
     optimizer.zero_grad()
     for x, left_out in calls:
         out = model(x, left_out=left_out)
@@ -247,7 +247,7 @@ def step_with_layer_left_out(model, optimizer, calls):
 
 
 def unseen(rank):
-    """Train while the second rank leaves out a layer, and both leave out another."""
+    """Train while the second rank omits a layer, and both omit another one."""
     model = ddp(Optional(), find_unused_parameters=True)
     optimizer = LengthDirection(model, **OPTIONS["covariance polar"])
     for x in batches():
@@ -282,7 +282,7 @@ def identical(model, other):
 
 
 def resumed(wrapper, network, chosen):
-    """Resume from a checkpoint: from that of the first rank with DDP, from its own with FSDP."""
+    """Resume from the checkpoint of the first rank with DDP, of the same rank with FSDP."""
 
     def case(rank):
         xs = parts(batches(network, steps=7), rank)
@@ -304,7 +304,7 @@ def resumed(wrapper, network, chosen):
 
 
 def from_one_process(chosen):
-    """Resume with FSDP from a checkpoint of one process."""
+    """Resume with FSDP from a checkpoint of a single process."""
 
     def case(rank):
         from torch.distributed.checkpoint.state_dict import (
@@ -333,7 +333,7 @@ def from_one_process(chosen):
 
 
 def to_one_process(chosen, folder):
-    """Resume in one process from a checkpoint of FSDP, as whole tensors and from a folder."""
+    """Resume in one process from a checkpoint of FSDP, of whole tensors and in a folder."""
 
     def case(rank):
         import torch.distributed.checkpoint as dcp
@@ -369,7 +369,7 @@ def to_one_process(chosen, folder):
 
 
 def checkpointed(chosen, folder):
-    """Save to a folder by torch.distributed.checkpoint, and load into another model."""
+    """Save to a folder with torch.distributed.checkpoint, and load into another model."""
 
     def case(rank):
         import torch.distributed.checkpoint as dcp
@@ -400,7 +400,7 @@ def checkpointed(chosen, folder):
 
 
 def broadcast(chosen):
-    """Load whole tensors that the first rank broadcasts to the other."""
+    """Load whole tensors that the first rank broadcasts to the other rank."""
 
     def case(rank):
         from torch.distributed.checkpoint.state_dict import (
@@ -523,7 +523,7 @@ def main(rank, folder):
     for name, case in cases(folder).items():
         try:
             results[name] = case(rank)
-        except Exception:  # the other rank notices when this process ends
+        except Exception:  # the other rank fails when this process ends
             results[name] = {"error": traceback.format_exc()}
             break
     torch.save(results, f"{folder}/{rank}.pt")

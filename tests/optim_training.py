@@ -34,7 +34,7 @@ def step(model, optimizer, *xs):
 
 
 def run(model, optimizer, x, steps=5, target=1.0):
-    """Return the losses of steps on one batch; all parameters must stay finite."""
+    """Return the losses of several steps on one batch, and check that parameters stay finite."""
     losses = []
     for _ in range(steps):
         optimizer.zero_grad()
@@ -51,12 +51,12 @@ def weights(model):
 
 
 def same(a, b):
-    """Tell whether two models have the same weights, to the last bit."""
+    """Tell whether two models have bitwise identical weights."""
     return all(torch.equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
 def through_disk(content):
-    """Save and load without pickled classes."""
+    """Save and load as torch.load(weights_only=True) permits."""
     file = io.BytesIO()
     torch.save(content, file)
     file.seek(0)

@@ -4,7 +4,7 @@ from polarstep.experiments.records import key
 
 
 def specs_of(stages):
-    """Return all specs of some stages, inventing the outcomes that later stages need."""
+    """Return all specs of some stages, with invented outcomes where later stages need them."""
     rows = []
     for _, make in stages:
         specs = make(rows)

@@ -1,4 +1,4 @@
-"""A small network, its data, and its training, for the tests of `polarstep.nn`."""
+"""A small network, its data, and runs of its training, for the tests of `polarstep.nn`."""
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -16,7 +16,7 @@ def network(normalization=None, seed=0, **options):
 
 
 def run(model, *, stop_after=None, loss_fn=cross_entropy, data=(X, Y), **options):
-    """All records, or those up to a step at which the iterator is closed."""
+    """Return the records of a training, which may be closed after a given step."""
     options = {"lr": 0.2, "steps": 12, **options}
     records = train(model, loss_fn, data, **options)
     seen = []
@@ -35,7 +35,7 @@ def same_state(one, two):
 
 
 def double_data(samples=40, inputs=6, classes=3, seed=0):
-    """Inputs and class labels in float64."""
+    """Return inputs in float64, and class labels."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, inputs, generator=generator, dtype=torch.float64)
     return x, torch.randint(classes, (samples,), generator=generator)

@@ -1,4 +1,4 @@
-"""The command line with the preset "quick" made small: experiments of a few seconds."""
+"""Experiments of a few seconds: the preset "quick" with smaller sizes, and the command line."""
 
 from dataclasses import replace
 
@@ -51,13 +51,13 @@ TINY = {
 
 
 def make_small():
-    """Let the preset "quick" of every experiment be small in this process."""
+    """Replace the preset "quick" of every experiment by a smaller one, in this process."""
     for name, sizes in TINY.items():
         EXPERIMENTS[name].sizes["quick"] = sizes
 
 
 def run_small(name, folder, n_jobs=1):
-    """Run an experiment with small sizes; return the rows."""
+    """Run an experiment with small sizes, and return its rows."""
     experiment, record = EXPERIMENTS[name], Record(folder, name)
     stages = experiment.stages(TINY[name], None)
     with Workers(n_jobs) as workers:

@@ -1,4 +1,4 @@
-"""Weighted samples and problems of linear models, for the tests of their solver."""
+"""Weighted samples, and problems of linear models on them, for the tests of the solver."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -55,7 +55,7 @@ def gaussian(n, d, seed=0):
 
 
 def sparse_categories(n=3000, levels=(3, 40, 150), seed=0):
-    """Return indicators of categories of Zipf frequencies, and labels of a logistic model."""
+    """Return indicators of categories with Zipf frequencies, and labels of a logistic model."""
     rng = np.random.default_rng(seed)
     codes = [rng.choice(k, n, p=(p := 1 / np.arange(1.0, k + 1)) / p.sum()) for k in levels]
     score = sum(rng.standard_normal(k)[code] for k, code in zip(levels, codes, strict=True))

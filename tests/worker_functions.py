@@ -5,7 +5,7 @@ import time
 
 
 def square(log, spec, data):
-    """Square x and note in the log that this was done; x = 13 fails."""
+    """Square x and append x to the log; fail for x = 13."""
     if spec["x"] == 13:
         raise ValueError("unlucky")
     with log.open("a") as file:
@@ -14,7 +14,7 @@ def square(log, spec, data):
 
 
 def process_of(item):
-    """Return the number of the process, after a moment in which another one can start."""
+    """Return the process id, after a pause in which another process can start."""
     time.sleep(0.05)
     return os.getpid()
 
@@ -27,7 +27,7 @@ def fail_at(bad, item):
 
 
 def end_itself(code):
-    """End the process in the middle of a call."""
+    """End the process in the middle of the call."""
     os._exit(code)
 
 
@@ -44,7 +44,7 @@ def wait_for_ever(folder, item):
 
 
 class Unpicklable(Exception):
-    """An error that pickle cannot rebuild, because its arguments are not those of `__init__`."""
+    """An error that pickle cannot rebuild, because `args` does not match `__init__`."""
 
     def __init__(self, place, reason):
         super().__init__(f"{reason} at {place}")

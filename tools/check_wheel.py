@@ -1,4 +1,4 @@
-"""Install the wheel of a folder into a clean environment and use it; `make wheel` runs this.
+"""Install the wheel in a folder into a clean environment and use it; `make wheel` runs this.
 
 usage: python tools/check_wheel.py FOLDER
 """
@@ -35,7 +35,7 @@ def check_contents(wheel: Path) -> None:
     }
     missing = files - set(zipfile.ZipFile(wheel).namelist())
     if missing:
-        sys.exit(f"{wheel.name} lacks {', '.join(sorted(missing))}")
+        sys.exit(f"{wheel.name} does not contain {', '.join(sorted(missing))}")
 
 
 def check_installation(wheel: Path) -> None:
@@ -53,7 +53,7 @@ def check_installation(wheel: Path) -> None:
 
 
 def main() -> None:
-    """Check the one wheel in the folder that the command line names."""
+    """Check the only wheel in the folder that the command line names."""
     (wheel,) = Path(sys.argv[1]).glob("*.whl")
     check_contents(wheel)
     check_installation(wheel)

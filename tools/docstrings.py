@@ -35,7 +35,7 @@ PUBLIC = [
 
 
 def modules() -> Iterator[ModuleType]:
-    """Yield the public modules; polarstep.methods stands for the modules in it."""
+    """Yield the public modules, with the modules of polarstep.methods in its place."""
     for name in PUBLIC:
         module = importlib.import_module(name)
         if name == "polarstep.methods":
@@ -67,13 +67,13 @@ def objects(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def inherits(owner: type, member: str) -> bool:
-    """Tell whether a member has no docstring of its own but one of a base class."""
+    """Tell whether a member inherits its docstring from a base class."""
     own = vars(owner)[member]
     return not own.__doc__ and bool(inspect.getdoc(own) or inspect.getdoc(getattr(owner, member)))
 
 
 def complaints(name: str, value: Any, checks: set[str]) -> Iterator[str]:
-    """Yield what numpydoc finds wrong with one docstring."""
+    """Yield the errors that numpydoc finds in one docstring."""
     for code, message in validate(name)["errors"]:
         if code not in checks:
             continue
@@ -92,7 +92,7 @@ def complaints(name: str, value: Any, checks: set[str]) -> Iterator[str]:
 def main() -> int:
     """Print all complaints; return 1 if there is one."""
     chosen = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["numpydoc_validation"]
-    checks = set(ERROR_MSGS) - set(chosen["checks"])  # "all", and what is left out
+    checks = set(ERROR_MSGS) - set(chosen["checks"])  # the setting is "all" and the exceptions
     found: dict[Any, tuple[str, Any]] = {}
     for module in modules():
         for name, value in objects(module):

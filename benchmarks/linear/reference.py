@@ -106,7 +106,7 @@ def duality_gap(exact: Exact, v: np.ndarray, signs: np.ndarray, C: float) -> flo
     """Bound F(v) - F*, with a term for the intercept's derivative, which is not exactly zero."""
     gradient, weights = exact.derivatives(v, signs, C)
     along_w = gradient[:-1] / exact.scale
-    return 0.5 * float(along_w @ along_w) + 0.5 * gradient[-1] ** 2 / float(weights.sum())
+    return float(0.5 * along_w @ along_w + 0.5 * gradient[-1] ** 2 / weights.sum())
 
 
 def scipy_optimum(exact: Exact, signs: np.ndarray, C: float) -> float:

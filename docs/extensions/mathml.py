@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw without scripts or downloads."""
+"""Render formulas as MathML, which browsers display without scripts or downloads."""
 
 from docutils import nodes
 from docutils.utils.math import MathError

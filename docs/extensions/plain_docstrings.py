@@ -1,4 +1,4 @@
-"""Show formulas in docstrings, such as |phi''|, as they are written, not as markup."""
+"""Show formulas in docstrings, such as |phi''|, verbatim instead of reading them as markup."""
 
 import re
 
@@ -19,8 +19,8 @@ def escape(line: str) -> str:
 
 
 def escape_docstring(app, what, name, obj, options, lines: list[str]) -> None:
-    """Escape the prose of a docstring, but no examples, literal blocks, directives or tables."""
-    block = None  # the indentation that a literal block or a directive is deeper than
+    """Escape the prose of a docstring, except examples, literal blocks, directives and tables."""
+    block = None  # the indentation of the line that opens a literal block or a directive
     for number, line in enumerate(lines):
         text = line.strip()
         indent = len(line) - len(line.lstrip())
@@ -32,7 +32,7 @@ def escape_docstring(app, what, name, obj, options, lines: list[str]) -> None:
 
 
 class IndentedFormulas(SphinxTransform):
-    """Show the indented paragraphs of a docstring as they are written, line by line."""
+    """Show the indented paragraphs of a docstring verbatim, line by line."""
 
     default_priority = 500
 
@@ -49,7 +49,7 @@ class IndentedFormulas(SphinxTransform):
 
 
 def setup(app) -> dict:
-    """Listen after numpydoc has rewritten a docstring."""
+    """Register the escaping, which runs after numpydoc has rewritten a docstring."""
     app.connect("autodoc-process-docstring", escape_docstring, priority=900)
     app.add_transform(IndentedFormulas)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

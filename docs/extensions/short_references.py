@@ -1,4 +1,4 @@
-"""References by a name's last part, and to the pages of other libraries, without inventories."""
+"""Resolve references by the last part of a name, and those to the pages of other libraries."""
 
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
@@ -12,7 +12,7 @@ OTHERS = {
 
 
 def resolve(app, env, node, content):
-    """Link to another library, or to the one documented object that has the reference's name."""
+    """Link to another library, or to the only documented object of this name."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
@@ -31,6 +31,6 @@ def resolve(app, env, node, content):
 
 
 def setup(app) -> dict:
-    """Listen to references that Sphinx cannot resolve."""
+    """Register the handler of references that Sphinx cannot resolve."""
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

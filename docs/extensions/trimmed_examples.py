@@ -1,4 +1,4 @@
-"""Code blocks without the blank line that a doctest needs at its end."""
+"""Remove the blank line that a doctest needs at its end from the displayed code."""
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
@@ -10,7 +10,7 @@ class TrimmedExamples(SphinxTransform):
     default_priority = 500
 
     def apply(self) -> None:
-        """Replace the text of the blocks that end with a blank line."""
+        """Replace the text of blocks that end with a blank line."""
         for block in list(self.document.findall(nodes.literal_block)):
             text = block.astext()
             if text != text.rstrip():

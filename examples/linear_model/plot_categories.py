@@ -13,7 +13,7 @@ The data are simulated, so that the true log-odds are known and can be drawn bes
 # Simulated commuters
 # -------------------
 #
-# Whether somebody cycles to work depends on the distance in metres, the income in dollars a year,
+# Whether somebody cycles to work depends on the distance in metres, the yearly income in dollars,
 # the weather and the kind of home. The two numeric columns differ by a factor of 10 in scale.
 
 import matplotlib.pyplot as plt
@@ -53,7 +53,7 @@ commuters.head()
 # ------------
 #
 # ``C`` is the inverse strength of the penalty, as in scikit-learn's ``LogisticRegression``. A large
-# value leaves the estimates almost unpenalised.
+# value hardly penalises the estimates.
 
 model = make_pipeline(
     make_column_transformer(
@@ -72,8 +72,9 @@ print(f"Accuracy on the test set: {model.score(X_test, y_test):.3f}")
 # Coefficients by name
 # --------------------
 #
-# The levels of one category add up to the constant column, so that only differences between them
-# have a meaning. Both the truth and the estimates are therefore shown about their mean.
+# The indicators of one category add up to a constant column, so that only differences between the
+# coefficients are meaningful. The plot therefore shows the true values and the estimates relative
+# to their mean.
 
 coefficients = pd.Series(model[-1].coef_[0], index=model[:-1].get_feature_names_out())
 print(coefficients.to_string(float_format="{:.3g}".format))
@@ -93,7 +94,7 @@ for axis, (title, truth) in zip(axes, {"weather": weather, "home": home}.items()
     axis.set_xticks(place, list(truth))
     axis.set_title(title)
     axis.axhline(0.0, color="grey", linewidth=0.8)
-axes[0].set_ylabel("log-odds about their mean")
+axes[0].set_ylabel("log-odds relative to their mean")
 axes[1].legend()
 plt.show()
 

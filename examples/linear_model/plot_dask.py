@@ -2,17 +2,16 @@
 A fit on Dask
 =============
 
-Data that do not fit into memory, or that already live on a cluster, can be fitted where they are.
-``fit`` takes Dask arrays and Dask data frames; the workers keep their blocks of rows, and only sums
-over rows travel.
+``fit`` takes Dask arrays and Dask data frames, whose data may exceed the memory of one machine. The
+workers keep their blocks of rows and send only sums over rows.
 """
 
 # %%
 # Blocks of rows
 # --------------
 #
-# The example makes 20 blocks of 10,000 rows. They are computed by Dask's threads here; with a
-# ``distributed.Client`` the same lines use its workers.
+# The example makes 20 blocks of 10,000 rows. Here they are computed by Dask's threads; once a
+# ``distributed.Client`` exists, the same code runs on its workers.
 
 import dask.array as da
 import numpy as np
@@ -25,7 +24,7 @@ weights = np.random.default_rng(0).normal(size=columns) / scales
 
 
 def block(seed: int) -> np.ndarray:
-    """A block of rows: the features, and the label in the last column."""
+    """Make a block of rows, with the label in the last column."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(rows, columns)) * scales
     labels = rng.random(rows) < 1.0 / (1.0 + np.exp(-X @ weights))
@@ -61,8 +60,8 @@ print(f"accuracy: {accuracy.compute():.3f}")
 # The same data in memory
 # -----------------------
 #
-# The result does not depend on where the rows are, up to the accuracy that was asked for.
+# Up to the requested accuracy, the result does not depend on where the rows are stored.
 
 in_memory = HalfspaceClassifier(C=1.0, tol=1e-10).fit(X.compute(), y.compute())
 difference = np.abs((model.coef_ - in_memory.coef_) * scales).max()
-print(f"largest difference of a weight, in units of its feature: {difference:.1e}")
+print(f"largest difference between weights, in units of the features: {difference:.1e}")

@@ -3,7 +3,7 @@ Wrong labels: convex and bounded losses
 =======================================
 
 A convex loss grows without limit as a point moves to the wrong side. A few mislabelled points far
-from the boundary can therefore turn the boundary. A bounded loss counts each of them at most once.
+from the boundary can therefore turn the boundary. A bounded loss limits the cost of each point.
 
 This example flips the labels of the most clearly positive training points and measures the accuracy
 on a clean test set.
@@ -21,7 +21,7 @@ losses = ("softplus", "smooth_hinge", "sigmoid", "normal_cdf")
 
 
 def two_classes(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two spherical Gaussian classes whose means are 2.4 apart; labels -1 and +1."""
+    """Draw two spherical Gaussian classes whose means are 2.4 apart; labels are -1 and +1."""
     y = rng.choice([-1.0, 1.0], size=n)
     X = rng.normal(size=(n, dimension))
     X[:, 0] += 1.2 * y
@@ -29,7 +29,7 @@ def two_classes(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 
 def accuracies(seed: int) -> np.ndarray:
-    """Test accuracy, shape (losses, shares)."""
+    """Return the test accuracies, shape (losses, shares)."""
     rng = np.random.default_rng(seed)
     X, y = two_classes(n_train, rng)
     X_test, y_test = two_classes(n_test, rng)
@@ -46,8 +46,8 @@ def accuracies(seed: int) -> np.ndarray:
 
 
 # %%
-# A bounded loss has several local minima. ``n_restarts`` compares the ends of further starts and
-# keeps the lowest.
+# A bounded loss may have several local minima. With ``n_restarts``, the classifier also runs from
+# further starting points and keeps the solution of lowest objective.
 
 accuracy = np.stack([accuracies(seed) for seed in range(3)])
 mean = accuracy.mean(axis=0)
@@ -55,8 +55,8 @@ for loss, row in zip(losses, mean, strict=True):
     print(f"{loss:13}" + "".join(f"{value:8.3f}" for value in row))
 
 # %%
-# The bounded losses hold their accuracy until the wrong labels are numerous enough to have a
-# boundary of their own, and then lose it abruptly: robustness has its limit.
+# The bounded losses keep their accuracy until the wrong labels are so numerous that another
+# boundary, which fits them, has the lower objective. Beyond this limit the accuracy falls abruptly.
 
 figure, axis = plt.subplots(figsize=(7, 3.8), layout="constrained")
 for marker, loss, row in zip("osd^", losses, mean, strict=True):

@@ -1,11 +1,11 @@
 """
-A margin loss of your own
-=========================
+Defining your own margin loss
+=============================
 
 A margin loss is given by its value and its first two derivatives. Every method of the library
-accepts it, and so does the classifier. This example adds the *exponential* loss of boosting, cut
-off so that it grows linearly, and compares what it makes of a point's margin with the built-in
-losses.
+accepts it, and so does the classifier. This example adds the *exponential* loss of boosting, with
+quadratic growth instead of exponential growth for wrong predictions, and plots it beside the
+built-in losses.
 """
 
 # %%
@@ -40,7 +40,7 @@ def curvature(a: np.ndarray) -> np.ndarray:
 boosting = ps.MarginLoss(value, slope, curvature, name="boosting", curvature=1.0)
 
 # %%
-# The derivatives are worth a check by differences: a wrong one makes every method fail quietly.
+# Check the derivatives by finite differences, because methods fail silently if one is wrong.
 
 a = np.linspace(-4.0, 4.0, 81)
 step = 1e-5
@@ -60,8 +60,8 @@ plt.show()
 # In the classifier
 # -----------------
 #
-# A loss of your own is evaluated by NumPy instead of compiled code, at the price of a second read
-# of the data in every pass.
+# Your own loss is evaluated by NumPy instead of compiled code, which costs a second read of the
+# data in every pass.
 
 X, y = load_breast_cancer(return_X_y=True)
 for loss in ("softplus", boosting):
@@ -72,8 +72,8 @@ for loss in ("softplus", boosting):
 # In the methods of the paper
 # ---------------------------
 #
-# On Gaussian data the direction of GDNP does not depend on the loss, and so the bound of Theorem 1
-# holds for this one too.
+# On Gaussian data, the direction of GDNP does not depend on the loss, so that the bound of Theorem
+# 1 holds for this loss too.
 
 rng = np.random.default_rng(0)
 S = np.diag(np.linspace(1.0, 20.0, 8))

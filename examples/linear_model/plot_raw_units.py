@@ -5,12 +5,12 @@ Features in raw units, compared with L-BFGS
 The columns of the breast cancer data range from thousandths to thousands. A quasi-Newton method
 that starts from the identity matrix, such as scikit-learn's default solver ``lbfgs``, must first
 learn these units, and stops at its iteration limit long before the optimum. polarstep takes its
-steps in the metric of the data, which does not depend on the units at all.
+steps in the metric of the data, so that its steps do not depend on the units.
 """
 
 # %%
-# Both objectives are the same: the log-loss summed over samples plus :math:`\|w\|^2/(2C)`. The
-# optimum, to which the two are compared, is computed by Newton's method (``newton-cholesky``).
+# Both solvers minimize the log-loss summed over samples plus :math:`\|w\|^2/(2C)`. Newton's method
+# (``newton-cholesky``) computes the optimum with which the two are compared.
 
 import warnings
 
@@ -28,7 +28,7 @@ sign = np.where(y == 1, 1.0, -1.0)
 
 
 def objective(model, X=X) -> float:
-    """The penalised log-loss of a fitted model with C = 1."""
+    """Return the penalised log-loss of a fitted model with C = 1."""
     margins = sign * model.decision_function(X)
     return np.logaddexp(0.0, -margins).sum() + 0.5 * np.square(model.coef_).sum()
 
@@ -38,8 +38,8 @@ optimum = objective(
 )
 
 # %%
-# scikit-learn's solver keeps no record of its iterations, so that it is run anew with a growing
-# iteration limit.
+# scikit-learn's solver keeps no record of its iterations. It is therefore run repeatedly with
+# growing iteration limits.
 
 limits = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
 reached = []
@@ -57,8 +57,8 @@ print(f"relative suboptimality of lbfgs after {limits[-1]} iterations: {reached[
 
 # %%
 # polarstep's trace holds the objective at every iterate and the number of passes over the data,
-# those on subsamples included. The trace's objective is the mean over samples, which is why it is
-# multiplied by their number.
+# including partial ones over subsamples. The trace's objective is an average over samples and is
+# therefore multiplied by their number.
 
 ours = np.maximum(trace.fun * len(y) / optimum - 1.0, 1e-15)
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -71,7 +71,7 @@ plt.show()
 
 # %%
 # Standardising the columns is the usual remedy, but it changes the model: the penalty then applies
-# to other weights, and the optimum is another one.
+# to the weights of the standardised columns, and the optimum differs.
 
 standardised = StandardScaler().fit_transform(X)
 other = LogisticRegression(max_iter=1000).fit(standardised, y)

@@ -2,8 +2,9 @@
 A heat map of the coupling between layers
 =========================================
 
-How much does the gradient of one layer change when another layer moves? ``coupling`` computes the
-Frobenius norms of the Hessian's blocks between parameters, for any network.
+How much does the gradient of one layer change when the weights of another layer change?
+``coupling`` computes the Frobenius norms of the Hessian's blocks between parameters, for any
+network.
 """
 
 # %%
@@ -28,9 +29,9 @@ model = nn.Sequential(
 )  # fmt: skip
 
 # %%
-# ``method="sketch"`` estimates the norms from a few dozen Hessian-vector products, and states a
-# standard error for each. ``scale="relative"`` makes blocks of layers with weights of different
-# size comparable.
+# ``method="sketch"`` estimates the norms from Hessian-vector products with random vectors and gives
+# a standard error for each. ``scale="relative"`` makes the blocks comparable between layers whose
+# weights differ in size.
 
 found = coupling(model, cross_entropy, (images, targets), method="sketch", scale="relative")
 print(found)
@@ -43,7 +44,7 @@ plt.show()
 # After training
 # --------------
 #
-# The same picture after a few steps of gradient descent with momentum.
+# The heat map changes after a few steps of gradient descent with momentum.
 
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 for _ in range(30):
@@ -55,7 +56,7 @@ trained.plot()
 plt.show()
 
 # %%
-# The result is a table as well: by name, as a data frame, or as JSON.
+# The norms can also be read by name, as a data frame, or as JSON.
 
 print(f"first and second convolution: {trained['0.weight', '3.weight']:.3g}")
 print(f"first convolution and last layer: {trained['0.weight', '9.weight']:.3g}")

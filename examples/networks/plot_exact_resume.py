@@ -1,10 +1,10 @@
 """
-Resuming a training run with the same bits
-==========================================
+Resuming a training run exactly
+===============================
 
 A checkpoint holds the model's and the optimizer's ``state_dict``, as for every PyTorch optimizer.
-This example interrupts a training half-way, loads the checkpoint into new objects, and shows that
-the resumed run ends at exactly the weights of the uninterrupted one.
+This example interrupts a training run half-way, loads the checkpoint into new objects, and shows
+that the resumed run ends at exactly the weights of the uninterrupted one.
 """
 
 # %%
@@ -27,7 +27,7 @@ def setting() -> tuple[nn.Module, LengthDirection]:
 
 
 def run(model: nn.Module, optimizer: LengthDirection, first: int, last: int) -> None:
-    """Steps first, ..., last - 1; the batch of each step follows from its number."""
+    """Take the steps first, ..., last - 1, each on a batch that its number determines."""
     for step in range(first, last):
         x = torch.randn(32, 8, generator=torch.Generator().manual_seed(step))
         y = torch.sin(x.sum(dim=1, keepdim=True))
@@ -37,9 +37,9 @@ def run(model: nn.Module, optimizer: LengthDirection, first: int, last: int) -> 
 
 
 # %%
-# The uninterrupted training, and the one that stops after 17 of 40 steps. The number is odd on
-# purpose: the covariances of the inputs are being gathered at that moment, and they are part of the
-# checkpoint.
+# One run takes 40 steps without interruption; the other one stops after 17 of them. The number 17
+# is deliberate: the optimizer is then in the middle of gathering covariances of the inputs, which
+# are part of the checkpoint.
 
 whole, optimizer = setting()
 run(whole, optimizer, 0, 40)
@@ -57,7 +57,7 @@ optimizer.load_state_dict(checkpoint["optimizer"])
 run(resumed, optimizer, 17, 40)
 
 # %%
-# Equal means equal, not close.
+# The weights are equal bit by bit, not merely close.
 
 same = [torch.equal(p, q) for p, q in zip(whole.parameters(), resumed.parameters(), strict=True)]
 print("parameters with identical bits:", sum(same), "of", len(same))

@@ -4,7 +4,7 @@ A sweep of learning rates
 
 The learning rate of the directions is an angle: 0.04 turns a direction by about 0.04 radians a
 step, whatever the size of the weights. A sweep over a few factors of two is therefore enough, and
-starts at the same place for every network. This example compares three ways to hold the
+its grid can be the same for every network. This example compares three ways to update the
 directions.
 """
 
@@ -24,7 +24,7 @@ train, test = slice(0, 1_300), slice(1_300, None)
 
 
 def final_loss(make_optimizer, seed: int, steps: int = 40) -> float:
-    """The loss on the test images after a training of `steps` steps."""
+    """Return the loss on the test images after `steps` steps of training."""
     torch.manual_seed(seed)
     model = nn.Sequential(
         nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
@@ -40,7 +40,7 @@ def final_loss(make_optimizer, seed: int, steps: int = 40) -> float:
 
 
 # %%
-# In all three, AdamW steps the head and the biases at a rate of its own, which the sweep does not
+# In all three, AdamW updates the head and the biases at a separate rate, which the sweep does not
 # change.
 
 rates = 0.0025 * 2.0 ** np.arange(7)
@@ -65,7 +65,7 @@ found = {
 }  # fmt: skip
 
 # %%
-# The band spans the two seeds. Differences below its width are no differences.
+# The band spans the two seeds. Differences smaller than its width are not meaningful.
 
 figure, axis = plt.subplots(figsize=(7, 3.8), layout="constrained")
 for marker, (name, losses) in zip("os^", found.items(), strict=True):

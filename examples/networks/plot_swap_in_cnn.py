@@ -2,9 +2,9 @@
 Swapping the optimizer of a convolutional network
 =================================================
 
-One line changes: the optimizer. The model, the training loop, the scheduler and the checkpoints
-stay as they are. This example trains the same small convolutional network on scikit-learn's digits
-with AdamW and with ``LengthDirection``.
+Only the line that makes the optimizer changes. The model, the training loop, the scheduler and the
+checkpoints stay as they are. This example trains the same small convolutional network on
+scikit-learn's digits with AdamW and with ``LengthDirection``.
 """
 
 # %%
@@ -24,7 +24,7 @@ train, test = train_test_split(torch.arange(len(labels)), random_state=0, strati
 
 
 def network(normalized: bool = False) -> nn.Module:
-    """Three convolutions and a linear head, with batch normalization if asked for."""
+    """Make three convolutions and a linear head, optionally with batch normalization."""
     torch.manual_seed(0)
     layers = []
     for before, after in ((1, 16), (16, 16), (16, 32)):
@@ -42,7 +42,7 @@ epochs, batch = 5, 64
 
 
 def train_with(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:
-    """The loss on the test images after every epoch."""
+    """Return the loss on the test images after every epoch."""
     steps = epochs * (len(train) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
@@ -100,7 +100,7 @@ axis.legend()
 plt.show()
 
 # %%
-# Each parameter is either updated by length and direction or left to AdamW. The table names the
+# Each parameter is either updated by length and direction or left to AdamW. The table gives the
 # reason.
 
 model = network()

@@ -2,8 +2,8 @@
 Angles and lengths in TensorBoard
 =================================
 
-``Diagnostics`` reads from the optimizer by how much each layer turned, how its lengths moved, and
-how well conditioned its inputs are. It writes to everything that has TensorBoard's ``add_scalar``.
+``Diagnostics`` reads from the optimizer how far each layer turned, how its lengths changed, and how
+well conditioned its inputs are. It writes to any object that has TensorBoard's ``add_scalar``.
 """
 
 # %%
@@ -25,7 +25,7 @@ schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
 watch = Diagnostics(optimizer)
 
 # %%
-# The training writes a few numbers for each layer at every fifth step.
+# The training loop writes a few numbers for each layer at every fifth step.
 
 folder = tempfile.TemporaryDirectory()
 writer = SummaryWriter(folder.name)
@@ -64,5 +64,5 @@ for axis, quantity in zip(axes, ("angle_mean", "length_mean"), strict=True):
 plt.show()
 
 # %%
-# The angle follows the schedule, because the learning rate *is* the angle; the lengths move by
-# themselves.
+# The angle follows the schedule, because the learning rate *is* the angle. The lengths are updated
+# independently of it.

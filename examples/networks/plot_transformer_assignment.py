@@ -2,9 +2,9 @@
 A transformer and its assignment table
 ======================================
 
-In a transformer not every parameter is a matrix that should turn: embeddings, the head, gains and
-biases have no direction of their own. ``LengthDirection`` sorts them and says why. Packed
-projections of queries, keys and values are taken apart.
+In a transformer, not every parameter is a matrix whose rows should turn: embeddings, the head,
+gains and biases are left to AdamW. ``LengthDirection`` decides for each parameter and gives the
+reason. Packed projections of queries, keys and values are split.
 """
 
 # %%
@@ -76,7 +76,7 @@ model = Decoder()
 # The assignment
 # --------------
 #
-# ``chunks`` names the matrices that hold several in one. ``assign`` would override the table.
+# ``chunks`` names the parameters that hold several matrices. ``assign`` would override the table.
 
 optimizer = LengthDirection(model, lr=0.04, start_length=1.0, chunks={"*.qkv.weight": 3})
 print(optimizer.assignment)
@@ -99,13 +99,13 @@ losses = []
 for _ in range(200):
     rows = batch()
     optimizer.zero_grad()
-    # The first two tokens are random, so that only the later ones are asked for.
+    # The first two tokens are random, so that only the later ones can be predicted.
     scores = model(rows[:, :-1])[:, 1:]
     loss = cross_entropy(scores.flatten(0, 1), rows[:, 2:].flatten())
     loss.backward()
     optimizer.step()
     losses.append(loss.item())
-print(f"loss at first {losses[0]:.2f}, at last {losses[-1]:.4f}")
+print(f"first loss {losses[0]:.2f}, last loss {losses[-1]:.4f}")
 
 figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
 axis.semilogy(losses)
@@ -114,7 +114,7 @@ axis.set_ylabel("training loss in nats")
 plt.show()
 
 # %%
-# Lengths of single matrices can be read, and set, by the parameter's name.
+# The lengths of a matrix can be read, and set, by the name of the parameter.
 
 lengths = optimizer.lengths("blocks.0.up.weight")
 print(f"{lengths.numel()} units, lengths from {lengths.min():.2f} to {lengths.max():.2f}")

@@ -1,6 +1,6 @@
 """
-A method of your own
-====================
+Adding your own method
+======================
 
 A method is a parameterization of the weight, a rule for the direction and a rule for the length.
 The loop, the traces and the stopping rule are shared. This example writes a direction rule,
@@ -11,7 +11,7 @@ combines it with a length rule of the library, and races the new method against 
 # The rule
 # --------
 #
-# A direction rule is made by a function of the objective and the parameterization; its keyword-only
+# A function of the objective and the parameterization makes the direction rule; its keyword-only
 # arguments become options of ``minimize``. The rule itself takes an iterate and returns the next
 # vector :math:`w`.
 #
@@ -82,8 +82,8 @@ axis.legend()
 plt.show()
 
 # %%
-# Nothing else had to change: the options are checked, unknown ones are refused with a list of those
-# that exist, and the trace counts every pass over the data.
+# Nothing else had to change: ``minimize`` checks the options and rejects unknown ones with a list
+# of the known ones, and the trace counts every pass over the data.
 
 try:
     ps.minimize(problem, heavy, w0, momentum=0.7)

@@ -3,8 +3,8 @@ Where GDNP oscillates: the sigmoid on one-hot data
 ==================================================
 
 The theorems assume Gaussian features. This example violates that assumption on purpose: it uses
-one-hot features, as in the a9a data of the paper. With a convex loss GDNP still keeps up with a
-tuned method; with the bounded sigmoid it oscillates.
+one-hot features, like the a9a data of the paper. With a convex loss, GDNP still keeps up with tuned
+gradient descent; with the bounded sigmoid, it oscillates.
 """
 
 # %%
@@ -39,7 +39,7 @@ print(ps.theory.check_assumptions(moments, X, y))
 # Two losses, two methods
 # -----------------------
 #
-# Gradient descent takes a constant step from a short sweep; GDNP has no step to tune.
+# Gradient descent uses the best of four constant step sizes; GDNP has no step size to tune.
 
 settings = {
     "softplus (convex)": {"loss": "softplus"},
@@ -59,7 +59,7 @@ for axis, (title, options) in zip(axes, settings.items(), strict=True):
     axis.set_title(title)
     axis.set_xlabel("iteration")
     rises = int(np.sum(np.diff(gdnp.trace.fun) > 1e-12))
-    print(f"{title}: GDNP ends at {gdnp.fun:.4f}, gradient descent at {best.fun:.4f}; ")
+    print(f"{title}: GDNP ends at {gdnp.fun:.4f}, gradient descent at {best.fun:.4f};")
     print(f"    the objective rises in {rises} of GDNP's {gdnp.n_iter} steps")
 axes[0].set_ylabel("objective")
 axes[0].legend()

@@ -18,7 +18,7 @@ gap beside the bound.
 #
 # The eigenvalues of :math:`S` are spread evenly on a logarithmic scale between 1 and the condition
 # number. A Gaussian :math:`z` with mean :math:`u` and second moment :math:`S` exists if
-# :math:`u^\top S^{-1} u \le 1`; we scale :math:`u` such that this value is 0.8.
+# :math:`u^\top S^{-1} u \le 1`; we scale :math:`u` so that this value is 0.8.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,6 +62,6 @@ ax.legend()
 plt.show()
 
 # %%
-# The assertion in the loop is the theorem: no iterate exceeds its bound. Change
+# The assertion in the loop states the theorem: no iterate exceeds its bound. Change
 # ``CONDITION_NUMBERS``, the spectrum or the loss and run the example again; the direction does not
-# depend on the loss, so that the curves stay the same for the sigmoid.
+# depend on the loss, so that the curves are the same for the sigmoid.
