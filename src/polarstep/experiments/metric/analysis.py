@@ -136,7 +136,7 @@ class Analysis(NetworkRows):
         return float(np.median(ends)) if ends else np.nan
 
     def angles(self, case: Case) -> np.ndarray:
-        """Return the angles, in radians, by which a step half-way turns the rows of each layer.
+        """Return the angles, in radians, by which a step in mid-training turns each layer's rows.
 
         The angles are medians over the seeds at the tuned rate. The array is empty if no run was
         measured there.

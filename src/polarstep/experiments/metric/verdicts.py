@@ -33,7 +33,7 @@ def verdicts(analysis: Analysis) -> list[Verdict | Answer]:
 
 
 def as_fast(analysis: Analysis) -> Verdict:
-    """Compare the steps to the training loss that batch normalization has half-way."""
+    """Compare the steps to the training loss of batch normalization in mid-training."""
     ratios = analysis.by_case(analysis.steps_ratio)
     return _verdict(
         f"A {_PLAIN} needs no more steps than a batch-normalized one.",
@@ -47,7 +47,7 @@ def as_fast(analysis: Analysis) -> Verdict:
 
 
 def as_fast_on_new_images(analysis: Analysis) -> Verdict:
-    """Compare the steps to the validation loss that batch normalization has half-way."""
+    """Compare the steps to the validation loss of batch normalization in mid-training."""
     ratios = analysis.by_case(lambda case: analysis.steps_ratio(case, field="validation_loss"))
     return _verdict(
         f"On new images, too, a {_PLAIN} needs no more steps than a batch-normalized one.",
@@ -65,7 +65,7 @@ def as_fast_on_new_images(analysis: Analysis) -> Verdict:
 
 
 def as_fast_in_time(analysis: Analysis) -> Verdict:
-    """Compare the processor time to the loss that batch normalization has half-way."""
+    """Compare the processor time to the loss of batch normalization in mid-training."""
     ratios = analysis.by_case(analysis.seconds_ratio)
     per_step = analysis.by_case(lambda case: 1000 * analysis.seconds_per_step(case))
     numbers = _sentence(
