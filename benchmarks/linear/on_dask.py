@@ -35,168 +35,17 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+from dask_peers import Make, has_dask_ml, ours, peers
+from dask_problem import BLOCKS, Objective, persisted_data
 from report import lines
-from scipy import linalg
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
-
-import polarstep as ps
-from polarstep.experiments.data import tables as datasets
 
 TARGET = 1e-8
 FULL, QUICK = (2_000_000, 50), (80_000, 20)
-BLOCKS = 16
 PENALTIES = (np.inf, 1.0)
 LONGEST = 120.0  # seconds that a peer's fit may take
 ONCE = 20.0  # seconds; slower fits are measured in one round only
-SOLVERS = (
-    "newton",
-    "newton, normalize=False",
-    "lbfgs",
-    "lbfgs, factr=10",
-    "admm",
-    "gradient_descent",
-    "proximal_grad",
-)
-PENALISED = ("lbfgs", "lbfgs, factr=10", "admm", "proximal_grad")
 PEERS = ("dask", "distributed", "dask-ml", "dask-glm")
-Make = Callable[[int], Callable[[], Any]]  # max_iter -> a fit
-
-
-# ------------------------------------------------------------------- data
-
-
-def block(i: int, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw rows whose covariance has eigenvalues from 1e-3 to 1; scale columns by 0.01 to 100."""
-    X, y = datasets.gaussian_sample(*datasets.gaussian_moments(d, 1e3, 0.5, 0), n, 1 + i)
-    return X * np.random.default_rng(0).permutation(np.logspace(-2, 2, d)), (y > 0).astype(int)
-
-
-def persisted_data(n: int, d: int) -> tuple[Any, Any]:
-    import dask
-    import dask.array as da
-    from distributed import wait
-
-    size = n // BLOCKS
-    pairs = [dask.delayed(block, nout=2)(i, size, d) for i in range(BLOCKS)]
-    X = da.concatenate([da.from_delayed(p[0], (size, d), np.float64) for p in pairs])
-    y = da.concatenate([da.from_delayed(p[1], (size,), np.int64) for p in pairs])
-    X, y = dask.persist(X, y)
-    wait([X, y])
-    return X, y
-
-
-# ------------------------------------------------------------------- the objective
-
-
-class Objective:
-    """The objective sum phi(-y (x w + b)) + ||w||^2 / (2 C), evaluated independently by NumPy."""
-
-    def __init__(self, X: Any, y: Any, C: float) -> None:
-        import dask
-
-        self.pairs = list(zip(X.to_delayed().ravel(), y.to_delayed().ravel(), strict=True))
-        self.center, self.scale = dask.compute(X.mean(axis=0), X.std(axis=0))
-        self.ridge = np.append(1 / (C * self.scale**2), 0.0)
-        self.best = 0.0
-
-    def sums(self, part: Callable[..., Any], model: Any) -> tuple[Any, np.ndarray]:
-        import dask
-
-        w, b = np.ravel(model.coef_), float(np.ravel(model.intercept_)[0])
-        v = np.append(w * self.scale, b + self.center @ w)
-        task = dask.delayed(part)
-        parts = dask.compute(*[task(x, y, self.center, self.scale, v) for x, y in self.pairs])
-        return [sum(each) for each in zip(*parts, strict=True)], v
-
-    def value(self, model: Any) -> float:
-        (losses,), v = self.sums(losses_of, model)
-        return float(losses + 0.5 * v @ (self.ridge * v))
-
-    def suboptimality(self, model: Any) -> float:
-        found = self.value(model) / self.best - 1
-        return found if np.isfinite(found) else np.inf
-
-    def decrement(self, model: Any) -> float:
-        """Estimate (F - F*) / F by Newton's quadratic model."""
-        (gradient, hessian), v = self.sums(derivatives_of, model)
-        gradient, hessian = gradient + self.ridge * v, hessian + np.diag(self.ridge)
-        step = linalg.cho_solve(linalg.cho_factor(hessian), gradient)
-        return float(0.5 * gradient @ step / self.value(model))
-
-
-def margins(x: Any, y: Any, center: Any, scale: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
-    A = np.hstack([(x - center) / scale, np.ones((len(x), 1))])
-    return A, (1 - 2 * y) * (A @ v)
-
-
-def losses_of(x: Any, y: Any, *rest: Any) -> tuple[float]:
-    return (float(np.logaddexp(0.0, margins(x, y, *rest)[1]).sum()),)
-
-
-def derivatives_of(x: Any, y: Any, *rest: Any) -> tuple[np.ndarray, np.ndarray]:
-    A, a = margins(x, y, *rest)
-    p = expit(a)
-    return A.T @ ((1 - 2 * y) * p), (A * (p * (1 - p))[:, None]).T @ A
-
-
-# ------------------------------------------------------------------- contestants
-
-
-def ours(X: Any, y: Any, C: float, tol: float) -> Any:
-    return ps.HalfspaceClassifier(C=C, tol=tol).fit(X, y)
-
-
-def ridge(weights: np.ndarray) -> Any:
-    """Return an L2 penalty for dask-glm with one weight per coefficient, the intercept last."""
-    from dask_glm.regularizers import L2
-
-    class Ridge(L2):
-        def f(self, beta: Any) -> Any:
-            return (weights * beta**2).sum() / 2
-
-        def gradient(self, beta: Any) -> Any:
-            return weights * beta
-
-        def proximal_operator(self, beta: Any, t: float) -> Any:
-            return beta / (1 + weights * t)
-
-    return Ridge()
-
-
-def dask_glm(X: Any, y: Any, solver: str, penalty: Any, max_iter: int) -> Any:
-    from dask_glm import algorithms
-    from dask_ml.linear_model import LogisticRegression
-    from scipy.optimize import fmin_l_bfgs_b
-
-    name, _, change = solver.partition(", ")
-    is_precise = change == "factr=10"
-    algorithms.fmin_l_bfgs_b = partial(fmin_l_bfgs_b, factr=10) if is_precise else fmin_l_bfgs_b
-    more: dict[str, Any] = {"abstol": 1e-14, "reltol": 1e-14} if name == "admm" else {"tol": 1e-15}
-    more["normalize"] = change != "normalize=False"
-    options = {"solver": name, "max_iter": max_iter, "solver_kwargs": more}
-    if penalty is None:
-        return LogisticRegression(C=np.inf, **options).fit(X, y)
-    return LogisticRegression(C=1.0, penalty=penalty, **options).fit(X, y)
-
-
-def in_memory(X: Any, y: Any, C: float, max_iter: int) -> Any:
-    return LogisticRegression(C=C, tol=1e-15, max_iter=max_iter).fit(X, y)
-
-
-def peers(X: Any, y: Any, gathered: Any, C: float, objective: Objective) -> dict[str, Make]:
-    found: dict[str, Make] = {}
-    if has_dask_ml():
-        penalty = None if np.isinf(C) else ridge(objective.ridge)
-        for solver in SOLVERS if penalty is None else PENALISED:
-            found[f"dask-ml, {solver}"] = partial(partial, dask_glm, X, y, solver, penalty)
-    found["scikit-learn, lbfgs"] = partial(partial, in_memory, *gathered, C)
-    return found
-
-
-def has_dask_ml() -> bool:
-    return bool(find_spec("dask_ml") and find_spec("dask_glm"))
 
 
 # ------------------------------------------------------------------- settings
