@@ -2,7 +2,7 @@
 
 import pytest
 
-from polarstep.experiments.claims import QUESTIONS, Answer, Question, combine, share
+from polarstep.experiments.claims import QUESTIONS, Answer, Question, combine, verdict_for
 
 QUESTION = Question(QUESTIONS, "Does it?")
 
@@ -17,7 +17,7 @@ QUESTION = Question(QUESTIONS, "Does it?")
     ],
 )
 def test_a_share_of_cases(good, total, expected):
-    assert share(good, total) == expected
+    assert verdict_for(good, total) == expected
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def combine(answers: Sequence[Answer]) -> Verdict:
     )
 
 
-def share(good: int, total: int) -> str:
+def verdict_for(good: int, total: int) -> str:
     """Return the verdict for a claim that holds in `good` of `total` cases."""
     if total == 0:
         return UNKNOWN

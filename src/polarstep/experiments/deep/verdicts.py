@@ -16,7 +16,7 @@ from ..claims import (
     UNKNOWN,
     Answer,
     Verdict,
-    share,
+    verdict_for,
 )
 from ..formatting import short
 from .analysis import CONTROLS, Analysis
@@ -59,7 +59,7 @@ def trains_faster(analysis: Analysis) -> Verdict:
     return Verdict(
         FINDINGS,
         "Batch normalization makes deep networks train faster.",
-        share(len(good), len(speed["batch"])),
+        verdict_for(len(good), len(speed["batch"])),
         f"Speed in iterations, as a multiple of the plain network's: {numbers}."
         if numbers
         else TOO_FEW_RUNS,
@@ -78,7 +78,7 @@ def less_dependent(analysis: Analysis) -> Verdict:
     return Verdict(
         FINDINGS,
         "With batch normalization, the layers of a deep network depend less on one another.",
-        share(len(good), len(found)),
+        verdict_for(len(good), len(found)),
         f"Ratio of the batch-normalized to the plain network, for the mean of {SCALES['raw']} over "
         f"the other layers: {_listed(found)}. For the directions of the units: "
         f"{_listed(directions)}."
@@ -108,7 +108,7 @@ def dependence_falls(analysis: Analysis) -> Verdict:
         FINDINGS,
         "The dependence between the layers falls over time with batch normalization and stays high "
         "without it.",
-        share(good, total),
+        verdict_for(good, total),
         f"Mean of {SCALES['raw']} over the other layers at the tuned rates, from the first tenth "
         f"of the iterations to the second half: {'; '.join(parts)}."
         if parts
@@ -173,7 +173,7 @@ def curvature_changes(analysis: Analysis) -> Verdict:
     return Verdict(
         QUESTIONS,
         "How does normalization change curvature and the dependence between layers?",
-        share(good, total),
+        verdict_for(good, total),
         f"Ratios to the plain network, at equal losses and at equal rates: {'. '.join(parts)}."
         if parts
         else TOO_FEW_RUNS,
@@ -191,7 +191,7 @@ def carries_over(analysis: Analysis) -> Verdict:
     found = _under_controls(analysis, ["batch"], _DECOUPLING)
     lower = {a: [r for (n, _), r in found.items() if n[0] == a] for a in speed}
     good = [a for a in speed if speed[a] > 1 and lower[a] and max(lower[a]) < _LOWER]
-    verdict = share(len(good), len(speed)) if found else UNKNOWN
+    verdict = verdict_for(len(good), len(speed)) if found else UNKNOWN
     data = analysis.rows[0]["spec"]["data"] if analysis.rows else ""
     if verdict == HOLDS and data != "cifar10":
         verdict = PART
@@ -231,7 +231,7 @@ def widens_rates(analysis: Analysis) -> Verdict:
     return Verdict(
         BEYOND,
         "Normalization widens the range of good learning rates of deep networks.",
-        share(len(good), len(pairs)),
+        verdict_for(len(good), len(pairs)),
         f"Decades that the good rates cover: {widths}." if pairs else TOO_FEW_RUNS,
         "With batch and with weight normalization, and with both activations, the good rates of "
         "the grid cover more decades than those of the plain network. The section on deep networks "

@@ -15,7 +15,7 @@ from ..claims import (
     UNKNOWN,
     Answer,
     Verdict,
-    share,
+    verdict_for,
 )
 from ..formatting import short
 from .analysis import Analysis, Cell, is_gaussian, straightness
@@ -52,7 +52,7 @@ def linear_on_gaussian_samples(analysis: Analysis) -> Verdict:
     return Verdict(
         FINDINGS,
         "On Gaussian data the convergence is linear.",
-        share(len(good), len(cells)),
+        verdict_for(len(good), len(cells)),
         f"Iterations per decimal digit of gdnp with step 1/L: {rates or 'linear on no problem'}."
         + (f" Not linear: {bad}." if bad else ""),
         "On every problem with Gaussian samples, the median suboptimality of gdnp gets below 1e-6, "
@@ -70,7 +70,7 @@ def speeds_up_real_data(analysis: Analysis) -> Verdict:
     return Verdict(
         FINDINGS,
         "GDNP also speeds up the real data set, which is not Gaussian.",
-        share(len(good), len(cells)),
+        verdict_for(len(good), len(cells)),
         f"Ratio of the iterations of tuned gd to those of gdnp on {data}: "
         + "; ".join(f"{_name(c)}: {short(speed[c])}" for c in cells)
         + ".",
@@ -89,7 +89,7 @@ def normalization_comes_close(analysis: Analysis) -> Verdict:
     return Verdict(
         FINDINGS,
         "BN and WN come close to GDNP: the effect is due to the decoupling itself.",
-        share(len(good), len(cells)),
+        verdict_for(len(good), len(cells)),
         f"Both are at least half as fast as gdnp on {_by_data(good, cells) or 'no problem'}. The "
         f"median speed relative to gdnp over all problems is {bn:.2f} for bn and {wn:.2f} for wn.",
         "On every problem, tuned bn and tuned wn each need at most twice the iterations of gdnp "
@@ -117,7 +117,7 @@ def accelerates_provably(analysis: Analysis) -> Verdict:
     return Verdict(
         QUESTIONS,
         "Can batch normalization provably accelerate gradient descent on a non-convex problem?",
-        share(len(good), len(pairs)),
+        verdict_for(len(good), len(pairs)),
         "Final gradient norm of gdnp and of gd with step 1/smoothness, for the penalised sigmoid: "
         + "; ".join(f"kappa {k:g}: {v['gdnp']:.1e} and {v['gd']:.1e}" for k, v in pairs.items())
         + (f". Too few iterations to tell for kappa {too_short}." if too_short else "."),
@@ -160,7 +160,7 @@ def exponential_on_nonconvex(analysis: Analysis) -> Verdict:
     return Verdict(
         QUESTIONS,
         "Does decoupling lead to exponential rates on a structured non-convex problem?",
-        share(len(good), len(found)),
+        verdict_for(len(good), len(found)),
         f"In the Gaussian population with a length penalty ({', '.join(losses) or 'no loss'}), the "
         f"gradient norm is at most {worst:.3f} times Theorem 2's bound at every iterate of "
         f"{len(found)} runs.",
@@ -183,7 +183,7 @@ def direction_bound(analysis: Analysis) -> Verdict:
         THEORY,
         "Theorem 1: for every loss, the direction gap stays below (1 - mu/L)^(2t) times its "
         "initial value.",
-        share(len(good), len(found)),
+        verdict_for(len(good), len(found)),
         f"The largest ratio of gap to bound after the start is {worst:.3f}, over {count:,} "
         f"iterates of {len(found)} runs (kappa {kappas or 'none'}).",
         "In every population run, the gap is at most the bound at every iterate at which it is "
@@ -206,7 +206,7 @@ def same_for_every_loss(analysis: Analysis) -> Verdict:
     return Verdict(
         THEORY,
         "The direction's trajectory does not depend on the loss.",
-        share(len(good), len(spread)),
+        verdict_for(len(good), len(spread)),
         "The largest relative difference of the gap between losses is "
         + ", ".join(f"{s:.0e} for kappa {k:g}" for k, s in sorted(spread.items()))
         + ".",
@@ -230,7 +230,7 @@ def plateau(analysis: Analysis) -> Verdict:
         BEYOND,
         "Started at a large length, gd with step 1/smoothness stalls on the sigmoid's plateau, and "
         "a tuned step escapes.",
-        share(len(good), len(cells)),
+        verdict_for(len(good), len(cells)),
         "Final suboptimality with step 1/smoothness and with the tuned step: "
         + "; ".join(f"{c[0]}, {c[1]}: {a:.0e} and {b:.0e}" for c, (a, b) in ends.items())
         + ".",
@@ -265,7 +265,7 @@ def fastest_on_gaussian(analysis: Analysis) -> Verdict:
         for target, by_name in count.items()
     )
     numbers = f"Median number of iterations: {numbers}."
-    verdict = share(first + second, 2)
+    verdict = verdict_for(first + second, 2)
     return Verdict(BEYOND, claim, verdict, numbers, rule, "runs-gaussian-softplus")
 
 
@@ -282,7 +282,7 @@ def not_fastest_on_real(analysis: Analysis) -> Verdict:
     return Verdict(
         BEYOND,
         "On the real data set, gdnp is not the fastest of the five methods.",
-        share(len(cells) - sum(ahead), len(cells)),
+        verdict_for(len(cells) - sum(ahead), len(cells)),
         f"gdnp, with the better of its two steps, is the fastest on {sum(ahead)} of {len(cells)} "
         f"problems with {data}.",
         "On no problem with real data is gdnp faster than all of gd, agd, wn and bn. The speed of "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..claims import UNKNOWN, Answer, Group, Verdict, share
+from ..claims import UNKNOWN, Answer, Group, Verdict, verdict_for
 from .analysis import Analysis
 from .plan import BATCH, DIRECTIONS, Case
 from .wording import STEPS_TO_HALF_WAY_LOSS, Numbers, listed, ratio_text
@@ -170,7 +170,7 @@ def _verdict(
     claim: str, numbers: str, good: int, total: int, rule: str, figure: str | None
 ) -> Verdict:
     """Return a verdict of this group; without numbers, the claim is not measured."""
-    verdict = share(good, total) if numbers else UNKNOWN
+    verdict = verdict_for(good, total) if numbers else UNKNOWN
     return Verdict(GROUP, claim, verdict, numbers or TOO_FEW_RUNS, rule, figure)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..claims import THEORY, Answer, Verdict, share
+from ..claims import THEORY, Answer, Verdict, verdict_for
 from ..records import Row
 
 Rows = Sequence[Row]
@@ -24,7 +24,7 @@ def unit_directions(rows: Rows) -> Verdict:
     return Verdict(
         THEORY,
         "Theorem 3: every tanh unit takes the direction S^-1 u.",
-        share(good, len(gaps)),
+        verdict_for(good, len(gaps)),
         f"The largest direction gap of a unit after its training is {max(gaps, default=0):.0e}.",
         "In the population, the training of every unit that is not switched off ends with a "
         "direction gap below 1e-12.",
@@ -43,7 +43,7 @@ def sweeps_mend(rows: Rows) -> Verdict:
     return Verdict(
         THEORY,
         "After one sweep the earlier lengths are not optimal, and further sweeps correct that.",
-        share(good, len(slopes)),
+        verdict_for(good, len(slopes)),
         f"The largest |d_g f| with softplus in the population: {numbers}.",
         "The largest |d_g f| falls by a factor of at least 1e4 from the first to the last sweep.",
         "network",
@@ -57,7 +57,7 @@ def second_unit_is_idle(rows: Rows) -> Verdict:
     return Verdict(
         THEORY,
         "With the squared loss the first unit is optimal, and the second gets length zero.",
-        share(good, len(found)),
+        verdict_for(good, len(found)),
         "Lengths of the units: "
         + "; ".join(", ".join(f"{g:.4g}" for g in t["length"][:3]) for t in found)
         + ".",
