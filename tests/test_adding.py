@@ -138,7 +138,7 @@ TOY = {
 
 from dataclasses import dataclass
 
-from ..claims import FINDINGS, Verdict, share
+from ..claims import FINDINGS, Verdict, verdict_for
 from ..experiment import Experiment
 
 
@@ -159,7 +159,7 @@ def analyse(rows):
 def verdicts(analysis):
     good = sum(square >= 0 for square in analysis.values())
     numbers = f"{good} of {len(analysis)} squares."
-    claim, verdict = "No square is negative.", share(good, len(analysis))
+    claim, verdict = "No square is negative.", verdict_for(good, len(analysis))
     return [Verdict(FINDINGS, claim, verdict, numbers, "All.", "toy-squares")]
 
 
