@@ -41,7 +41,7 @@ def tiny(monkeypatch):
             ["reproduce"],
             ["--preset", "--data", "--out", "--seeds", "--resume", "--jobs", "POLARSTEP_DATA"],
         ),
-        (["report"], ["FOLDER", "--figures"]),
+        (["report"], ["DIR", "--figures FOLDER"]),
         (["data"], ["fetch"]),
         (["data", "fetch"], ["a9a", "cifar10", "--data"]),
     ],

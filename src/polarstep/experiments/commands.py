@@ -107,7 +107,9 @@ def _those_that_can_run() -> tuple[list[str], str]:
 
 
 @polarstep.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @click.option(
     "--figures",
     "export_to",
@@ -118,7 +120,7 @@ def _those_that_can_run() -> tuple[list[str], str]:
     "as JSON.",
 )
 def report(folder: Path, export_to: Path | None) -> None:
-    """Redraw FOLDER/report.html from the rows in FOLDER."""
+    """Redraw DIR/report.html from the rows in DIR."""
     from .report.page import write_report
 
     try:
