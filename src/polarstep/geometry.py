@@ -90,7 +90,7 @@ class Geometry:
         return w - null @ (self._null_coordinates @ w) if null.shape[1] else w
 
     def project_dual(self, v: np.ndarray) -> np.ndarray:
-        """Return a vector of the dual space, such as u or a gradient, in the range of S.
+        """Project a vector of the dual space, such as u or a gradient, to the range of S.
 
         Parameters
         ----------
