@@ -76,7 +76,4 @@ def solution(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def passes(estimator: Any) -> int | None:
     """Return the number of passes over the data of all fits, if the estimator counts them."""
-    results = getattr(estimator, "result_", [])
-    results = results if isinstance(results, list | tuple) else [results]
-    counts = [getattr(result, "n_passes", None) for result in results]
-    return sum(counts) if counts and None not in counts else None
+    return getattr(getattr(estimator, "result_", None), "n_passes", None)

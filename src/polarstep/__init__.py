@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from . import curvature, design, losses, methods, nn, optim
     from .design import Design
     from .linear_model.halfspace import HalfspaceClassifier
+    from .linear_model.logistic import LogisticRegression
     from .losses import MarginLoss
     from .methods import theory
     from .methods.halfspace import Halfspace
@@ -29,6 +30,7 @@ _HOMES = {
     "TanhNetwork": "methods.tanh_network",
     "minimize": "minimization",
     "HalfspaceClassifier": "linear_model.halfspace",
+    "LogisticRegression": "linear_model.logistic",
     "Result": "result",
     "Status": "result",
     "Trace": "result",

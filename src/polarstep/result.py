@@ -134,8 +134,6 @@ class Result:
     ----------
     x : ndarray, shape (d,)
         The weight wt = length * direction, for centred x.
-    direction : ndarray, shape (d,)
-        wt/||wt||_S, which includes the sign of g.
     length : float
         ||wt||_S.
     fun : float
@@ -163,7 +161,6 @@ class Result:
     """
 
     x: np.ndarray
-    direction: np.ndarray
     length: float
     fun: float
     grad_norm: float
@@ -209,7 +206,6 @@ class Result:
         columns = columns_of([row._asdict() for row in rows])
         return cls(
             x=last.x,
-            direction=last.x / last.length if last.length > 0 else np.zeros_like(last.x),
             length=last.length,
             fun=last.fun,
             grad_norm=last.grad_norm,
@@ -220,6 +216,11 @@ class Result:
             method=method,
             gap=gap,
         )
+
+    @property
+    def direction(self) -> np.ndarray:
+        """The direction wt/||wt||_S, which includes the sign of g; zero if wt is zero."""
+        return self.x / self.length if self.length > 0 else np.zeros_like(self.x)
 
     @property
     def success(self) -> bool:

@@ -70,7 +70,8 @@ def test_several_classes_one_against_the_rest(weight, class_weight):
         np.testing.assert_allclose(
             ours.decision_function(scaled)[:, k], scores, rtol=1e-4, atol=1e-5
         )
-    assert [result.status for result in ours.result_] == [Status.converged] * 3
+    assert ours.result_.status is Status.converged
+    assert ours.result_.x.shape == (3, 5)
     assert ours.n_iter_.shape == ours.intercept_.shape == (3,)
     assert ours.coef_.shape == (3, 4)
     np.testing.assert_allclose(ours.predict_proba(scaled).sum(axis=1), 1.0, rtol=1e-14)

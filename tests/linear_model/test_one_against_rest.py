@@ -1,11 +1,18 @@
 """One binary problem for each class: shared preparations, errors and interruptions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from polarstep import Design, Status
-from polarstep.linear_model.one_against_rest import ClassRun, solve_by_method, solve_whitened
+from polarstep.linear_model.one_against_rest import (
+    ClassRun,
+    join_results,
+    solve_by_method,
+    solve_whitened,
+)
 from polarstep.linear_model.solver.samples import Samples
 from polarstep.losses import LOSSES
 
@@ -69,3 +76,31 @@ def test_nan_is_named(convert):
     bad[7, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         whitened(convert(bad), [ClassRun(None, None)] * 3)
+
+
+def test_joined_results_describe_all_classes():
+    runs = [ClassRun(None, None)] * 3
+    results = whitened(X, runs)
+    worst = replace(results[1], status=Status.max_iter, gap=0.5)
+    joined = join_results([results[0], worst, results[2]])
+    assert (joined.status, joined.gap) == (Status.max_iter, 0.5)
+    np.testing.assert_array_equal(joined.x, [result.x for result in results])
+    assert joined.fun == pytest.approx(np.mean([result.fun for result in results]))
+    assert joined.grad_norm == max(result.grad_norm for result in results)
+    assert joined.n_iter == max(result.n_iter for result in results)
+    assert joined.n_passes == sum(result.n_passes for result in results)
+    trace = joined.trace
+    assert len(trace) == joined.n_iter + 1
+    assert trace.iteration.tolist() == list(range(len(trace)))
+    assert trace.fun[0] == pytest.approx(np.mean([result.trace.fun[0] for result in results]))
+    assert trace.fun[-1] == joined.fun
+    assert (np.diff(trace.seconds) >= 0).all()
+    scores = (X - X.mean(axis=0)) @ joined.x[:, :-1].T
+    assert joined.length == pytest.approx(np.sqrt(np.square(scores).mean()))
+    assert np.isnan(joined.trace.direction_gap).all()
+
+
+def test_one_result_is_joined_unchanged_and_unknown_gaps_stay_unknown():
+    results = by_method([ClassRun(None, None)] * 3)[1]
+    assert join_results(results[:1]) is results[0]
+    assert np.isnan(join_results(results).gap)

@@ -10,8 +10,16 @@ from polarstep import linear_model
 
 
 def test_public_names():
-    assert linear_model.__all__ == dir(linear_model) == ["HalfspaceClassifier"]
+    assert (
+        linear_model.__all__
+        == dir(linear_model)
+        == [
+            "HalfspaceClassifier",
+            "LogisticRegression",
+        ]
+    )
     assert linear_model.HalfspaceClassifier is ps.HalfspaceClassifier
+    assert linear_model.LogisticRegression is ps.LogisticRegression
     with pytest.raises(
         AttributeError, match=r"'polarstep\.linear_model' has no attribute 'nothing'"
     ):

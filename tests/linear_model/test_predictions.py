@@ -3,15 +3,11 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
 
-from classifier_cases import THREE, X, fit
+from classifier_cases import THREE, X, Y, fit
 from polarstep import HalfspaceClassifier
-from polarstep.linear_model.predictions import (
-    chosen_classes,
-    class_probabilities,
-    linear_scores,
-    log_probabilities,
-)
+from polarstep.linear_model.predictions import chosen_classes, linear_scores
 from problems import ARCTAN
 
 
@@ -52,14 +48,16 @@ def test_a_class_is_chosen_by_its_sign_or_as_the_highest():
     assert chosen_classes(np.array([[3.0, 1, 2], [0, 5, 5]]), three).tolist() == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "scores", [np.linspace(-8, 8, 7), np.random.default_rng(0).normal(size=(9, 4))]
-)
-def test_probabilities_sum_to_one_and_agree_with_their_logarithms(scores):
-    probabilities = class_probabilities(scores)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-14)
-    np.testing.assert_allclose(np.exp(log_probabilities(scores)), probabilities, rtol=1e-12)
-
-
-def test_logarithms_of_two_probabilities_do_not_underflow():
-    assert log_probabilities(np.array([1e5])).tolist() == [[-1e5, 0.0]]
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
+def test_sparse_coefficients_predict_the_same(convert, y):
+    model = fit(X, y)
+    before, scores = model.coef_, model.decision_function(X)
+    assert model.sparsify() is model
+    assert sp.issparse(model.coef_)
+    np.testing.assert_allclose(model.decision_function(convert(X)), scores, rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(convert(X)), fit(X, y).predict(X))
+    assert model.result_.x.shape == fit(X, y).result_.x.shape
+    np.testing.assert_array_equal(model.densify().densify().coef_, before)
+    with pytest.raises(NotFittedError):
+        HalfspaceClassifier().sparsify()

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .halfspace import HalfspaceClassifier
+    from .logistic import LogisticRegression
 
-__all__ = ["HalfspaceClassifier"]
+__all__ = ["HalfspaceClassifier", "LogisticRegression"]
 
-_HOMES = {"HalfspaceClassifier": "halfspace"}
+_HOMES = {"HalfspaceClassifier": "halfspace", "LogisticRegression": "logistic"}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,23 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.random import Generator
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from ..design import Design
 from ..losses import MarginLoss, margin_loss
 from ..methods.table import METHODS
-from ..result import Result, Status
-from ..validation import complaint, flag, look_up, number, whole_number
+from ..result import Result
+from ..validation import complaint, look_up, whole_number
+from .fitting import IterativeClassifier, unchanged_on_error
 from .on_dask.collections import is_dask
-from .on_dask.feature_names import remember_names
-from .on_dask.reading import read_samples
-from .one_against_rest import ClassRun, solve_by_method, solve_whitened
-from .predictions import LinearClassifier, class_probabilities, log_probabilities
-from .reporting import progress_printer, warn_unless_converged
-from .solver.weighted_rows import WeightedRows
+from .one_against_rest import solve_by_method
+from .probabilities import normalised_logarithms, normalised_probabilities
 from .training_data import read_training_data
 
 _WHO = "HalfspaceClassifier"
@@ -38,7 +33,7 @@ def _has_probabilities(self: HalfspaceClassifier) -> bool:
     )
 
 
-class HalfspaceClassifier(LinearClassifier):
+class HalfspaceClassifier(IterativeClassifier):
     """Linear classifier with a smooth margin loss that needs no feature scaling.
 
     With the default loss it is scikit-learn's LogisticRegression for two classes: the objective,
@@ -89,10 +84,13 @@ class HalfspaceClassifier(LinearClassifier):
         The intercepts b; zero if `fit_intercept` is false.
     n_iter_ : ndarray of int, shape (1,) or (n_classes,)
         The number of iterations on all rows.
-    result_ : Result or list of Result
-        How each run ended: the status with advice, the trace, the number of passes over the data
-        and the estimated relative suboptimality ``gap``. Its ``fun`` is F/(C sum_i s_i), and its
-        ``x`` is (w, b) for features that are centred near their means.
+    result_ : Result
+        How fit ended: the status with advice, the trace, the number of passes over the data and the
+        estimated relative suboptimality ``gap``. Its ``fun`` is F/(C sum_i s_i), and its ``x`` is
+        (w, b) for features that are centred near their means. For several classes, ``x`` has one
+        row for each of them, ``fun`` is the mean, ``gap``, ``grad_norm`` and ``n_iter`` are the
+        largest values, ``n_passes`` is the sum, and ``status`` is that of the class that ended
+        worst.
     n_features_in_ : int
         The number of features.
     feature_names_in_ : ndarray, shape (n_features,)
@@ -142,9 +140,6 @@ class HalfspaceClassifier(LinearClassifier):
     (0.96, 'converged')
     """
 
-    n_iter_: np.ndarray
-    result_: Result | list[Result]
-
     def __init__(
         self,
         loss: str | MarginLoss = "softplus",
@@ -174,11 +169,6 @@ class HalfspaceClassifier(LinearClassifier):
         self.verbose = verbose
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
     # ------------------------------------------------------------------ fit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfspaceClassifier:
@@ -206,8 +196,9 @@ class HalfspaceClassifier(LinearClassifier):
             If a parameter is invalid, X is not finite, y does not hold two classes of positive
             weight, or the shapes do not match.
         KeyboardInterrupt
-            If fit is interrupted. The attributes then hold the last iterate, from which a fit with
-            ``warm_start=True`` continues.
+            If fit is interrupted. If every class had an iterate by then, the attributes hold the
+            last ones, from which a fit with ``warm_start=True`` continues. Otherwise they are what
+            they were before.
 
         Warns
         -----
@@ -215,102 +206,54 @@ class HalfspaceClassifier(LinearClassifier):
             If a run ends before it reaches `tol`. The warning says why, what to do about it, and
             how far from the minimum the result is estimated to be.
         """
-        loss, rng = self._check_parameters()
-        if is_dask(X, y):
-            results, centre = self._fit_on_dask(X, y, sample_weight, loss, rng)
-        else:
-            results, centre = self._fit_in_memory(X, y, sample_weight, loss, rng)
-        thetas = np.array([result.x for result in results])
-        self.coef_ = thetas[:, : len(centre)]
-        self.intercept_ = np.zeros(len(thetas))
-        if self.fit_intercept:
-            self.intercept_ = thetas[:, -1] - self.coef_ @ centre
-        self.n_iter_ = np.array([result.n_iter for result in results])
-        self.result_ = results[0] if len(self.classes_) == 2 else results
-        if results[-1].status is Status.interrupted:
-            raise KeyboardInterrupt
-        warn_unless_converged(results, self.classes_.tolist(), _WHO, stacklevel=2)
+        with unchanged_on_error(self):
+            loss, n_threads, rng = self._check_parameters()
+            if is_dask(X, y):
+                results, centre = self._fit_on_dask(X, y, sample_weight, loss, n_threads, rng)
+            else:
+                results, centre = self._fit_in_memory(X, y, sample_weight, loss, n_threads, rng)
+            self._keep_runs(results, centre)
+        self._report(results)
         return self
 
-    def _check_parameters(self) -> tuple[MarginLoss, Generator]:
-        """Check all parameters, and return the loss and the random generator of this fit."""
-        number(self.C, _WHO, "C", above=0, finite=False)
-        number(self.tol, _WHO, "tol", above=0)
-        whole_number(self.max_iter, _WHO, "max_iter", at_least=1)
+    def _check_parameters(self) -> tuple[MarginLoss, int, Generator]:
+        """Check all parameters; return the loss, the number of threads and the generator."""
+        n_threads, rng = self._check_shared_parameters()
         whole_number(self.n_restarts, _WHO, "n_restarts")
-        flag(self.fit_intercept, _WHO, "fit_intercept")
-        if self.n_jobs is not None and not whole_number(self.n_jobs, _WHO, "n_jobs", at_least=-64):
-            advice = "Use -1 for all cores, or None for one thread."
-            raise ValueError(complaint(_WHO, "n_jobs", "not be zero", 0, advice))
         look_up(self.method, METHODS, _WHO, "method")
         if self.method != "whitened" and not self.fit_intercept:
             got = f"False with method={self.method!r}, which works on centred data"
             advice = "Use method='whitened', or fit the intercept."
             raise ValueError(complaint(_WHO, "fit_intercept", "be True", got, advice))
-        seed = 0  # by default all fits use the same subsamples
-        if self.random_state is not None:
-            seed = check_random_state(self.random_state).randint(2**31)
-        return margin_loss(self.loss, _WHO), np.random.default_rng(seed)
+        return margin_loss(self.loss, _WHO), n_threads, rng
 
     def _fit_on_dask(
-        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: Generator
+        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, n_threads: int, rng: Generator
     ) -> tuple[list[Result], np.ndarray]:
         """Return the result of each run and the centre of the columns."""
         if self.method != "whitened":
             got, advice = repr(self.method), "The other methods need the data in memory."
             raise ValueError(complaint(_WHO, "method", "be 'whitened' on Dask", got, advice))
-        self.classes_, samples, total = read_samples(
-            X, y, sample_weight,
-            loss=loss, intercept=self.fit_intercept, class_weight=self.class_weight,
-            n_threads=effective_n_jobs(self.n_jobs), who=_WHO,
-        )  # fmt: skip
-        self.n_features_in_ = samples.d
-        remember_names(self, X)
-        return self._solve(samples, samples.centre, total, rng), samples.centre
+        samples, total = self._read_on_dask(X, y, sample_weight, loss, n_threads)
+        centre = samples.centre
+        return self._solve_margins(samples, centre, total, rng, self.n_restarts), centre
 
     def _fit_in_memory(
-        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, rng: Generator
+        self, X: Any, y: Any, sample_weight: Any, loss: MarginLoss, n_threads: int, rng: Generator
     ) -> tuple[list[Result], np.ndarray]:
         """Return the result of each run and the centre of the columns."""
         whitened = self.method == "whitened"
         data = read_training_data(self, X, y, sample_weight, check_finite=not whitened)
         self.classes_, total = data.classes, data.total_weight
         if whitened:
-            n_threads = effective_n_jobs(self.n_jobs)
             samples, centre = data.samples(loss, intercept=self.fit_intercept, n_threads=n_threads)
-            return self._solve(samples, centre, total, rng), centre
+            return self._solve_margins(samples, centre, total, rng, self.n_restarts), centre
         design = Design(data.X, sample_weight=data.weight, intercept=True, who=_WHO)
         results = solve_by_method(
-            design, data.codes, loss, 1.0 / (self.C * total), self._runs(design.mean),
+            design, data.codes, loss, self._ridge(total), self._class_runs(design.mean),
             method=self.method, tol=self.tol, max_iter=self.max_iter,
         )  # fmt: skip
         return results, design.mean
-
-    def _solve(
-        self, samples: WeightedRows[Any], centre: np.ndarray, total: float, rng: Generator
-    ) -> list[Result]:
-        return solve_whitened(
-            samples, 1.0 / (self.C * total), self._runs(centre),
-            intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
-            n_restarts=self.n_restarts, rng=rng, who=_WHO,
-        )  # fmt: skip
-
-    def _runs(self, centre: np.ndarray) -> list[ClassRun]:
-        """Return the start and the callback of each run: one for two classes, or one per class."""
-        several, runs = len(self.classes_) > 2, []
-        for k, label in enumerate(self.classes_ if several else self.classes_[1:]):
-            printer = progress_printer(f"{_WHO}, class {label}" if several else _WHO)
-            runs.append(ClassRun(self._warm_start(k, centre), printer if self.verbose else None))
-        return runs
-
-    def _warm_start(self, k: int, centre: np.ndarray) -> np.ndarray | None:
-        """Return the current coefficients of class k for centred features, if their number fits."""
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return None
-        if k >= len(self.coef_) or self.coef_.shape[1] != len(centre):
-            return None
-        w = np.array(self.coef_[k], float)
-        return np.append(w, self.intercept_[k] + centre @ w) if self.fit_intercept else w
 
     # ------------------------------------------------------------------ probabilities
 
@@ -328,9 +271,10 @@ class HalfspaceClassifier(LinearClassifier):
         ndarray or dask array, shape (n, n_classes)
             P(class | x) in the order of `classes_`. For the second of two classes it is
             1/(1 + exp(-score)). With more classes, the probabilities of each class against the
-            rest are divided by their sum.
+            rest are divided by their sum. The highest one is always that of the class which
+            `predict` chooses.
         """
-        return self._map_scores(class_probabilities, X)
+        return self._map_scores(normalised_probabilities, X)
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
@@ -344,6 +288,6 @@ class HalfspaceClassifier(LinearClassifier):
         Returns
         -------
         ndarray or dask array, shape (n, n_classes)
-            The logarithms, which do not underflow for two classes.
+            The logarithms, which are accurate for scores of any size.
         """
-        return self._map_scores(log_probabilities, X)
+        return self._map_scores(normalised_logarithms, X)

@@ -13,7 +13,7 @@ from ..losses import MarginLoss
 from ..methods import loop
 from ..methods.halfspace import Halfspace
 from ..methods.table import find_method
-from ..result import Progress, Result, Status
+from ..result import Progress, Result, Status, Trace
 from ..validation import plus_minus_one
 from .solver import whitened
 from .solver.penalty import DiagonalPenalty
@@ -137,3 +137,49 @@ def solve_by_method(
         if results[-1].status is Status.interrupted:
             break
     return results
+
+
+def join_results(results: Sequence[Result]) -> Result:
+    """Describe the runs of several classes by one result.
+
+    Its ``x`` has one row for each class, ``fun`` is the mean over classes, ``length`` the root mean
+    square, ``gap``, ``grad_norm`` and ``n_iter`` are the largest values, ``n_passes`` is the sum,
+    and ``status`` is the worst one. A row of the trace joins the same iteration of all classes in
+    this way; a class that has ended stays where it is.
+    """
+    if len(results) == 1:
+        return results[0]
+    order = list(Status)
+    worst = max(results, key=lambda result: (not result.success, order.index(result.status)))
+    n_rows = max(len(result.trace) for result in results)
+    columns = {
+        name: np.array(
+            [np.pad(c, (0, n_rows - len(c)), mode="edge") for c in _columns(results, name)]
+        )
+        for name in Trace.__annotations__
+    }
+    trace = Trace(
+        iteration=columns["iteration"].max(axis=0),
+        seconds=columns["seconds"].sum(axis=0),
+        passes=columns["passes"].sum(axis=0),
+        fun=columns["fun"].mean(axis=0),
+        grad_norm=columns["grad_norm"].max(axis=0),
+        length=np.sqrt(np.square(columns["length"]).mean(axis=0)),
+        direction_gap=columns["direction_gap"].max(axis=0),
+    )
+    return Result(
+        x=np.array([result.x for result in results]),
+        length=float(trace.length[-1]),
+        fun=float(trace.fun[-1]),
+        grad_norm=float(trace.grad_norm[-1]),
+        n_iter=max(result.n_iter for result in results),
+        n_passes=sum(result.n_passes for result in results),
+        status=worst.status,
+        trace=trace,
+        method=worst.method,
+        gap=max((result.gap for result in results if not np.isnan(result.gap)), default=np.nan),
+    )
+
+
+def _columns(results: Sequence[Result], name: str) -> list[np.ndarray]:
+    return [getattr(result.trace, name) for result in results]

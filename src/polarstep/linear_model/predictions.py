@@ -1,25 +1,27 @@
-"""Predictions of linear classifiers: scores, classes and probabilities, in memory and on Dask."""
+"""Predictions of linear classifiers: scores and classes, in memory and on Dask."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .on_dask.collections import is_dask
 from .on_dask.feature_names import check_names
 from .on_dask.predicting import map_rows
+from .probabilities import chosen_codes
 
 
 class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Base class of classifiers whose fit sets ``classes_``, ``coef_`` and ``intercept_``."""
 
     classes_: np.ndarray
-    coef_: np.ndarray
+    coef_: Any  # an ndarray, or a CSR matrix after `sparsify`
     intercept_: np.ndarray
     n_features_in_: int
 
@@ -35,7 +37,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray or dask array, shape (n,) or (n, n_classes)
             The score of the second class if there are two classes; otherwise the score of each
-            class against the rest.
+            class.
         """
         check_is_fitted(self)
         if is_dask(X):
@@ -65,6 +67,30 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return scores.map_blocks(chosen_classes, self.classes_, dtype=dtype, drop_axis=drop)
         return chosen_classes(scores, self.classes_)
 
+    def sparsify(self) -> Self:
+        """Convert ``coef_`` to a sparse matrix, which is smaller if most weights are zero.
+
+        Returns
+        -------
+        LinearClassifier
+            The estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self) -> Self:
+        """Convert ``coef_`` back to an array.
+
+        Returns
+        -------
+        LinearClassifier
+            The estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = dense(self.coef_)
+        return self
+
     def _map_scores(self, function: Callable[[np.ndarray], np.ndarray], X: Any) -> Any:
         """Apply a function to the scores of each row and return one column for each class."""
         scores = self.decision_function(X)
@@ -73,32 +99,17 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return function(scores)
 
 
-def linear_scores(X: Any, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+def dense(coef: Any) -> np.ndarray:
+    """Return coefficients as an array, without a copy if they are one."""
+    return coef.toarray() if sp.issparse(coef) else coef
+
+
+def linear_scores(X: Any, coef: Any, intercept: np.ndarray) -> np.ndarray:
     """Return x^T w + b for each row and class: shape (n, K), or (n,) if `coef` has one row."""
-    scores = np.asarray(X @ coef.T) + intercept
-    return scores if len(coef) > 1 else scores.ravel()
+    scores = np.asarray(safe_sparse_dot(X, coef.T, dense_output=True)) + intercept
+    return scores if coef.shape[0] > 1 else scores.ravel()
 
 
 def chosen_classes(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return the class of the highest score; of two classes, the second if the score is > 0."""
-    return classes[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
-
-
-def class_probabilities(scores: np.ndarray) -> np.ndarray:
-    """Return the probabilities of the classes, shape (n, K), from scores of the logistic model.
-
-    With K > 2 classes, the probability 1/(1 + exp(-score)) of each class against the rest is
-    divided by the sum of these probabilities. If all of them vanish, each class gets 1/K.
-    """
-    if scores.ndim == 1:
-        return np.column_stack([expit(-scores), expit(scores)])
-    each = expit(scores)
-    sums = each.sum(axis=1, keepdims=True)
-    return np.where(sums > 0, each / np.where(sums > 0, sums, 1.0), 1.0 / each.shape[1])
-
-
-def log_probabilities(scores: np.ndarray) -> np.ndarray:
-    """Return the logarithms of `class_probabilities`, without underflow for two classes."""
-    if scores.ndim == 1:
-        return -np.logaddexp(0.0, np.column_stack([scores, -scores]))
-    return np.log(class_probabilities(scores))
+    return classes[chosen_codes(scores)]
