@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from polarstep.linear_model.centring import approximate_centre, shift_far_columns
+from polarstep.linear_model.centring import (
+    approximate_centre,
+    centre_columns,
+    shift_far_columns,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -67,3 +71,20 @@ def test_a_column_that_is_full_in_the_first_rows_only_is_not_shifted():
     X.eliminate_zeros()
     found, _ = shift_far_columns(X, X.mean(axis=0))
     assert found is X
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array])
+def test_shifted_columns_and_what_remains_add_up_to_the_centre(convert):
+    X = columns()
+    shifted, remaining, centre = centre_columns(convert(X), intercept=True)
+    np.testing.assert_array_equal(centre, approximate_centre(convert(X)))
+    dense = shifted.toarray() if sp.issparse(shifted) else shifted
+    np.testing.assert_allclose(dense - remaining, X - centre, atol=1e-7)
+
+
+def test_nothing_is_subtracted_without_an_intercept():
+    X = columns()
+    shifted, remaining, centre = centre_columns(X, intercept=False)
+    assert shifted is X
+    assert not remaining.any()
+    assert not centre.any()

@@ -13,6 +13,24 @@ _GUESS_ROWS = 100  # rows that suffice to guess which columns are far from zero
 _FAR = 1e3  # the ratio of a column's mean to its spread above which it is shifted
 
 
+def centre_columns(X: Any, intercept: bool) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return X, perhaps with some columns shifted, and what is to be subtracted from its rows.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix, shape (n, d)
+        The given X, or a copy in which `shift_far_columns` has shifted some columns.
+    remaining : ndarray, shape (d,)
+        What the solver subtracts from the rows of this X.
+    centre : ndarray, shape (d,)
+        What is subtracted from the rows of the given X altogether; zero without an intercept.
+    """
+    if not intercept:
+        return X, np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    centre = approximate_centre(X)
+    return *shift_far_columns(X, centre), centre
+
+
 def approximate_centre(X: Any) -> np.ndarray:
     """Return the mean of some rows of X, which is exact for constant columns, shape (d,).
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from ..data_matrix import canonical_matrix
 from ..losses import MarginLoss
-from .centring import approximate_centre, shift_far_columns
+from .centring import centre_columns
 from .labels import encode_labels, require_two_classes, row_weights, solver_labels
 from .solver.samples import Samples
 
@@ -50,10 +50,7 @@ class TrainingData:
         X, total = self.X, self.total_weight
         share = self.weight / total if self.weight is not None else np.full(X.shape[0], 1.0 / total)
         labels = solver_labels(self.codes, len(self.classes))
-        centre = remaining = np.zeros(X.shape[1])
-        if intercept:
-            centre = approximate_centre(X)
-            X, remaining = shift_far_columns(X, centre)
+        X, remaining, centre = centre_columns(X, intercept)
         return Samples.from_arrays(X, labels, share, remaining, loss, n_threads), centre
 
 
