@@ -523,3 +523,121 @@ def fit_columns(
         w[j] += moved
         for i in range(k):
             margins[rows[first + i]] += moved * z[i]
+
+
+# --------------------------------------------------------------------------- many models at once
+
+
+@_compiled
+def softmax_block(
+    m: np.ndarray, codes: np.ndarray, s: np.ndarray, split: np.ndarray, fun: np.ndarray
+) -> None:
+    """Add the cross-entropy of each model to fun, and replace the scores by its derivatives.
+
+    m has the shape (models, classes, rows). Model b weighs row i by s[split[b], i].
+    """
+    n_classes, k = m.shape[1], m.shape[2]
+    top, total = np.empty(k), np.empty(k)
+    bits = np.empty(k, np.int64)
+    for b in range(m.shape[0]):
+        z, weight = m[b], s[split[b]]
+        for i in range(k):
+            top[i] = z[0, i]
+        for c in range(1, n_classes):
+            row = z[c]
+            for i in range(k):
+                top[i] = max(top[i], row[i])
+        value = 0.0
+        for i in range(k):
+            value += weight[i] * (top[i] - z[codes[i], i])
+            total[i] = 0.0
+        for c in range(n_classes):
+            row = z[c]
+            for i in range(k):
+                row[i] -= top[i]
+            _exp_of_negative(row, bits, k)
+            for i in range(k):
+                total[i] += row[i]
+        for i in range(k):
+            value += weight[i] * math.log(total[i])
+            total[i] = weight[i] / total[i]
+        for c in range(n_classes):
+            row = z[c]
+            for i in range(k):
+                row[i] *= total[i]
+        for i in range(k):
+            z[codes[i], i] -= weight[i]
+        fun[b] += value
+
+
+@_compiled
+def margins_block(
+    m: np.ndarray,
+    codes: np.ndarray,
+    positive: np.ndarray,
+    s: np.ndarray,
+    split: np.ndarray,
+    code: int,
+    width: float,
+    fun: np.ndarray,
+    second: np.ndarray,
+) -> None:
+    """Add the margin loss of each model to fun, and replace the scores by its derivatives.
+
+    m and second, which is set to the second derivatives, have the shape (models, rows). The rows of
+    class positive[b] have the label +1 in model b, and the others -1.
+    """
+    k = m.shape[1]
+    e, sign = np.empty(k), np.empty(k)
+    bits = np.empty(k, np.int64)
+    for b in range(m.shape[0]):
+        a = m[b]
+        for i in range(k):
+            sign[i] = -1.0 if codes[i] == positive[b] else 1.0
+            a[i] *= sign[i]
+        fun[b] += _loss(code, width, a, s[split[b]], second[b], e, bits, k)
+        for i in range(k):
+            a[i] *= sign[i]
+
+
+@_compiled
+def csr_times_block(
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    rows: np.ndarray,
+    w: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Set out to the product of some rows of a CSR matrix with the columns of w, transposed."""
+    q = w.shape[1]
+    total = np.empty(q)
+    for i in range(len(rows)):
+        total[:] = 0.0
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            x, row = data[at], w[indices[at]]
+            for c in range(q):
+                total[c] += x * row[c]
+        for c in range(q):
+            out[c, i] = total[c]
+
+
+@_compiled
+def csr_transposed_times_block(
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    rows: np.ndarray,
+    r: np.ndarray,
+    g: np.ndarray,
+) -> None:
+    """Add to g the product of the transpose of some rows of a CSR matrix with r transposed."""
+    q = r.shape[0]
+    values = np.empty(q)
+    for i in range(len(rows)):
+        for c in range(q):
+            values[c] = r[c, i]
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            x, row = data[at], g[indices[at]]
+            for c in range(q):
+                row[c] += x * values[c]

@@ -91,7 +91,7 @@ class HessianMetric:
             scale[scale == 0] = 1.0
         H /= scale
         H /= scale[:, None]
-        self.scale, self.factor = scale, _cholesky(H)
+        self.scale, self.factor = scale, cholesky_with_ridge(H)
         self.inverse_of_rest: np.ndarray | None = None
         if diagonal is not None and not columns.all_single:
             rest = (columns.place < 0) | (columns.place >= columns.n_single)
@@ -144,7 +144,7 @@ def _rescaled(
     return H
 
 
-def _cholesky(A: np.ndarray) -> np.ndarray:
+def cholesky_with_ridge(A: np.ndarray) -> np.ndarray:
     """Return the lower Cholesky factor of a matrix of diagonal 1 or 0, plus the smallest ridge.
 
     The ridge is raised until the matrix is positive definite. It does no harm, because along a

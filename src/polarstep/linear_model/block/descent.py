@@ -1,0 +1,294 @@
+"""L-BFGS on all models of a block at once.
+
+Each model has its own metric, steps and stopping test, as in `solver.lbfgs`; the reads of X are
+shared. Models that have ended leave the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...result import Status
+from .preconditioner import Preconditioner
+from .problem import BlockProblem
+
+_FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
+_SAFETY = 1.5  # factor by which the estimated suboptimality is raised
+_SMALLEST_SCALE = 0.1  # smallest factor by which the inverse of the metric is multiplied
+_MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
+_PAIR_VALUES = 2e7  # largest number of values of all remembered steps
+_MOST_TRIALS = 40  # largest number of lengths that are tried in a step
+
+
+class BlockConvergence:
+    """Estimates of the suboptimality of the models; see `solver.lbfgs.Convergence`.
+
+    Attributes
+    ----------
+    decrements : list of ndarray, shape (B,)
+        The last decrements g^T H^-1 g/2 of the models, at most four.
+    contraction, excess, gap : ndarray, shape (B,)
+    """
+
+    def __init__(self, n_models: int) -> None:
+        self.decrements: list[np.ndarray] = []
+        self.age = np.zeros(n_models, int)
+        self.contraction = np.full(n_models, _FIRST_CONTRACTION)
+        self.excess = np.ones(n_models)
+        self.gap = np.full(n_models, np.inf)
+
+    def add(self, decrement: np.ndarray) -> None:
+        """Update the estimates with the decrements of new iterates."""
+        self.decrements = [*self.decrements[-3:], decrement]
+        self.age += 1
+        count = np.minimum(self.age, len(self.decrements))
+        first = np.array(self.decrements)[len(self.decrements) - count, np.arange(len(decrement))]
+        known = (count > 1) & (first > 0)
+        power = 1.0 / np.maximum(count - 1, 1)
+        ratio = np.maximum(decrement, 1e-300) / np.where(first > 0, first, 1.0)
+        factor = np.clip(ratio**power, 1e-4, 0.95)
+        self.contraction = np.where(known, factor, self.contraction)
+        r = np.where(count < 4, np.maximum(self.contraction, _FIRST_CONTRACTION), self.contraction)
+        root = np.sqrt(r)
+        self.gap = _SAFETY * decrement * self.excess * (1.0 + root) / (1.0 - root)
+
+    def take(self, which: np.ndarray) -> None:
+        """Keep some of the models."""
+        self.decrements = [row[which] for row in self.decrements]
+        self.age, self.contraction = self.age[which], self.contraction[which]
+        self.excess, self.gap = self.excess[which], self.gap[which]
+
+
+class BlockInverseHessian:
+    """The L-BFGS approximations of the inverse Hessians, started from scale * H0^-1."""
+
+    def __init__(self, metric: Preconditioner, n_models: int, size: int) -> None:
+        self.metric, self.scale = metric, np.ones(n_models)
+        self.rejected = np.zeros(n_models, int)
+        self.pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.most = int(np.clip(_PAIR_VALUES / (2 * n_models * size), 5, _MOST_PAIRS))
+
+    def add(self, step: np.ndarray, change: np.ndarray, is_unit: np.ndarray) -> None:
+        """Remember a step of each model and the change of the gradient, where f is convex."""
+        curvature = np.einsum("bp,bp->b", step, change)
+        good = curvature > 0
+        self.pairs.append((step, change, np.where(good, curvature, np.inf)))
+        if len(self.pairs) > self.most:
+            del self.pairs[0]
+        self.rejected = np.where(good, np.where(is_unit, 0, self.rejected + 1), self.rejected)
+        self.scale = np.where(good & is_unit, np.minimum(1.0, 2.0 * self.scale), self.scale)
+        short = np.flatnonzero(good & ~is_unit & (self.rejected > 1))
+        for b in short:
+            y = change[b : b + 1]
+            solved = self.metric.take(np.array([b])).solve(self._shaped(y)).reshape(-1)
+            wanted = curvature[b] / float(y[0] @ solved)
+            self.scale[b] = np.clip(wanted, _SMALLEST_SCALE, 1.0)
+
+    def times(self, g: np.ndarray) -> np.ndarray:
+        """Return H^-1 g for gradients of shape (b, k, p)."""
+        self.shape = g.shape[1:]
+        q = g.reshape(len(g), -1).copy()
+        coefficients = []
+        for step, change, curvature in reversed(self.pairs):
+            a = np.einsum("bp,bp->b", step, q) / curvature
+            q -= a[:, None] * change
+            coefficients.append(a)
+        x = self.metric.solve(self._shaped(q)).reshape(q.shape)
+        x *= self.scale[:, None]
+        for (step, change, curvature), a in zip(self.pairs, reversed(coefficients), strict=True):
+            x += (a - np.einsum("bp,bp->b", change, x) / curvature)[:, None] * step
+        return x.reshape(g.shape)
+
+    def _shaped(self, q: np.ndarray) -> np.ndarray:
+        return q.reshape(len(q), *self.shape)
+
+    def reset(self, which: np.ndarray, metrics: list[Any]) -> None:
+        """Start some models anew from other metrics."""
+        new = list(self.metric.metrics)
+        for b, metric in zip(which, metrics, strict=True):
+            new[b] = metric
+        self.metric = Preconditioner(new, self.metric.family)
+        self.scale[which], self.rejected[which] = 1.0, 0
+        for _, _, curvature in self.pairs:
+            curvature[which] = np.inf
+        self.pairs = [pair for pair in self.pairs if np.isfinite(pair[2]).any()]
+
+    def take(self, which: np.ndarray) -> None:
+        """Keep some of the models."""
+        self.metric = self.metric.take(which)
+        self.scale, self.rejected = self.scale[which], self.rejected[which]
+        self.pairs = [(s[which], y[which], c[which]) for s, y, c in self.pairs]
+
+
+class State:
+    """The current points of all models of a block.
+
+    Attributes
+    ----------
+    theta, gradient : ndarray, shape (B, k, p)
+    fun, gap : ndarray, shape (B,)
+        The values, and the estimated absolute suboptimalities.
+    n_iter : ndarray of int, shape (B,)
+    status : list of Status
+    """
+
+    def __init__(self, problem: BlockProblem, theta: np.ndarray) -> None:
+        B = len(theta)
+        self.theta = theta.copy()
+        self.fun, self.gradient = problem.evaluate(theta, np.arange(B))
+        self.gap, self.n_iter = np.full(B, np.inf), np.zeros(B, int)
+        self.decrement = np.full(B, np.nan)
+        self.status = [Status.max_iter] * B
+
+
+Renew = Callable[[State, np.ndarray, BlockConvergence], "tuple[np.ndarray, list[Any]] | None"]
+
+
+def descend_block(
+    problem: BlockProblem,
+    state: State,
+    metric: Preconditioner,
+    tol: float,
+    max_iter: int,
+    *,
+    observe: Callable[[State], None] | None = None,
+    renew: Renew | None = None,
+) -> None:
+    """Minimise each objective until its suboptimality is estimated to be at most tol |f|.
+
+    Parameters
+    ----------
+    problem : BlockProblem
+    state : State
+        The points from which the models start. It is updated in place.
+    metric : Preconditioner
+    tol : float
+        The estimated relative suboptimality at which a model leaves the block.
+    max_iter : int
+        The largest number of steps.
+    observe : callable, optional
+        A function that is called with the state at every iteration.
+    renew : callable, optional
+        A function that is called at every iteration. It returns the positions of the active models
+        that get new metrics, and these; or None.
+    """
+    active = np.arange(len(state.fun))
+    inverse = BlockInverseHessian(metric, len(active), state.theta[0].size)
+    convergence = BlockConvergence(len(active))
+    iteration = 0
+    while True:
+        g = state.gradient[active]
+        p = -inverse.times(g)
+        decrement = -0.5 * np.einsum("bkp,bkp->b", g, p)
+        convergence.add(decrement / inverse.scale)
+        state.gap[active], state.decrement[active] = convergence.gap, convergence.decrements[-1]
+        if observe is not None:
+            observe(state)
+        done = convergence.gap <= tol * np.abs(state.fun[active])
+        if iteration == max_iter:
+            for b in active[done]:
+                state.status[b] = Status.converged
+            return
+        if done.any():
+            for b in active[done]:
+                state.status[b] = Status.converged
+            keep = np.flatnonzero(~done)
+            active, p, decrement, g = active[keep], p[keep], decrement[keep], g[keep]
+            inverse.take(keep)
+            convergence.take(keep)
+        if not len(active):
+            return
+        renewed = None if renew is None else renew(state, active, convergence)
+        if renewed is not None:
+            which, metrics = renewed
+            inverse.reset(which, metrics)
+            p = -inverse.times(g)
+            decrement = -0.5 * np.einsum("bkp,bkp->b", g, p)
+            convergence.decrements[-1][which] = decrement[which]
+        length, fun, gradient = take_steps(problem, state, active, p)
+        moved = length > 0
+        if not moved.all():
+            for b, drop in zip(active[~moved], decrement[~moved], strict=True):
+                is_flat = drop <= 1e-11 * abs(state.fun[b])
+                state.status[b] = Status.rounding if is_flat else Status.stalled
+        step = (length[:, None, None] * p).reshape(len(active), -1)
+        change = (gradient - g).reshape(len(active), -1)
+        inverse.add(step, change, length == 1.0)
+        before = state.fun[active]
+        expected = decrement > 1e-9 * np.abs(before)
+        ratio = np.divide(before - fun, decrement, out=np.ones_like(fun), where=expected)
+        convergence.excess = np.where(expected, np.clip(ratio, 1.0, 10.0), convergence.excess)
+        state.theta[active] += step.reshape(p.shape)
+        state.fun[active], state.gradient[active] = fun, gradient
+        state.n_iter[active[moved]] += 1
+        if not moved.all():
+            keep = np.flatnonzero(moved)
+            active = active[keep]
+            inverse.take(keep)
+            convergence.take(keep)
+            if not len(active):
+                return
+        iteration += 1
+
+
+def take_steps(
+    problem: BlockProblem, state: State, active: np.ndarray, p: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take the unit step along p where it satisfies the Wolfe conditions, else search a length.
+
+    Each trial reads X once for the models that are still searching. The lengths follow from the
+    secant of the slope within a bracket.
+
+    Returns
+    -------
+    length : ndarray, shape (b,)
+        0 where no step lowers f.
+    fun : ndarray, shape (b,)
+    gradient : ndarray, shape (b, k, p)
+    """
+    theta, start = state.theta[active], state.fun[active]
+    slope = np.einsum("bkp,bkp->b", state.gradient[active], p)
+    length, fun, gradient = np.zeros(len(p)), start.copy(), state.gradient[active].copy()
+    low, high = np.zeros(len(p)), np.full(len(p), np.inf)
+    slope_low, t = slope.copy(), np.ones(len(p))
+    is_flat = -slope <= 1e-11 * np.abs(start)
+    hopeless = -slope <= 1e-15 * np.abs(start)
+    searching = np.arange(len(p))
+    for trial in range(_MOST_TRIALS):
+        f, g = problem.evaluate(theta[searching] + t[searching, None, None] * p[searching], active[searching])
+        s = np.einsum("bkp,bkp->b", g, p[searching])
+        f0, s0, now = start[searching], slope[searching], t[searching]
+        lower = f <= f0 + 1e-4 * now * s0
+        lower |= is_flat[searching] & (f <= f0 * (1 + 1e-12))
+        accepted = lower & (np.abs(s) <= 0.9 * np.abs(s0))
+        better = accepted | (lower & (s < 0))  # the best length so far, if no other is found
+        at = searching[better]
+        length[at], fun[at], gradient[at] = now[better], f[better], g[better]
+        rest = ~accepted
+        if trial == 0:
+            rest &= ~hopeless[searching]
+        if not rest.any():
+            break
+        searching, s, now, rising = searching[rest], s[rest], now[rest], ~(lower & (s < 0))[rest]
+        old_low, old_slope = low[searching], slope_low[searching]
+        new_low = np.where(rising, old_low, now)
+        high[searching] = np.where(rising, now, high[searching])
+        with np.errstate(all="ignore"):
+            secant = old_low - old_slope * (now - old_low) / (s - old_slope)
+        low[searching], slope_low[searching] = new_low, np.where(rising, old_slope, s)
+        top = high[searching]
+        closed = np.isfinite(top)
+        gap = np.where(closed, top - new_low, now)
+        middle = np.where(closed, np.where(new_low == 0, 0.1 * top, 0.5 * (new_low + top)), 4 * now)
+        edge = 0.01 * gap
+        inside = np.isfinite(secant) & (secant > new_low + edge)
+        inside &= np.where(closed, secant < top - edge, secant <= 10.0 * now)
+        t[searching] = np.where(inside, secant, middle)
+        going = np.where(closed, gap > 1e-14 * top, now < 1e12)
+        searching = searching[going]
+        if not len(searching):
+            break
+    return length, fun, gradient

@@ -1,0 +1,148 @@
+"""`solve_block`: the minima of all models of a block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...result import Progress, Status
+from .descent import State, descend_block
+from .families import Family
+from .metrics import BlockRenewal, first_metrics
+from .models import BlockResult, Models
+from .problem import BlockProblem
+
+_SUBSAMPLE = 2_000  # smallest number of rows of a subsample
+_PASSES_WORTH = 4  # a subsample must be smaller than the rows by this factor
+
+
+class BlockLog:
+    """The record of a run: one row for each iteration of the block."""
+
+    def __init__(
+        self, problem: BlockProblem, callback: Callable[[Progress], Any] | None = None
+    ) -> None:
+        self.problem, self.callback = problem, callback
+        self.rows: list[Progress] = []
+        self.state: State | None = None
+        self.clock = time.perf_counter()
+
+    def __call__(self, state: State) -> None:
+        """Record the current points, and pass them to the callback."""
+        self.state = state
+        row = Progress(
+            iteration=len(self.rows),
+            x=state.theta.ravel().copy(),
+            fun=float(state.fun.mean()),
+            grad_norm=float(np.sqrt(2.0 * max(float(state.decrement.max()), 0.0))),
+            length=float(np.nan),
+            direction_gap=np.nan,
+            passes=round(self.problem.passes),
+            seconds=time.perf_counter() - self.clock,
+        )
+        self.rows.append(row)
+        if self.callback is not None:
+            self.callback(row)
+
+
+def solve_block(
+    rows: Any,
+    family: Family,
+    models: Models,
+    *,
+    intercept: bool,
+    tol: float,
+    max_iter: int,
+    rng: np.random.Generator,
+    start: np.ndarray | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+) -> BlockResult:
+    """Minimise the objective of every model of a block.
+
+    Parameters
+    ----------
+    rows : BlockRows
+        The data, with the row weights of each split.
+    family : Family
+        `Softmax` or `Margins`.
+    models : Models
+    intercept : bool
+        Whether the models have intercepts, which are not penalised.
+    tol : float
+        The estimated relative suboptimality at which a model leaves the block.
+    max_iter : int
+        The largest number of iterations on all rows.
+    rng : numpy.random.Generator
+        The source of random subsamples.
+    start : ndarray, shape (B, k, d + intercept), optional
+        The points from which the models start on all rows.
+    callback : callable, optional
+        A function that is called with a `Progress` at every iteration on all rows.
+
+    Returns
+    -------
+    BlockResult
+        The result of each model. If the run is interrupted, the models that had not ended have the
+        status ``interrupted``.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the run is interrupted before its first iterate on all rows.
+    """
+    problem = BlockProblem(rows, family, models, intercept)
+    log = BlockLog(problem, callback)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            state = _solve(problem, start, tol, max_iter, rng, log)
+    except (KeyboardInterrupt, StopIteration):
+        if log.state is None:
+            raise KeyboardInterrupt from None
+        state = log.state
+        state.status = [
+            Status.interrupted if s is Status.max_iter else s for s in state.status
+        ]
+    gap = np.divide(state.gap, np.abs(state.fun), out=np.zeros_like(state.gap), where=state.fun != 0)
+    theta = family.project(state.theta)
+    return BlockResult(
+        theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes
+    )
+
+
+def _solve(
+    problem: BlockProblem,
+    start: np.ndarray | None,
+    tol: float,
+    max_iter: int,
+    rng: np.random.Generator,
+    log: BlockLog,
+) -> State:
+    """Minimise on a subsample, and then on all rows."""
+    rows = problem.rows
+    smallest = max(_SUBSAMPLE, 4 * problem.columns.size)
+    sizes = [m for m in (rows.n // 32, rows.n // 4) if m >= smallest]
+    stages = [problem]
+    if start is None and sizes:
+        stages.insert(0, problem.subsample(sizes[0], rng))
+    theta = start
+    metric, choice = None, None
+    if theta is None:
+        theta = np.zeros((len(problem.models), problem.n_outputs, problem.width))
+        if problem.intercept:
+            theta[:, :, -1] = problem.family.first_scores(rows.totals, problem.models)
+        metric = first_metrics(stages[0], theta)
+    for stage in stages[:-1]:
+        accuracy = 0.05 * stage.columns.size / stage.rows.n
+        state = State(stage, theta)
+        renew = BlockRenewal(stage, choice, accuracy, rng)
+        descend_block(stage, state, metric, accuracy, 30, renew=renew)
+        theta = state.theta
+    state = State(problem, theta)
+    if metric is None:
+        metric = first_metrics(problem, theta)
+    renew = BlockRenewal(problem, choice, tol, rng)
+    descend_block(problem, state, metric, tol, max_iter, observe=log, renew=renew)
+    return state
