@@ -154,6 +154,7 @@ def descend_block(
     tol: float,
     max_iter: int,
     *,
+    absolute: float = 0.0,
     observe: Callable[[State], None] | None = None,
     renew: Renew | None = None,
 ) -> None:
@@ -169,6 +170,8 @@ def descend_block(
         The estimated relative suboptimality at which a model leaves the block.
     max_iter : int
         The largest number of steps.
+    absolute : float, default=0.0
+        The estimated absolute suboptimality at which a model leaves the block as well.
     observe : callable, optional
         A function that is called with the state at every iteration.
     renew : callable, optional
@@ -187,7 +190,7 @@ def descend_block(
         state.gap[active], state.decrement[active] = convergence.gap, convergence.decrements[-1]
         if observe is not None:
             observe(state)
-        done = convergence.gap <= tol * np.abs(state.fun[active])
+        done = convergence.gap <= np.maximum(tol * np.abs(state.fun[active]), absolute)
         if iteration == max_iter:
             for b in active[done]:
                 state.status[b] = Status.converged
@@ -258,7 +261,9 @@ def take_steps(
     hopeless = -slope <= 1e-15 * np.abs(start)
     searching = np.arange(len(p))
     for trial in range(_MOST_TRIALS):
-        f, g = problem.evaluate(theta[searching] + t[searching, None, None] * p[searching], active[searching])
+        f, g = problem.evaluate(
+            theta[searching] + t[searching, None, None] * p[searching], active[searching]
+        )
         s = np.einsum("bkp,bkp->b", g, p[searching])
         f0, s0, now = start[searching], slope[searching], t[searching]
         lower = f <= f0 + 1e-4 * now * s0

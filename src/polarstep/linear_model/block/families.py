@@ -170,6 +170,8 @@ class Margins(Family):
     def first_scores(self, totals: np.ndarray, models: Models) -> np.ndarray:
         share = totals[models.split, models.positive] / totals[models.split].sum(axis=1)
         share = np.clip(share, 1e-6, 1.0 - 1e-6)
-        return np.log(share / (1.0 - share))[:, None] if self.loss.name == "softplus" else (
-            np.zeros((len(share), 1))
+        return (
+            np.log(share / (1.0 - share))[:, None]
+            if self.loss.name == "softplus"
+            else (np.zeros((len(share), 1)))
         )

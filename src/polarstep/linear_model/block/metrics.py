@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,12 @@ from .rows import BlockRows
 _MOST_FULL = 1_200  # largest width of a Hessian of all blocks
 _PRODUCT, _SINGLE_PRODUCT = 3e-11, 1.2e-11  # seconds of a product and sum in matrix products
 _SCORE = 4e-9  # seconds of the loss of one score
+_FAR = 0.1  # relative suboptimality above which f is not nearly quadratic
+_NEWTON_RATE = 0.3  # contraction of Newton's method where f is not nearly quadratic
+_CANDIDATES = 4  # rows from which one row is chosen by its curvature
+_NEGLIGIBLE = 1e-3  # curvature of a row, in units of the mean, that a metric leaves out
+_ITERATION = 4e-4  # seconds of an iteration apart from its read of X
+_FIRST_ROWS = 10_000  # rows of second moments if the rows are not in memory
 _CALL = 3e-5  # seconds of the calls for one Gram matrix
 
 
@@ -48,7 +55,7 @@ def metric_seconds(problem: BlockProblem, choice: Choice) -> float:
         rate = _SINGLE_PRODUCT if width >= 256 else _PRODUCT
         return 0.5 * m * width**2 * rate + 0.5 * m * width * p * rate + width**3 * _PRODUCT / 3
     if problem.rows.is_sparse:
-        share = m / problem.rows.n * problem.rows.matrix.gram_cost(problem.columns.size)
+        share = m / problem.rows.n * problem.rows.gram_cost(problem.columns.size)
         return k * (share * problem.rows.size * 1e-9 + p**3 * _PRODUCT / 3)
     return k * (0.5 * m * p**2 * _PRODUCT + m * p * 2e-9 + p**3 * _PRODUCT / 3 + _CALL)
 
@@ -71,35 +78,41 @@ def expected_contraction(problem: BlockProblem, choice: Choice) -> float:
 
 
 def make_metrics(
-    problem: BlockProblem, rows: BlockRows, theta: np.ndarray, which: np.ndarray, full: bool
+    problem: BlockProblem,
+    rows: BlockRows,
+    theta: np.ndarray,
+    which: np.ndarray,
+    choice: Choice,
+    rng: np.random.Generator,
 ) -> list[ModelMetric]:
-    """Return the metrics of some models at theta (b, k, p), from rows in memory."""
+    """Return the metrics of some models at theta (b, k, p), from rows in memory.
+
+    If there are more rows than the choice asks for, those of large curvature are preferred.
+    """
     family, intercept, columns = problem.family, problem.intercept, problem.columns
     models, ridge = problem.models.take(which), problem.ridge(which)
-    if full:
-        assert isinstance(family, Softmax)
-        Z = rows.centred_array(intercept)
-        return [
-            FullMetric(
-                Z,
-                family.probabilities(theta[b : b + 1] @ Z.T)[0],
-                rows.weights[models.split[b]],
-                ridge[b],
-            )
-            for b in range(len(which))
-        ]
-    counts, diagonals = rows.matrix.effective_rows(), None
-    exact = rows.n == problem.rows.n
-    if not exact and counts.min() < ENOUGH_ROWS or not columns.all_single:
-        diagonals = problem.rows.squares(family, models, theta, intercept)
+    diagonals = None
+    counts = rows.matrix.effective_rows()
+    exact = rows.n == problem.rows.n and choice.rows >= rows.n
+    if not choice.full and ((not exact and counts.min() < ENOUGH_ROWS) or not columns.all_single):
+        diagonals = problem.rows.curvature_squares(family, models, theta, intercept)
         problem.passes += len(which) / len(problem.models)
     metrics: list[ModelMetric] = []
     for b in range(len(which)):
         one = models.take(np.array([b]))
         scores = rows.scores(theta[b : b + 1], intercept)
+        p = family.probabilities(scores)[0] if isinstance(family, Softmax) else scores[0]
         h = family.curvatures(scores, rows.codes, rows.weights, one)[0]
+        at, factor = _important_rows(h, choice.rows, rng)
+        part = rows if at is None else rows.take(at, factor)
+        if choice.full:
+            s = part.weights[one.split[0]]
+            Z = part.centred_array(intercept)
+            metrics.append(FullMetric(Z, p if at is None else p[:, at], s, ridge[b]))
+            continue
+        h = h if at is None else h[:, at] * factor
         grams = [
-            rows.matrix.gram(np.ascontiguousarray(row), columns.place, columns.size) for row in h
+            part.matrix.gram(np.ascontiguousarray(row), columns.place, columns.size) for row in h
         ]
         metrics.append(
             class_metrics(
@@ -110,9 +123,42 @@ def make_metrics(
     return metrics
 
 
+def _important_rows(
+    h: np.ndarray, m: int, rng: np.random.Generator
+) -> tuple[np.ndarray | None, Any]:
+    """Draw about m rows with probabilities in proportion to their curvature.
+
+    Returns
+    -------
+    at : ndarray of int, or None for all rows
+    factor : ndarray
+        The factors by which their weights have to be multiplied.
+    """
+    importance = h.sum(axis=0)
+    n = len(importance)
+    total = importance.sum()
+    if not total > 0:
+        return None, None
+    if m >= n:
+        at = np.flatnonzero(importance >= _NEGLIGIBLE * total / n)
+        return (None, None) if len(at) > 0.8 * n else (at, np.ones(len(at)))
+    chance = np.minimum(1.0, importance * (m / total))
+    for _ in range(3):  # rows that are certain leave room for others
+        certain = chance >= 1.0
+        room, rest = m - certain.sum(), importance[~certain].sum()
+        if room <= 0 or rest <= 0:
+            break
+        chance = np.where(certain, 1.0, np.minimum(1.0, importance * (room / rest)))
+    at = np.flatnonzero(rng.random(n) < chance)
+    return at, 1.0 / chance[at]
+
+
 def first_metrics(problem: BlockProblem, theta: np.ndarray) -> Preconditioner:
     """Return the metrics at a start without weights, all from one matrix of second moments."""
-    rows, columns, models = problem.rows, problem.columns, problem.models
+    columns, models = problem.columns, problem.models
+    rows = problem.rows.in_memory()
+    if rows is None:
+        rows = problem.rows.subsample(_FIRST_ROWS, np.random.default_rng(0))
     weight = rows.weights.mean(axis=0)
     G = rows.matrix.gram(weight, columns.place, columns.size)
     diagonal = None if columns.all_single else rows.matrix.squares(weight)
@@ -160,15 +206,18 @@ class BlockRenewal:
         self.problem, self.tol, self.rng = problem, tol, rng
         B = len(problem.models)
         self.age, self.choice = np.zeros(B, int), [choice] * B
-        self.samples: dict[int, BlockRows] = {problem.rows.n: problem.rows}
+        everything = problem.rows.in_memory()
+        self.samples: dict[int, BlockRows] = (
+            {} if everything is None else {everything.n: everything}
+        )
         n = problem.rows.n
         sizes = [m for m in (n // 64, n // 16, n // 4) if m >= max(500, 2 * problem.columns.size)]
-        if isinstance(problem.rows, BlockRows):
+        if everything is not None:
             sizes.append(n)
         kinds = [False, True] if can_be_full(problem) else [False]
         self.options = [Choice(full, m) for full in kinds for m in sizes]
         self.seconds = {option: metric_seconds(problem, option) for option in self.options}
-        self.one_pass = pass_seconds(problem)
+        self.one_pass = pass_seconds(problem) + _ITERATION / B
 
     def __call__(
         self, state: State, active: np.ndarray, convergence: BlockConvergence
@@ -188,13 +237,18 @@ class BlockRenewal:
         for option, places in wanted.items():
             models = active[places]
             metrics += make_metrics(
-                self.problem, self.rows(option.rows), state.theta[models], models, option.full
+                self.problem, self.rows(option.rows), state.theta[models], models, option, self.rng
             )
             which += places
         return np.array(which), metrics
 
     def rows(self, m: int) -> BlockRows:
-        """Return about m of the rows."""
+        """Return a few times m rows, of which those of large curvature are chosen."""
+        n = self.problem.rows.n
+        if self.problem.rows.in_memory() is None:
+            m = min(_CANDIDATES * m, n)
+        else:
+            m = n if _CANDIDATES * m >= n else _CANDIDATES * m
         if m not in self.samples:
             self.samples[m] = self.problem.rows.subsample(m, self.rng)
         return self.samples[m]
@@ -202,12 +256,12 @@ class BlockRenewal:
     def _best(self, b: int, convergence: BlockConvergence, at: int, fun: float) -> Choice | None:
         """Return the metric that model b should get now, or None to keep its metric."""
         now, current = convergence.contraction[at], self.choice[b]
-        gap = convergence.gap[at] / (self.tol * abs(fun) + 1e-300)
-        log_reduction = np.log(max(gap, 2.0))
-        if current is not None and self.age[b] < 2:
+        gap = convergence.gap[at] / abs(fun)
+        if gap > _FAR:
+            return self._best_far(now, np.log(gap / _FAR) + 1.0, current)
+        log_reduction = np.log(max(gap / self.tol, 2.0))
+        if current is not None and self.age[b] < 3:
             return None
-        if current is None:
-            now = max(now, 0.5) if self.age[b] < 3 else now
 
         def seconds(contraction: float) -> float:
             return log_reduction / -np.log(contraction) * self.one_pass
@@ -215,14 +269,29 @@ class BlockRenewal:
         best, least = None, seconds(now) - self.one_pass
         for option in self.options:
             rate = expected_contraction(self.problem, option)
-            if current == option:
-                # The same metric at a newer point helps as far as the point has moved.
-                rate = max(rate, 0.5 * now)
-            elif current is not None and current.full == option.full:
+            if current is not None and current.full and not option.full:
+                continue
+            if current is not None and current.full == option.full:
                 if option.rows < current.rows:
                     continue
                 rate = max(rate, 0.5 * now * current.rows / option.rows)
             total = self.seconds[option] + seconds(rate)
+            if total < least:
+                best, least = option, total
+        return best
+
+    def _best_far(self, now: float, log_reduction: float, current: Choice | None) -> Choice | None:
+        """Return the metric to be renewed at every step while f is far from quadratic."""
+        best, least = None, log_reduction / -np.log(max(now, _NEWTON_RATE)) * self.one_pass
+        for option in self.options:
+            rate = max(_NEWTON_RATE, expected_contraction(self.problem, option))
+            if current is not None and current.full == option.full:
+                if option.rows < current.rows:
+                    continue
+                rate = max(rate, now * (current.rows / option.rows) ** 0.25)
+            elif current is not None and current.full:
+                continue
+            total = log_reduction / -np.log(rate) * (self.one_pass + self.seconds[option])
             if total < least:
                 best, least = option, total
         return best

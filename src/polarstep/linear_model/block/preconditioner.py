@@ -15,6 +15,7 @@ import scipy.linalg as la
 from ..solver.columns import GramColumns
 from ..solver.metric import HessianMetric, cholesky_with_ridge
 from ..solver.penalty import DiagonalPenalty
+from .families import Family
 
 _SINGLE_PRECISION_FROM = 256  # from this width on, a Hessian of all blocks is computed in float32
 _CHUNK_VALUES = 1 << 18  # values of the weighted rows that are formed at a time
@@ -115,14 +116,13 @@ class Preconditioner:
     family : Family
     """
 
-    def __init__(self, metrics: list[ModelMetric], family: object) -> None:
+    def __init__(self, metrics: list[ModelMetric], family: Family) -> None:
         self.metrics, self.family = metrics, family
 
     def solve(self, g: np.ndarray) -> np.ndarray:
         """Return the products of the inverse metrics with gradients of shape (b, k, p)."""
-        family: object = self.family
         step = np.array([metric.solve(row) for metric, row in zip(self.metrics, g, strict=True)])
-        return family.project(step)  # type: ignore[attr-defined]
+        return self.family.project(step)
 
     def take(self, which: np.ndarray) -> Preconditioner:
         """Return the metrics of some of the models."""

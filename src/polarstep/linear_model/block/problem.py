@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ...losses import margin_loss
-from ..solver.columns import GramColumns, choose_gram_columns
+from ..solver.columns import GramColumns
 from ..solver.metric import ENOUGH_ROWS
-from ..solver.samples import Samples
+from .data import BlockData
 from .families import Family
 from .models import Models
 
 _CAUTION_ROWS = 5.0  # number of occurrences to which the extra penalty of a rare column amounts
+
+
+class NotFinite(ValueError):
+    """A loss is not finite at the start: X contains NaN or infinity, or its products overflow."""
 
 
 class BlockProblem:
@@ -21,7 +22,7 @@ class BlockProblem:
 
     Parameters
     ----------
-    rows : BlockRows
+    rows : BlockData
     family : Family
     models : Models
     intercept : bool
@@ -33,7 +34,7 @@ class BlockProblem:
 
     def __init__(
         self,
-        rows: Any,
+        rows: BlockData,
         family: Family,
         models: Models,
         intercept: bool,
@@ -43,7 +44,7 @@ class BlockProblem:
     ) -> None:
         self.rows, self.family, self.models, self.intercept = rows, family, models, intercept
         self.extra = np.zeros(rows.d) if extra is None else extra
-        self.columns = choose_block_columns(rows) if columns is None else columns
+        self.columns = rows.gram_columns() if columns is None else columns
         self.n_outputs, self.width = family.n_outputs, rows.d + intercept
         self.passes = 0.0
 
@@ -79,10 +80,3 @@ class BlockProblem:
         return BlockProblem(
             rows, self.family, self.models, self.intercept, extra=extra, columns=self.columns
         )
-
-
-def choose_block_columns(rows: Any) -> GramColumns:
-    """Choose the columns of the Gram matrices as for a single model."""
-    weight = rows.weights.mean(axis=0)
-    y = np.zeros(rows.n)
-    return choose_gram_columns(Samples(rows.matrix, y, weight, margin_loss('squared')))

@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from ...losses import margin_loss
 from ..solver import kernels
+from ..solver.columns import GramColumns, choose_gram_columns
 from ..solver.dense_matrix import DenseMatrix
 from ..solver.matrix import Matrix
+from ..solver.samples import Samples
 from ..solver.sampling import class_shares, draw_in_order
 from ..solver.sparse_matrix import SparseMatrix
+from .data import BlockData
 from .families import Family
 from .models import Models
 
@@ -28,7 +32,7 @@ class Segment(NamedTuple):
     splits: np.ndarray  # which splits they belong to, shape (F,), bool
 
 
-class BlockRows:
+class BlockRows(BlockData):
     """n rows of d features with the indices of their classes and their weights in each split.
 
     Parameters
@@ -57,10 +61,6 @@ class BlockRows:
 
     # ------------------------------------------------------------------ properties of the rows
 
-    def squares_of_columns(self) -> np.ndarray:
-        """Return the weighted squares of the columns, shape (d,)."""
-        return self.matrix.squares(self.weights.mean(axis=0))
-
     @cached_property
     def totals(self) -> np.ndarray:
         """The total weight of each class in each split, shape (F, K)."""
@@ -85,8 +85,26 @@ class BlockRows:
                 segments.append(Segment(rows, present[:, rows[0]]))
         return segments
 
+    def gram_columns(self) -> GramColumns:
+        labels, weight = np.zeros(self.n), self.weights.mean(axis=0)
+        return choose_gram_columns(Samples(self.matrix, labels, weight, margin_loss("squared")))
+
+    def gram_cost(self, k: int) -> float:
+        return self.matrix.gram_cost(k)
+
+    def in_memory(self) -> BlockRows:
+        return self
+
+    def raise_not_finite(self, who: str) -> None:
+        labels, weight = np.zeros(self.n), self.weights.mean(axis=0)
+        samples = Samples(self.matrix, labels, weight, margin_loss("squared"))
+        samples.raise_not_finite(who)
+
+    def take(self, at: np.ndarray, factor: np.ndarray) -> BlockRows:
+        """Return some of the rows, with their weights multiplied by factors."""
+        return BlockRows(self.matrix.take(at), self.codes[at], self.weights[:, at] * factor)
+
     def subsample(self, m: int, rng: np.random.Generator) -> BlockRows:
-        """Draw about m of the rows; in each split each class keeps its total weight."""
         used = self.weights.any(axis=0)
         classes = [
             np.flatnonzero((self.codes == c) & used) for c in range(int(self.codes.max()) + 1)
@@ -99,7 +117,9 @@ class BlockRows:
             s = self.weights[:, chosen]
             before, after = self.weights[:, members].sum(axis=1), s.sum(axis=1)
             drawn.append(chosen)
-            weights.append(s * np.divide(before, after, out=np.zeros_like(before), where=after > 0)[:, None])
+            weights.append(
+                s * np.divide(before, after, out=np.zeros_like(before), where=after > 0)[:, None]
+            )
         at = np.concatenate(drawn)
         order = np.argsort(at, kind="stable")
         at = at[order]
@@ -111,16 +131,11 @@ class BlockRows:
     def evaluate(
         self, family: Family, models: Models, theta: np.ndarray, intercept: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the losses (B,) and their gradients (B, k, p), in one read of X."""
         return self._sum(family.evaluate, models, theta, intercept)
 
-    def squares(
+    def curvature_squares(
         self, family: Family, models: Models, theta: np.ndarray, intercept: bool
     ) -> np.ndarray:
-        """Return the sums of h z^2 by column, shape (B, k, d), in one read of X.
-
-        h are the second derivatives of the loss at theta, and z the centred rows.
-        """
         B, k, p = theta.shape
         W, centre = theta.reshape(B * k, p), self.centre
         q = np.zeros((B * k, self.d))
@@ -234,11 +249,13 @@ class BlockRows:
         if threads <= 1:
             fun, gradient = run(tiles)
         else:
-            parts = [tiles[i * len(tiles) // threads : (i + 1) * len(tiles) // threads] for i in range(threads)]
+            parts = [
+                tiles[i * len(tiles) // threads : (i + 1) * len(tiles) // threads]
+                for i in range(threads)
+            ]
             with ThreadPoolExecutor(threads) as pool:
                 values = list(pool.map(run, parts))
-            fun = sum(v[0] for v in values)
-            gradient = sum(v[1] for v in values)
+            fun, gradient = (np.sum(parts, axis=0) for parts in zip(*values, strict=True))
         return fun, gradient.reshape(B, k, p)
 
     def _dense_pass(

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ...result import Progress, Status
+from .data import BlockData
 from .descent import State, descend_block
 from .families import Family
 from .metrics import BlockRenewal, first_metrics
 from .models import BlockResult, Models
-from .problem import BlockProblem
+from .problem import BlockProblem, NotFinite
 
 _SUBSAMPLE = 2_000  # smallest number of rows of a subsample
-_PASSES_WORTH = 4  # a subsample must be smaller than the rows by this factor
 
 
 class BlockLog:
@@ -49,7 +49,7 @@ class BlockLog:
 
 
 def solve_block(
-    rows: Any,
+    rows: BlockData,
     family: Family,
     models: Models,
     *,
@@ -64,7 +64,7 @@ def solve_block(
 
     Parameters
     ----------
-    rows : BlockRows
+    rows : BlockData
         The data, with the row weights of each split.
     family : Family
         `Softmax` or `Margins`.
@@ -90,6 +90,8 @@ def solve_block(
 
     Raises
     ------
+    NotFinite
+        If a loss is not finite at the start; `BlockData.raise_not_finite` says why.
     KeyboardInterrupt
         If the run is interrupted before its first iterate on all rows.
     """
@@ -102,14 +104,12 @@ def solve_block(
         if log.state is None:
             raise KeyboardInterrupt from None
         state = log.state
-        state.status = [
-            Status.interrupted if s is Status.max_iter else s for s in state.status
-        ]
-    gap = np.divide(state.gap, np.abs(state.fun), out=np.zeros_like(state.gap), where=state.fun != 0)
-    theta = family.project(state.theta)
-    return BlockResult(
-        theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes
+        state.status = [Status.interrupted if s is Status.max_iter else s for s in state.status]
+    gap = np.divide(
+        state.gap, np.abs(state.fun), out=np.zeros_like(state.gap), where=state.fun != 0
     )
+    theta = family.project(state.theta)
+    return BlockResult(theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes)
 
 
 def _solve(
@@ -135,12 +135,17 @@ def _solve(
             theta[:, :, -1] = problem.family.first_scores(rows.totals, problem.models)
         metric = first_metrics(stages[0], theta)
     for stage in stages[:-1]:
+        assert metric is not None
+        # The error of the optimum on m rows is itself about parameters/m.
         accuracy = 0.05 * stage.columns.size / stage.rows.n
+        absolute = accuracy * max(problem.n_outputs - 1, 1)
         state = State(stage, theta)
         renew = BlockRenewal(stage, choice, accuracy, rng)
-        descend_block(stage, state, metric, accuracy, 30, renew=renew)
+        descend_block(stage, state, metric, accuracy, 30, absolute=absolute, renew=renew)
         theta = state.theta
     state = State(problem, theta)
+    if not (np.isfinite(state.fun).all() and np.isfinite(state.gradient).all()):
+        raise NotFinite
     if metric is None:
         metric = first_metrics(problem, theta)
     renew = BlockRenewal(problem, choice, tol, rng)

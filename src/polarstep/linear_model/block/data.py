@@ -1,0 +1,77 @@
+"""What the solver of a block of models needs to know of its rows, wherever they are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..solver.columns import GramColumns
+from .families import Family
+from .models import Models
+
+if TYPE_CHECKING:
+    from .rows import BlockRows
+
+
+class BlockData(ABC):
+    """n rows of d features with classes, and with weights in each of F splits.
+
+    Attributes
+    ----------
+    n, d : int
+        The numbers of rows and of columns of X.
+    size : int
+        The number of values of X that a pass reads.
+    is_sparse : bool
+        Whether X is sparse.
+    centre : ndarray, shape (d,)
+        The vector that is subtracted from every row, implicitly.
+    """
+
+    n: int
+    d: int
+    size: int
+    is_sparse: bool
+    centre: np.ndarray
+
+    @property
+    @abstractmethod
+    def totals(self) -> np.ndarray:
+        """The total weight of each class in each split, shape (F, K)."""
+
+    @abstractmethod
+    def gram_columns(self) -> GramColumns:
+        """Choose the columns of the Gram matrices of the metrics."""
+
+    @abstractmethod
+    def gram_cost(self, k: int) -> float:
+        """Estimate the time of a Gram matrix of k columns, in passes over X for one score."""
+
+    @abstractmethod
+    def subsample(self, m: int, rng: np.random.Generator) -> BlockRows:
+        """Draw about m of the rows into memory; in each split each class keeps its total weight."""
+
+    @abstractmethod
+    def in_memory(self) -> BlockRows | None:
+        """Return all rows if they are in memory, and None otherwise."""
+
+    @abstractmethod
+    def evaluate(
+        self, family: Family, models: Models, theta: np.ndarray, intercept: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses (B,) and their gradients (B, k, p), in one read of X."""
+
+    @abstractmethod
+    def curvature_squares(
+        self, family: Family, models: Models, theta: np.ndarray, intercept: bool
+    ) -> np.ndarray:
+        """Return the sums of h z^2 by column, shape (B, k, d), in one read of X.
+
+        h are the second derivatives of the loss by the scores, and z the centred rows.
+        """
+
+    @abstractmethod
+    def raise_not_finite(self, who: str) -> None:
+        """Raise the error that explains why a loss is not finite at the start."""

@@ -1,0 +1,71 @@
+"""L-BFGS on a block of quadratic and of softmax models."""
+
+import numpy as np
+
+from block_problems import D, K, make_rows, softmax_minimum
+from polarstep.linear_model.block.descent import BlockConvergence, State, descend_block
+from polarstep.linear_model.block.families import Margins, Softmax
+from polarstep.linear_model.block.metrics import first_metrics
+from polarstep.linear_model.block.models import Models
+from polarstep.linear_model.block.problem import BlockProblem
+from polarstep.linear_model.solver.lbfgs import Convergence
+from polarstep.losses import LOSSES
+from polarstep.result import Status
+
+
+def _state(problem, k):
+    return State(problem, np.zeros((len(problem.models), k, D + 1)))
+
+
+def test_every_model_reaches_its_minimum_and_says_so():
+    rows, models = make_rows(splits=3), Models.of([1e-3, 1e-2, 1.0, 1e-2], [0, 1, 2, 0])
+    problem = BlockProblem(rows, Softmax(K), models, True)
+    state = _state(problem, K)
+    descend_block(problem, state, first_metrics(problem, state.theta), 1e-12, 200)
+    assert state.status == [Status.converged] * 4
+    for b in range(4):
+        np.testing.assert_allclose(
+            state.theta[b], softmax_minimum(rows, models, True, b), atol=1e-4
+        )
+
+
+def test_a_quadratic_is_solved_in_two_steps_by_its_hessian():
+    problem = BlockProblem(make_rows(), Margins(LOSSES["squared"]), Models.of([0.1, 1.0]), True)
+    state = _state(problem, 1)
+    descend_block(problem, state, first_metrics(problem, state.theta), 1e-10, 50)
+    assert (state.n_iter <= 2).all()
+    assert np.abs(state.gradient).max() < 1e-6
+
+
+def test_max_iter_is_reported_and_counted():
+    problem = BlockProblem(make_rows(), Softmax(K), Models.of([1e-4, 1e6]), True)
+    state = _state(problem, K)
+    descend_block(problem, state, first_metrics(problem, state.theta), 1e-13, 2)
+    assert state.status[0] is Status.max_iter
+    assert state.n_iter[0] == 2
+
+
+def test_estimates_equal_those_of_a_single_model():
+    block, single = BlockConvergence(2), Convergence()
+    for value in (1.0, 0.3, 0.2, 0.01, 0.003):
+        block.add(np.array([value, 2 * value]))
+        single.add(value)
+    np.testing.assert_allclose(block.gap, [single.gap, 2 * single.gap])
+    np.testing.assert_allclose(block.contraction, single.contraction)
+    block.take(np.array([1]))
+    block.add(np.array([0.002]))
+    single.add(0.001)
+    np.testing.assert_allclose(block.gap, [2 * single.gap])
+
+
+def test_steps_are_searched_where_the_metric_is_far_too_large_or_small():
+    rows, models = make_rows(), Models.of([1e-2, 1e-2])
+    problem = BlockProblem(rows, Softmax(K), models, True)
+    for factor in (0.1, 10.0):
+        state = _state(problem, K)
+        metric = first_metrics(problem, state.theta)
+        for part in metric.metrics[0].parts:
+            part.scale = part.scale * factor
+        descend_block(problem, state, metric, 1e-9, 300)
+        assert state.status == [Status.converged] * 2
+        np.testing.assert_allclose(state.theta[0], softmax_minimum(rows, models, True), atol=1e-3)
