@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..solver.columns import GramColumns
 from .families import Family
 from .models import Models
-
-if TYPE_CHECKING:
-    from .rows import BlockRows
 
 
 class BlockData(ABC):
@@ -50,12 +47,15 @@ class BlockData(ABC):
         """Estimate the time of a Gram matrix of k columns, in passes over X for one score."""
 
     @abstractmethod
-    def subsample(self, m: int, rng: np.random.Generator) -> BlockRows:
-        """Draw about m of the rows into memory; in each split each class keeps its total weight."""
+    def subsample(self, m: int, rng: np.random.Generator) -> Any:
+        """Draw about m of the rows into memory, as `BlockRows`.
+
+        In each split each class keeps its total weight.
+        """
 
     @abstractmethod
-    def in_memory(self) -> BlockRows | None:
-        """Return all rows if they are in memory, and None otherwise."""
+    def in_memory(self) -> Any:
+        """Return all rows as `BlockRows` if they are in memory, and None otherwise."""
 
     @abstractmethod
     def evaluate(
