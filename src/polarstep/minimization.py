@@ -38,8 +38,8 @@ def minimize(
         The largest number of steps.
     tol : float, default 1e-8
         The tolerance on ||grad f(wt)||_{S^-1}, a norm that does not depend on the scale of the
-        features. For the method whitened on a `Halfspace` it is the tolerance on the estimated
-        relative suboptimality (f - f*)/f*.
+        features. For the method whitened on a `Halfspace` it is the tolerance on the `gap` of the
+        `Result`, the estimated relative suboptimality (f - f*)/(|f| + 1e-14 f(0)).
     callback : callable, optional
         A function that is called with a `Progress` at every iterate. It may raise StopIteration to
         stop the run.

@@ -151,9 +151,9 @@ class Result:
     method : str
         The name of the method.
     gap : float
-        The estimated upper bound on the relative suboptimality (f(x) - f*)/|f(x)|, where f* is a
-        local minimum. It is an estimate, not a guaranteed bound, and NaN for all methods but
-        whitened on data.
+        The estimated upper bound on the relative suboptimality (f(x) - f*)/(|f(x)| + 1e-14 f(0)),
+        where f* is a local minimum. The run converges when it is at most `tol`. It is an estimate,
+        not a guaranteed bound, and NaN for all methods but whitened on data.
 
     See Also
     --------

@@ -54,8 +54,9 @@ class HalfspaceClassifier(IterativeClassifier):
         "whitened" is the method for practical use. "gdnp", "gd", "agd", "wn" and "bn" are those of
         the paper, for study; they need an intercept and data in memory.
     tol : float, default=1e-6
-        Estimated relative suboptimality (F - F*)/F* at which fit stops. With the paper's methods
-        `tol` bounds the norm of the gradient instead.
+        Estimated relative suboptimality (F - F*)/(F + 1e-14 F(0)) at which fit stops; the second
+        term matters only where F tends to zero. With the paper's methods `tol` bounds the norm of
+        the gradient instead.
     max_iter : int, default=100
         Maximum number of iterations on all rows. An iteration reads the data once, or up to three
         times if a step is rejected.
@@ -85,11 +86,11 @@ class HalfspaceClassifier(IterativeClassifier):
     n_iter_ : ndarray of int, shape (1,) or (n_classes,)
         The number of iterations on all rows.
     result_ : Result
-        How fit ended: the status with advice, the trace, the number of passes over the data and the
-        estimated relative suboptimality ``gap``. Its ``fun`` is F/(C sum_i s_i), and its ``x`` is
-        (w, b) for features that are centred near their means. For several classes, ``x`` has one
-        row for each of them, ``fun`` is the mean, ``gap``, ``grad_norm`` and ``n_iter`` are the
-        largest values, ``n_passes`` is the sum, and ``status`` is that of the class that ended
+        How fit ended: the status with advice, the trace, the number of passes over the data and
+        ``gap``, the estimate that is compared to `tol`. Its ``fun`` is F/(C sum_i s_i), and its
+        ``x`` is (w, b) for features that are centred near their means. For several classes, ``x``
+        has one row for each of them, ``fun`` is the mean, ``gap``, ``grad_norm`` and ``n_iter`` are
+        the largest values, ``n_passes`` is the sum, and ``status`` is that of the class that ended
         worst.
     n_features_in_ : int
         The number of features.

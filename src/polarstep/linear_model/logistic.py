@@ -44,7 +44,8 @@ class LogisticRegression(IterativeClassifier):
     dual : bool, default=False
         Without effect, because the dual problem has the same optimum.
     tol : float, default=1e-6
-        Estimated relative suboptimality (F - F*)/F* at which fit stops.
+        Estimated relative suboptimality (F - F*)/(F + 1e-14 F(0)) at which fit stops; the second
+        term matters only where F tends to zero.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     intercept_scaling : float, default=1.0
@@ -82,10 +83,10 @@ class LogisticRegression(IterativeClassifier):
     n_iter_ : ndarray of int, shape (1,)
         The number of iterations on all rows.
     result_ : Result
-        How fit ended: the status with advice, the trace, the number of passes over the data and the
-        estimated relative suboptimality ``gap``. Its ``fun`` is F/(C sum_i s_i), and its ``x`` is
-        (w, b) for features that are centred near their means, with one row for each class if there
-        are more than two.
+        How fit ended: the status with advice, the trace, the number of passes over the data and
+        ``gap``, the estimate that is compared to `tol`. Its ``fun`` is F/(C sum_i s_i), and its
+        ``x`` is (w, b) for features that are centred near their means, with one row for each class
+        if there are more than two.
     n_features_in_ : int
         The number of features.
     feature_names_in_ : ndarray, shape (n_features,)

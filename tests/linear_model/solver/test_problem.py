@@ -148,3 +148,9 @@ def test_a_read_of_all_rows_is_what_passes_count():
     result = whitened.run(make_stages(problem, rng), None, 1e-10, 100, rng)
     assert result.success
     assert calls.count(4000) <= result.n_passes <= calls.count(4000) + 3
+
+
+def test_suboptimalities_are_relative_to_f_or_to_its_rounding_error_at_zero():
+    problem = problem_of(centred(*gaussian(50, 3), LOSSES["softplus"]), 0.0)
+    assert problem.magnitude(-2.0) == pytest.approx(2.0, rel=1e-12)
+    assert problem.magnitude(0.0) == pytest.approx(1e-14 * np.log(2.0))

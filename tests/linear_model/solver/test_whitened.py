@@ -169,6 +169,19 @@ def test_the_estimate_is_not_below_the_truth(name, loss, alpha):
         assert reached <= 1.1 * result.gap + 1e-13
 
 
+@pytest.mark.parametrize("loss", ["softplus", "smooth_hinge", "sigmoid"])
+@pytest.mark.parametrize("tol", [1e-3, 1e-8])
+def test_the_gap_of_a_converged_run_is_at_most_tol_even_where_f_tends_to_zero(loss, tol):
+    X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([-1.0, -1.0, 1.0, 1.0])
+    objective = ps.Halfspace(X, y, loss)
+    result = ps.minimize(objective, "whitened", tol=tol)
+    assert result.status is Status.converged
+    assert 0 <= result.gap <= tol
+    assert result.fun < 1e-13
+    early = ps.minimize(objective, "whitened", tol=tol, max_iter=3)
+    assert early.status is Status.converged or early.gap > tol
+
+
 @pytest.mark.parametrize("name", ["gaussian", "heavy tails", "rare", "skewed", "few"])
 def test_passes_do_not_depend_on_the_units_of_columns(name):
     X, y = TABLE[name]

@@ -120,7 +120,7 @@ def descend(
     observe: Callable[[Point, Convergence], None] | None = None,
     renew_metric: Callable[[Point, Convergence], HessianMetric | None] | None = None,
 ) -> tuple[Point, Status]:
-    """Minimise f by L-BFGS until f - f* is estimated to be at most tol |f|.
+    """Minimise f by L-BFGS until f - f* is estimated to be at most tol (|f| + 1e-14 f(0)).
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def descend(
         convergence.add(decrement / inverse.scale)
         if observe is not None:
             observe(point, convergence)
-        if convergence.gap <= tol * (abs(point.fun) + problem.negligible):
+        if convergence.gap <= tol * problem.magnitude(point.fun):
             return point, Status.converged
         if n_iter == max_iter:
             return point, Status.max_iter

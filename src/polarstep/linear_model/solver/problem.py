@@ -80,9 +80,16 @@ class Problem:
         self.convex: bool = samples.loss.is_convex
         self.passes = 0.0
 
+    def magnitude(self, fun: float) -> float:
+        """Return |f| + 1e-14 f(0), to which suboptimalities are relative.
+
+        The second term is a rounding error of f at the start. It lets a run converge whose f tends
+        to zero.
+        """
+        return abs(fun) + self._rounding
+
     @cached_property
-    def negligible(self) -> float:
-        """A value that is negligible compared to f at 0."""
+    def _rounding(self) -> float:
         return 1e-14 * float(self.samples.loss.phi(np.zeros(1))[0])
 
     def with_loss(self, loss: MarginLoss) -> Problem:

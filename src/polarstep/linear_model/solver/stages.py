@@ -123,7 +123,7 @@ class Renewal:
     def _best_rows(self, point: Point, convergence: Convergence) -> int | None:
         """Return how many rows a new metric should use, or None to keep the current metric."""
         n, m, now = self.problem.samples.n, self.n_rows, convergence.contraction
-        target = self.tol * (abs(point.fun) + self.problem.negligible)
+        target = self.tol * self.problem.magnitude(point.fun)
         log_reduction = np.log(max(convergence.gap / target, 2.0))
         best = 1e-3 if self.is_newton else 0.1
         if m == n:

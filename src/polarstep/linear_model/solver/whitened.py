@@ -20,8 +20,8 @@ The relative difference between the Hessian of m rows and that of all rows is ab
 whatever the condition number of the data, so that each read of X reduces the error by a factor of
 about m/d. Most of the speed comes from this.
 
-The method stops when (f - f*)/|f| is estimated to be at most tol. The estimate is designed to
-overestimate; it is not a guaranteed bound.
+The method stops when (f - f*)/(|f| + 1e-14 f(0)) is estimated to be at most tol. The estimate is
+designed to overestimate; it is not a guaranteed bound.
 
 References
 ----------
@@ -129,7 +129,7 @@ class Log:
 
     def __call__(self, point: Point, convergence: Convergence) -> None:
         """Record an iterate and pass it to the callback."""
-        self.gap = convergence.gap / abs(point.fun) if point.fun else 0.0
+        self.gap = convergence.gap / self.problem.magnitude(point.fun)
         row = Progress(
             iteration=len(self.rows),
             x=self.problem.coordinates.leave(point.theta),
