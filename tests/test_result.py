@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import polarstep as ps
-from polarstep.result import Progress, Result, Status, Trace, columns_of
+from polarstep.result import Progress, Result, Separation, Status, Trace, columns_of
 from problems import two_class
 
 X, Y = two_class(n=200)
@@ -98,3 +98,12 @@ def test_statuses_are_advice_in_whole_sentences():
     for status in Status:
         assert status.value[0].isupper() or status.value.startswith("f ")
         assert status.value.endswith(".")
+
+
+def test_a_separation_is_described_by_its_leading_features():
+    direction = np.array([[1.0, -1e-3, 0.01, 0.5, 0.2, 9.0]])
+    many = Separation(direction, np.array([0, 1, 3, 4]))
+    assert many.describe() == "+x0, -x1, +x3 and 1 more"
+    assert many.describe(["a", "b", "c", "d", "e"]) == "+a, -b, +d and 1 more"
+    assert Separation(direction, np.array([3])).describe() == "x3"
+    assert Separation(np.vstack([direction, direction]), np.array([1, 0])).describe() == "x1, x0"

@@ -47,7 +47,57 @@ class Status(Enum):
         "The run converged on the cap ||wt||_S = max_length, and f would fall further beyond it. "
         "If you do not want the cap to decide, raise max_length or use a length_penalty instead."
     )
+    separable = (
+        "A hyperplane separates the classes, wholly or in part, so that f keeps falling along one "
+        "direction and no finite weights are optimal without a penalty. Use a finite C or a "
+        "penalty, or drop the features that separate."
+    )
+    plateau = (
+        "The gradient vanishes on a plateau of the loss, but f is lower elsewhere on the ray "
+        "through the weights. Start closer to zero or from another w0, or use a convex loss first."
+    )
     interrupted = "The run was interrupted. The result is the last complete iterate."
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """A direction along which hyperplanes separate the classes, wholly or in part.
+
+    Attributes
+    ----------
+    direction : ndarray, shape (1, d + 1) or (n_classes, d + 1)
+        The weights v and, in the last column, the offset c. With two classes there is one row, and
+        x_i^T v + c is >= 0 for the rows of the second class, <= 0 for those of the first one, and
+        not zero for some. With more classes there is one row for each of them, and the score of a
+        row's own class is never below that of another one.
+    features : ndarray of int
+        The columns of the largest weights, relative to the standard deviations of the features, in
+        descending order.
+    """
+
+    direction: np.ndarray
+    features: np.ndarray
+
+    def describe(self, names: Sequence[str] | None = None) -> str:
+        """Return the features that separate the classes, in words.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            The names of the features; x0, x1, ... by default.
+
+        Returns
+        -------
+        str
+            Up to three names, with the signs of their weights if there are two classes.
+        """
+        labels = []
+        for j in self.features[:3]:
+            name = f"x{j}" if names is None else str(names[j])
+            sign = "+" if self.direction[0, j] > 0 else "-"
+            labels.append(sign + name if len(self.direction) == 1 < len(self.features) else name)
+        more = len(self.features) - len(labels)
+        return ", ".join(labels) + (f" and {more} more" if more else "")
 
 
 class Progress(NamedTuple):
@@ -154,6 +204,9 @@ class Result:
         The estimated upper bound on the relative suboptimality (f(x) - f*)/(|f(x)| + 1e-14 f(0)),
         where f* is a local minimum. The run converges when it is at most `tol`. It is an estimate,
         not a guaranteed bound, and NaN for all methods but whitened on data.
+    separation : Separation or None
+        The direction that separates the classes if the status is `separable`; otherwise None. The
+        linear models set it.
 
     See Also
     --------
@@ -170,6 +223,7 @@ class Result:
     trace: Trace
     method: str
     gap: float = float("nan")
+    separation: Separation | None = None
 
     @classmethod
     def from_rows(

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
-from polarstep.linear_model.separation import name_direction, separating_direction, spreads
+from polarstep.linear_model.separation import leading_features, separating_direction, spreads
 from separable_data import is_separable, leads, random_data
 
 LINE = np.array([[-2.0], [-1.0], [1.0], [2.0]])
@@ -51,7 +51,7 @@ def test_the_single_feature_that_separates_is_preferred():
         found = separating_direction(data, y)
         assert np.flatnonzero(found[0]).tolist() == [4]
         assert found[0, 4] > 0
-        assert name_direction(found, spreads(data)) == "x4"
+        assert leading_features(found, spreads(data)).tolist() == [4]
     X[:, 4] *= -1
     assert separating_direction(X, y)[0, 4] < 0
 
@@ -84,11 +84,18 @@ def test_a_start_that_separates_is_returned():
     assert leads(X, y, separating_direction(X, y, start=start)).min() >= -1e-8
 
 
-def test_directions_are_named_by_their_largest_standardised_weights():
+def test_leading_features_have_the_largest_standardised_weights():
     direction = np.array([[1.0, -1e-3, 0.01, 0.5, 0.2, 9.0]])
     spread = np.array([1.0, 900.0, 1.0, 1.0, 1.0])
-    assert name_direction(direction, spread) == "+x0, -x1, +x3 and 1 more"
-    assert name_direction(direction[:, [2, 5]], spread[:1]) == "x0"
-    several = np.vstack([direction, -direction])
-    names = ["age", "dose", "c", "d", "e"]
-    assert name_direction(several, spread, names) == "age, dose, d and 1 more"
+    assert leading_features(direction, spread).tolist() == [0, 1, 3, 4]
+
+
+def test_a_share_of_the_rows_decides_only_if_it_determines_all_weights():
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(20_000, 3)), rng.integers(0, 2, 20_000)
+    assert separating_direction(X, y) is None
+    rare = np.zeros((20_000, 1))
+    rare[[11, 17]] = 1.0  # only rows that the share leaves out
+    y[[11, 17]] = 1
+    found = separating_direction(np.hstack([X, rare, X[:, :1] + rare]), y)
+    assert leads(np.hstack([X, rare, X[:, :1] + rare]), y, found).min() >= -1e-8

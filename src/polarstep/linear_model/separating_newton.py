@@ -31,30 +31,41 @@ def find_direction(rows: RowsOfClasses, start: np.ndarray | None) -> np.ndarray 
         if found is not None:
             return found
     inner = rows.equilibrated()
-    found = _search(inner)
+    found, _ = _search(inner)
     return None if found is None else found / inner.unit * rows.unit
 
 
-def _search(rows: RowsOfClasses) -> np.ndarray | None:
-    """Run Newton's method from zero until it finds a direction or rules it out."""
+def rules_out_all(rows: RowsOfClasses) -> bool:
+    """Whether these rows prove that nothing separates any data of which they are a part.
+
+    They do if nothing separates them and their leads determine all weights.
+    """
+    if rows.shape[0] * rows.shape[1] > MOST_DENSE:
+        return False
+    inner = rows.equilibrated()
+    return _search(inner)[1] and not inner.kernel(~inner.own)
+
+
+def _search(rows: RowsOfClasses) -> tuple[np.ndarray | None, bool]:
+    """Run Newton's method from zero; return a direction, or whether there is provably none."""
     theta = np.zeros(rows.shape)
     scores = rows.scores(theta)
     for _ in range(_MOST_STEPS):
         step, settled = newton_step(rows, scores)
         if settled:
-            return None
+            return None, True
         found = _direction_along(rows, step)
         if found is None and rows.separates(theta + step):
             found = theta + step
         if found is not None:
-            return found
+            return found, False
         value, change, length = _loss(rows, scores), rows.scores(step), 1.0
         while _loss(rows, scores + length * change) > value and length > 1e-6:
             length *= 0.3
         if length <= 1e-6:
             break
         theta, scores = theta + length * step, scores + length * change
-    return None
+    return None, False
 
 
 def _loss(rows: RowsOfClasses, scores: Pairs) -> float:

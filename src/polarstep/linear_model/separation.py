@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .separating_newton import find_direction
+from .separating_newton import find_direction, rules_out_all
 from .separating_rows import RowsOfClasses
 
-_NAMED = 3  # largest number of features by which a direction is named
-_SHARE = 0.1  # smallest weight of a named feature, relative to the largest one
+_SHARE = 0.1  # smallest weight of a leading feature, relative to the largest one
+_SOME_ROWS = 20  # number of rows for each unknown that are likely to decide for all rows
 
 
 def separating_direction(
@@ -59,11 +59,13 @@ def separating_direction(
 
     Notes
     -----
-    Single features are tried first. Then Newton's method minimises the logistic loss. Its step
-    changes the probabilities p to p + dp to first order, and these satisfy the equations
-    sum_i (p_ik + dp_ik - [y_i = k]) x_i = 0 exactly. If p + dp > 0, this proves by Stiemke's lemma
-    that nothing separates the classes. Otherwise the step approaches a separating direction, which
-    is checked on every row. In the rare case that rounding errors prevent both, the result is None.
+    If there are many rows, a small share of them is tried first: if nothing separates them and they
+    determine all weights, nothing separates the others. Then single features are tried, and then
+    Newton's method minimises the logistic loss. Its step changes the probabilities p to p + dp to
+    first order, and these satisfy the equations sum_i (p_ik + dp_ik - [y_i = k]) x_i = 0 exactly.
+    If p + dp > 0, this proves by Stiemke's lemma that nothing separates the classes. Otherwise the
+    step approaches a separating direction, which is checked on every row. In the rare case that
+    rounding errors prevent both, the result is None.
 
     References
     ----------
@@ -78,6 +80,8 @@ def separating_direction(
         classes, codes = np.unique(codes[kept], return_inverse=True)
     if len(classes) < 2:
         return None
+    if _some_rows_rule_out_all(X, codes, len(classes), fit_intercept):
+        return None
     found = _single_feature(X, codes, len(classes), fit_intercept)
     if found is None:
         rows = RowsOfClasses.of_data(X, codes, len(classes), weight, intercept=fit_intercept)
@@ -91,8 +95,8 @@ def separating_direction(
     return found / largest if largest > 0 else found
 
 
-def name_direction(direction: np.ndarray, spread: np.ndarray, names: Any = None) -> str:
-    """Return the features of the largest weights of a direction, in words.
+def leading_features(direction: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the features of the largest weights of a direction, the largest first.
 
     Parameters
     ----------
@@ -100,24 +104,15 @@ def name_direction(direction: np.ndarray, spread: np.ndarray, names: Any = None)
         The weights and offsets, as `separating_direction` returns them.
     spread : ndarray, shape (d,)
         The standard deviations of the features.
-    names : sequence of str, optional
-        The names of the features; x0, x1, ... by default.
 
     Returns
     -------
-    str
-        The names of up to three features, with the signs of their weights if there is one row.
+    ndarray of int
+        The columns whose weight is at least a tenth of the largest one, in standard deviations.
     """
-    weights = direction[:, :-1] * spread
-    sizes = np.abs(weights).max(axis=0)
-    order = np.argsort(-sizes, kind="stable")[:_NAMED]
-    chosen = [int(j) for j in order if sizes[j] >= _SHARE * sizes[order[0]]]
-    labels = [f"x{j}" if names is None else str(names[j]) for j in chosen]
-    if len(direction) == 1 and len(chosen) > 1:
-        signs = ["+" if weights[0, j] > 0 else "-" for j in chosen]
-        labels = [f"{sign}{label}" for sign, label in zip(signs, labels, strict=True)]
-    more = int((sizes >= _SHARE * sizes[order[0]]).sum()) - len(chosen)
-    return ", ".join(labels) + (f" and {more} more" if more > 0 else "")
+    sizes = np.abs(direction[:, :-1] * spread).max(axis=0)
+    order = np.argsort(-sizes, kind="stable")
+    return order[sizes[order] >= _SHARE * sizes[order[0]]]
 
 
 def spreads(X: Any) -> np.ndarray:
@@ -127,6 +122,19 @@ def spreads(X: Any) -> np.ndarray:
         squares = np.asarray(X.multiply(X).mean(axis=0), float).ravel()
         return np.sqrt(np.maximum(squares - np.square(mean), 0.0))
     return X.std(axis=0, dtype=np.float64)
+
+
+def _some_rows_rule_out_all(X: Any, codes: np.ndarray, n_classes: int, intercept: bool) -> bool:
+    """Whether a small share of the rows proves that nothing separates all of them."""
+    n, p = X.shape[0], X.shape[1] + intercept
+    step = n // max(2_000, _SOME_ROWS * p * (n_classes - 1))
+    if step < 4:
+        return False
+    some = codes[::step]
+    if len(np.unique(some)) < n_classes:
+        return False
+    rows = RowsOfClasses.of_data(X[::step], some, n_classes, None, intercept=intercept)
+    return rules_out_all(rows)
 
 
 def _single_feature(X: Any, codes: np.ndarray, n_classes: int, intercept: bool) -> Any:
