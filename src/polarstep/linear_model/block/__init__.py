@@ -9,6 +9,6 @@ vector, which costs a fraction of as many passes.
 - `models`: which models a block consists of, and what came of them;
 - `rows`: the data, and one pass over them;
 - `preconditioner`: a metric for each model;
-- `descent`: L-BFGS on all models at once;
+- `descent`: L-BFGS on all models at once, or `newton_cg` where it is slow;
 - `solve`: `solve_block`, from a start on a subsample to the minimum on all rows.
 """

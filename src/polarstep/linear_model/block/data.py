@@ -73,5 +73,17 @@ class BlockData(ABC):
         """
 
     @abstractmethod
+    def curvature_state(
+        self, family: Family, models: Models, theta: np.ndarray, intercept: bool
+    ) -> Any:
+        """Return what `hessian_products` needs to know of the rows at theta, in one read of X."""
+
+    @abstractmethod
+    def hessian_products(
+        self, family: Family, models: Models, state: Any, directions: np.ndarray, intercept: bool
+    ) -> np.ndarray:
+        """Return the products of the Hessians of the losses with directions, shape (B, k, p)."""
+
+    @abstractmethod
     def raise_not_finite(self, who: str) -> None:
         """Raise the error that explains why a loss is not finite at the start."""

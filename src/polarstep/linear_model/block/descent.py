@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...result import Status
+from .newton_cg import ACCURACY, newton_directions
 from .preconditioner import Preconditioner
 from .problem import BlockProblem
 
@@ -20,6 +21,9 @@ _SAFETY = 1.5  # factor by which the estimated suboptimality is raised
 _SMALLEST_SCALE = 0.1  # smallest factor by which the inverse of the metric is multiplied
 _MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
 _PAIR_VALUES = 2e7  # largest number of values of all remembered steps
+_SLOW = 0.5  # contraction from which a step counts as slow
+_PATIENCE = 3  # slow steps in a row before the directions are Newton's
+_STATE_VALUES = 4e7  # largest number of values that the products with a Hessian may need
 _MOST_TRIALS = 40  # largest number of lengths that are tried in a step
 
 
@@ -39,6 +43,8 @@ class BlockConvergence:
         self.contraction = np.full(n_models, _FIRST_CONTRACTION)
         self.excess = np.ones(n_models)
         self.gap = np.full(n_models, np.inf)
+        self.exact = np.zeros(n_models, bool)  # the decrement is that of Newton's method
+        self.slow = np.zeros(n_models, int)
 
     def add(self, decrement: np.ndarray) -> None:
         """Update the estimates with the decrements of new iterates."""
@@ -46,13 +52,14 @@ class BlockConvergence:
         self.age += 1
         count = np.minimum(self.age, len(self.decrements))
         first = np.array(self.decrements)[len(self.decrements) - count, np.arange(len(decrement))]
+        self.slow = np.where(self.contraction > _SLOW, self.slow + 1, 0)
         known = (count > 1) & (first > 0)
         power = 1.0 / np.maximum(count - 1, 1)
         ratio = np.maximum(decrement, 1e-300) / np.where(first > 0, first, 1.0)
         factor = np.clip(ratio**power, 1e-4, 0.95)
         self.contraction = np.where(known, factor, self.contraction)
         r = np.where(count < 4, np.maximum(self.contraction, _FIRST_CONTRACTION), self.contraction)
-        root = np.sqrt(r)
+        root = np.where(self.exact, ACCURACY, np.sqrt(r))
         self.gap = _SAFETY * decrement * self.excess * (1.0 + root) / (1.0 - root)
 
     def take(self, which: np.ndarray) -> None:
@@ -60,6 +67,7 @@ class BlockConvergence:
         self.decrements = [row[which] for row in self.decrements]
         self.age, self.contraction = self.age[which], self.contraction[which]
         self.excess, self.gap = self.excess[which], self.gap[which]
+        self.exact, self.slow = self.exact[which], self.slow[which]
 
 
 class BlockInverseHessian:
@@ -155,6 +163,7 @@ def descend_block(
     max_iter: int,
     *,
     absolute: float = 0.0,
+    products: bool = False,
     observe: Callable[[State], None] | None = None,
     renew: Renew | None = None,
 ) -> None:
@@ -172,6 +181,8 @@ def descend_block(
         The largest number of steps.
     absolute : float, default=0.0
         The estimated absolute suboptimality at which a model leaves the block as well.
+    products : bool, default=False
+        Whether models whose steps are slow go over to Newton directions by conjugate gradients.
     observe : callable, optional
         A function that is called with the state at every iteration.
     renew : callable, optional
@@ -181,12 +192,14 @@ def descend_block(
     active = np.arange(len(state.fun))
     inverse = BlockInverseHessian(metric, len(active), state.theta[0].size)
     convergence = BlockConvergence(len(active))
+    values = len(active) * problem.n_outputs * problem.rows.n
+    products = products and problem.family.is_convex and values <= _STATE_VALUES
     iteration = 0
     while True:
         g = state.gradient[active]
-        p = -inverse.times(g)
+        p = _directions(problem, state, active, g, inverse, convergence)
         decrement = -0.5 * np.einsum("bkp,bkp->b", g, p)
-        convergence.add(decrement / inverse.scale)
+        convergence.add(decrement / np.where(convergence.exact, 1.0, inverse.scale))
         state.gap[active], state.decrement[active] = convergence.gap, convergence.decrements[-1]
         if observe is not None:
             observe(state)
@@ -208,9 +221,12 @@ def descend_block(
         if renewed is not None:
             which, metrics = renewed
             inverse.reset(which, metrics)
-            p = -inverse.times(g)
-            decrement = -0.5 * np.einsum("bkp,bkp->b", g, p)
+            p[which] = -inverse.times(g)[which]
+            decrement[which] = -0.5 * np.einsum("bkp,bkp->b", g[which], p[which])
             convergence.decrements[-1][which] = decrement[which]
+            convergence.slow[which] = 0
+        elif products:
+            convergence.exact |= convergence.slow >= _PATIENCE
         length, fun, gradient = take_steps(problem, state, active, p)
         moved = length > 0
         if not moved.all():
@@ -235,6 +251,27 @@ def descend_block(
             if not len(active):
                 return
         iteration += 1
+
+
+def _directions(
+    problem: BlockProblem,
+    state: State,
+    active: np.ndarray,
+    g: np.ndarray,
+    inverse: BlockInverseHessian,
+    convergence: BlockConvergence,
+) -> np.ndarray:
+    """Return the directions of the next steps: those of L-BFGS, or of Newton where it is slow."""
+    exact = np.flatnonzero(convergence.exact)
+    p = -inverse.times(g) if len(exact) < len(active) else np.empty_like(g)
+    if len(exact):
+
+        def solve(at: np.ndarray, r: np.ndarray) -> np.ndarray:
+            return inverse.metric.take(exact[at]).solve(r)
+
+        models = active[exact]
+        p[exact] = newton_directions(problem, state.theta[models], g[exact], models, solve)
+    return p
 
 
 def take_steps(

@@ -57,6 +57,25 @@ class Family(ABC):
         """
 
     @abstractmethod
+    def curvature_state(
+        self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray, models: Models
+    ) -> np.ndarray:
+        """Return what `curvature_times` needs to know of the rows, shape (B, k, t)."""
+
+    @abstractmethod
+    def curvature_times(self, state: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
+        """Multiply changes of the scores by the Hessian of the weighted loss by the scores.
+
+        Parameters
+        ----------
+        state : ndarray, shape (B, k, t)
+        scores : ndarray, shape (B, k, t)
+            The changes, which the products replace.
+        weights : ndarray, shape (B, t)
+            The row weights of each model.
+        """
+
+    @abstractmethod
     def first_scores(self, totals: np.ndarray, models: Models) -> np.ndarray:
         """Return the intercepts that fit the class frequencies, shape (B, k).
 
@@ -109,6 +128,16 @@ class Softmax(Family):
         scores *= 1.0 - scores
         scores *= weights[models.split][:, None, :]
         return scores
+
+    def curvature_state(
+        self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray, models: Models
+    ) -> np.ndarray:
+        return self.probabilities(scores)
+
+    def curvature_times(self, state: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
+        scores -= np.einsum("bkt,bkt->bt", state, scores)[:, None]
+        scores *= state
+        scores *= weights[:, None]
 
     def first_scores(self, totals: np.ndarray, models: Models) -> np.ndarray:
         logs = np.log(np.maximum(totals, 1e-6 * totals.sum(axis=1, keepdims=True)))
@@ -166,6 +195,14 @@ class Margins(Family):
         low = second.sum(axis=1) < 0.1 * floor * slopes.sum(axis=1)
         second[low] = np.maximum(second[low], floor * slopes[low])
         return second[:, None]
+
+    def curvature_state(
+        self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray, models: Models
+    ) -> np.ndarray:
+        return self._evaluate(scores, codes, weights, models)[1][:, None]
+
+    def curvature_times(self, state: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
+        scores *= state
 
     def first_scores(self, totals: np.ndarray, models: Models) -> np.ndarray:
         share = totals[models.split, models.positive] / totals[models.split].sum(axis=1)

@@ -16,6 +16,7 @@ from .rows import BlockRows
 
 _MOST_FULL = 1_200  # largest width of a Hessian of all blocks
 _PRODUCT, _SINGLE_PRODUCT = 3e-11, 1.2e-11  # seconds of a product and sum in matrix products
+_SPARSE_PRODUCT = 4e-10  # seconds of a product and sum with an entry of a sparse X
 _SCORE = 4e-9  # seconds of the loss of one score
 _FAR = 0.1  # relative suboptimality above which f is not nearly quadratic
 _NEWTON_RATE = 0.3  # contraction of Newton's method where f is not nearly quadratic
@@ -44,7 +45,8 @@ class Choice:
 def pass_seconds(problem: BlockProblem) -> float:
     """Estimate the time of a read of X for one model."""
     n, k = problem.rows.n, problem.n_outputs
-    return k * (2.0 * problem.rows.size * _PRODUCT + n * _SCORE)
+    product = _SPARSE_PRODUCT if problem.rows.is_sparse else _PRODUCT
+    return k * (2.0 * problem.rows.size * product + n * _SCORE)
 
 
 def metric_seconds(problem: BlockProblem, choice: Choice) -> float:
@@ -226,6 +228,8 @@ class BlockRenewal:
         wanted: dict[Choice, list[int]] = {}
         self.age[active] += 1
         for at, b in enumerate(active):
+            if convergence.exact[at]:
+                continue
             option = self._best(b, convergence, at, state.fun[b])
             if option is not None:
                 wanted.setdefault(option, []).append(at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..solver.columns import GramColumns
@@ -62,6 +64,20 @@ class BlockProblem:
         shrink = self.ridge(which)[:, None, :] * w
         gradient[:, :, :d] += shrink
         return fun + 0.5 * np.einsum("bkd,bkd->b", w, shrink), gradient
+
+    def curvature_state(self, theta: np.ndarray, which: np.ndarray) -> Any:
+        """Return the state of `hessian_products` for some models at theta, in one read of X."""
+        self.passes += len(which) / len(self.models)
+        models = self.models.take(which)
+        return self.rows.curvature_state(self.family, models, theta, self.intercept)
+
+    def hessian_products(self, state: Any, directions: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Return the products of the Hessians of some models with directions (b, k, p)."""
+        self.passes += len(which) / len(self.models)
+        models, d = self.models.take(which), self.rows.d
+        out = self.rows.hessian_products(self.family, models, state, directions, self.intercept)
+        out[:, :, :d] += self.ridge(which)[:, None, :] * directions[:, :, :d]
+        return out
 
     def subsample(self, m: int, rng: np.random.Generator) -> BlockProblem:
         """Return the same problem on about m of the rows.

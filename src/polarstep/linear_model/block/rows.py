@@ -131,7 +131,39 @@ class BlockRows(BlockData):
     def evaluate(
         self, family: Family, models: Models, theta: np.ndarray, intercept: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        return self._sum(family.evaluate, models, theta, intercept)
+        def work(scores: np.ndarray, at: Any, models: Models, _: Any) -> np.ndarray:
+            weights = np.ascontiguousarray(self.weights[:, at])
+            return family.evaluate(scores, self.codes[at], weights, models)
+
+        return self._sum(work, models, theta, intercept)
+
+    def curvature_state(
+        self, family: Family, models: Models, theta: np.ndarray, intercept: bool
+    ) -> np.ndarray:
+        state = np.empty((*theta.shape[:2], self.n))
+        B, k, p = theta.shape
+        W = theta.reshape(B * k, p)
+        for at in self._tiles(slice(0, self.n), B * k):
+            scores = self._scores(at, W, intercept).reshape(B, k, -1)
+            state[:, :, at] = family.curvature_state(
+                scores, self.codes[at], self.weights[:, at], models
+            )
+        return state
+
+    def hessian_products(
+        self,
+        family: Family,
+        models: Models,
+        state: np.ndarray,
+        directions: np.ndarray,
+        intercept: bool,
+    ) -> np.ndarray:
+        def work(scores: np.ndarray, at: Any, models: Models, which: Any) -> np.ndarray:
+            part = state[which][:, :, at]
+            family.curvature_times(part, scores, self.weights[models.split][:, at])
+            return np.zeros(len(scores))
+
+        return self._sum(work, models, directions, intercept)[1]
 
     def curvature_squares(
         self, family: Family, models: Models, theta: np.ndarray, intercept: bool
@@ -222,20 +254,26 @@ class BlockRows(BlockData):
             if not inside.any():
                 continue
             if inside.all():
-                part = self._sum_segment(work, segment.rows, models, theta, intercept)
+                part = self._sum_segment(work, segment.rows, models, slice(None), theta, intercept)
                 fun += part[0]
                 gradient += part[1]
             else:
                 which = np.flatnonzero(inside)
                 part = self._sum_segment(
-                    work, segment.rows, models.take(which), theta[which], intercept
+                    work, segment.rows, models.take(which), which, theta[which], intercept
                 )
                 fun[which] += part[0]
                 gradient[which] += part[1]
         return fun, gradient
 
     def _sum_segment(
-        self, work: Any, rows: Any, models: Models, theta: np.ndarray, intercept: bool
+        self,
+        work: Any,
+        rows: Any,
+        models: Models,
+        which: Any,
+        theta: np.ndarray,
+        intercept: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         B, k, p = theta.shape
         tiles = self._tiles(rows, B * k)
@@ -244,7 +282,10 @@ class BlockRows(BlockData):
         passes = self._sparse_pass if self.is_sparse else self._dense_pass
 
         def run(part: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-            return passes(work, part, models, W, k, intercept)
+            return passes(
+                lambda scores, at: work(scores.reshape(B, k, -1), at, models, which),
+                part, W, k, intercept,
+            )  # fmt: skip
 
         if threads <= 1:
             fun, gradient = run(tiles)
@@ -259,28 +300,26 @@ class BlockRows(BlockData):
         return fun, gradient.reshape(B, k, p)
 
     def _dense_pass(
-        self, work: Any, tiles: list[Any], models: Models, W: np.ndarray, k: int, intercept: bool
+        self, work: Any, tiles: list[Any], W: np.ndarray, k: int, intercept: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         q = len(W)
         fun, gradient = np.zeros(q // k), np.zeros(W.shape)
         for at in tiles:
             Z = self._centred(at, intercept)
             scores = W @ Z.T
-            weights = np.ascontiguousarray(self.weights[:, at])
-            fun += work(scores.reshape(q // k, k, -1), self.codes[at], weights, models)
+            fun += work(scores, at)
             gradient += scores @ Z
         return fun, gradient
 
     def _sparse_pass(
-        self, work: Any, tiles: list[Any], models: Models, W: np.ndarray, k: int, intercept: bool
+        self, work: Any, tiles: list[Any], W: np.ndarray, k: int, intercept: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         q = len(W)
         w, offset = self._sparse_weights(W, intercept)
         fun, g, sums = np.zeros(q // k), np.zeros(w.shape), np.zeros(q)
         for at in tiles:
             scores = self._sparse_scores(at, w, offset)
-            weights = np.ascontiguousarray(self.weights[:, at])
-            fun += work(scores.reshape(q // k, k, -1), self.codes[at], weights, models)
+            fun += work(scores, at)
             rows = np.arange(at.start, at.stop) if isinstance(at, slice) else at
             kernels.csr_transposed_times_block(*self._csr, rows, scores, g)
             sums += scores.sum(axis=1)

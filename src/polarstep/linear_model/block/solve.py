@@ -12,7 +12,7 @@ from ...result import Progress, Status
 from .data import BlockData
 from .descent import State, descend_block
 from .families import Family
-from .metrics import BlockRenewal, first_metrics
+from .metrics import BlockRenewal, can_be_full, first_metrics
 from .models import BlockResult, Models
 from .problem import BlockProblem, NotFinite
 
@@ -122,11 +122,12 @@ def _solve(
 ) -> State:
     """Minimise on a subsample, and then on all rows."""
     rows = problem.rows
-    smallest = max(_SUBSAMPLE, 4 * problem.columns.size)
+    smallest = max(_SUBSAMPLE, 4 * rows.d)
     sizes = [m for m in (rows.n // 32, rows.n // 4) if m >= smallest]
     stages = [problem]
     if start is None and sizes:
         stages.insert(0, problem.subsample(sizes[0], rng))
+    products = not can_be_full(problem)  # otherwise all of the Hessian is affordable
     theta = start
     metric, choice = None, None
     if theta is None:
@@ -141,7 +142,9 @@ def _solve(
         absolute = accuracy * max(problem.n_outputs - 1, 1)
         state = State(stage, theta)
         renew = BlockRenewal(stage, choice, accuracy, rng)
-        descend_block(stage, state, metric, accuracy, 30, absolute=absolute, renew=renew)
+        descend_block(
+            stage, state, metric, accuracy, 30, absolute=absolute, products=products, renew=renew
+        )
         theta = state.theta
     state = State(problem, theta)
     if not (np.isfinite(state.fun).all() and np.isfinite(state.gradient).all()):
@@ -149,5 +152,7 @@ def _solve(
     if metric is None:
         metric = first_metrics(problem, theta)
     renew = BlockRenewal(problem, choice, tol, rng)
-    descend_block(problem, state, metric, tol, max_iter, observe=log, renew=renew)
+    descend_block(
+        problem, state, metric, tol, max_iter, products=products, observe=log, renew=renew
+    )
     return state
