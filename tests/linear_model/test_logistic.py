@@ -82,9 +82,9 @@ def test_two_classes_have_the_optimum_of_scikit_learn(C, weight, fit_intercept):
 def test_two_classes_are_those_of_the_halfspace_classifier(convert):
     data = convert(Z)
     ours, theirs = fit(data, tol=1e-6), ps.HalfspaceClassifier(tol=1e-6).fit(data, Y)
-    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9)
-    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-9)
-    np.testing.assert_allclose(ours.predict_proba(data), theirs.predict_proba(data), rtol=1e-9)
+    np.testing.assert_array_equal(ours.coef_, theirs.coef_)
+    np.testing.assert_array_equal(ours.intercept_, theirs.intercept_)
+    np.testing.assert_array_equal(ours.predict_proba(data), theirs.predict_proba(data))
     assert ours.result_.n_passes == theirs.result_.n_passes
 
 
@@ -109,7 +109,7 @@ def test_sample_weights_are_routed_as_metadata():
         )
     folds = list(sklearn.model_selection.StratifiedKFold(3).split(Z, Y))
     expected = LogisticRegression().fit(Z[folds[0][0]], Y[folds[0][0]], WEIGHT[folds[0][0]])
-    np.testing.assert_allclose(found["estimator"][0].coef_, expected.coef_, rtol=1e-9)
+    np.testing.assert_array_equal(found["estimator"][0].coef_, expected.coef_)
 
 
 def test_a_warm_start_from_the_solution_takes_no_iterations():

@@ -274,3 +274,30 @@ print(kernels._log1p(0.5), type(kernels._log1p._cache).__name__)
     value, cache = done.stdout.split()
     assert float(value) == pytest.approx(np.log1p(0.5), rel=1e-15)
     assert cache == "NullCache"
+
+
+@pytest.mark.parametrize("loss", COMPILED, ids=str)
+@pytest.mark.parametrize("layout", ["C", "F", "csr32"])
+def test_sums_have_the_same_bits_wherever_the_arrays_lie(loss, layout):
+    """Arrays that are neighbours in memory made the compiler add in another order."""
+    n, d = 300, 4
+    X, y, s, w, b = made(n, d)
+    rng, found = np.random.default_rng(0), set()
+
+    def elsewhere(array):
+        start = rng.integers(0, 64)
+        place = np.empty(start + len(array) + rng.integers(0, 64))[start : start + len(array)]
+        place[:] = array
+        return place
+
+    for _ in range(200):
+        clutter = [np.empty(rng.integers(1, 500)) for _ in range(20)]  # noqa: F841
+        block, margins, g, out = laid_out(X, layout), np.empty(n), np.zeros(d), np.empty(n)
+        rows = elsewhere(y), elsewhere(s)
+        sums = kernels.evaluate(
+            block, np.zeros(d), *rows, elsewhere(w), b, *loss.kernel, margins, False, g, 256
+        )
+        more = kernels.plane(margins, elsewhere(y), *rows, 0.3, 0.1, *loss.kernel)
+        more += kernels.curvatures(margins, rows[1], 0.01, *loss.kernel, out)
+        found.add((sums, more, margins.tobytes(), g.tobytes(), out.tobytes()))
+    assert len(found) == 1

@@ -8,6 +8,10 @@ prefetcher of the processor.
 
 The kernels do not centre a sparse X; `SparseMatrix` accounts for the centre afterwards, in O(d).
 
+A loop either adds up or writes, never both. The compiler checks at run time whether the arrays of a
+loop may overlap, and then adds in another order; the bits of a sum would depend on where the arrays
+happen to lie in memory.
+
 All kernels stay in this one file, because Numba's cache does not notice changes in other files.
 """
 
@@ -110,16 +114,16 @@ def _loss(
     k: int,
 ) -> float:
     """Return the sum of s phi(a) over k margins; set a to s phi'(a) and second to s phi''(a)."""
-    total = 0.0
     if code == SOFTPLUS:
         for i in range(k):
             e[i] = -abs(a[i])
         _exp_of_negative(e, bits, k)
         for i in range(k):
-            total += s[i] * (0.5 * (a[i] + abs(a[i])) + _log1p(e[i]))
+            value = s[i] * (0.5 * (a[i] + abs(a[i])) + _log1p(e[i]))
             q = 1.0 / (1.0 + e[i])
             second[i] = s[i] * e[i] * q * q
             a[i] = s[i] * (q if a[i] >= 0 else e[i] * q) + 0.0 * a[i]
+            e[i] = value
     elif code == SIGMOID:
         for i in range(k):
             e[i] = -abs(a[i])
@@ -128,9 +132,9 @@ def _loss(
             q = 1.0 / (1.0 + e[i])
             value = q if a[i] >= 0 else e[i] * q
             slope = e[i] * q * q
-            total += s[i] * value + 0.0 * a[i]
             sign = 1.0 if a[i] >= 0 else -1.0
             second[i] = -s[i] * slope * sign * (1.0 - e[i]) * q
+            e[i] = s[i] * value + 0.0 * a[i]
             a[i] = s[i] * slope
     elif code == NORMAL_CDF:
         for i in range(k):
@@ -138,7 +142,7 @@ def _loss(
         _exp_of_negative(e, bits, k)
         for i in range(k):
             pdf = e[i] * 0.3989422804014327
-            total += s[i] * 0.5 * math.erfc(-a[i] * 0.7071067811865476)
+            e[i] = s[i] * 0.5 * math.erfc(-a[i] * 0.7071067811865476)
             second[i] = -s[i] * a[i] * pdf
             a[i] = s[i] * pdf
     elif code == SMOOTH_HINGE:
@@ -149,15 +153,18 @@ def _loss(
         for i in range(k):
             pdf = e[i] * 0.3989422804014327
             cdf = 0.5 * math.erfc(-a[i] * 0.7071067811865476)
-            total += s[i] * max(width * (a[i] * cdf + pdf), 0.0) + 0.0 * a[i]
+            e[i] = s[i] * max(width * (a[i] * cdf + pdf), 0.0) + 0.0 * a[i]
             second[i] = s[i] * pdf / width
             a[i] = s[i] * cdf
     else:  # SQUARED
         for i in range(k):
             v = 1.0 + a[i]
-            total += s[i] * v * v
+            e[i] = s[i] * v * v
             second[i] = 2.0 * s[i]
             a[i] = 2.0 * s[i] * v
+    total = 0.0
+    for i in range(k):
+        total += e[i]
     return total
 
 
@@ -304,11 +311,13 @@ def evaluate(
         for i in range(k):
             mean += s[start + i] * a[i]
             square += s[start + i] * a[i] * a[i]
+        for i in range(k):
             a[i] = -y[start + i] * (a[i] + b)
             margins[start + i] = a[i]
         total += _loss(code, width, a, s[start : start + k], second, e, bits, k)
         for i in range(k):
             a[i] *= -y[start + i]
+        for i in range(k):
             slope += a[i]
         _combine(X, centre, start, k, a, g)
     return total, slope, mean, square
@@ -390,6 +399,7 @@ def curvatures(
         for i in range(k):
             total += abs(second[i])
             slope += abs(m[i])
+        for i in range(k):
             out[start + i] = max(abs(second[i]), floor * abs(m[i]))
     return total, slope
 
