@@ -274,7 +274,7 @@ class Result:
     @property
     def direction(self) -> np.ndarray:
         """The direction wt/||wt||_S, which includes the sign of g; zero if wt is zero."""
-        return self.x / self.length if self.length > 0 else np.zeros_like(self.x)
+        return np.zeros_like(self.x) if self.length == 0 else self.x / self.length
 
     @property
     def success(self) -> bool:

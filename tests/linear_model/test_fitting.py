@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from classifier_cases import THREE, UNITS, X, Y
 from polarstep import HalfspaceClassifier, LogisticRegression, Status
+from polarstep.linear_model.block.rows import BlockRows
 from polarstep.linear_model.fitting import unchanged_on_error
 from polarstep.linear_model.solver.samples import Samples
 
@@ -95,6 +96,26 @@ def test_an_interruption_of_the_last_class_leaves_a_model_of_all_classes(monkeyp
     assert set(model.predict(X)) == {0, 1, 2}
 
 
+def test_an_interruption_of_softmax_leaves_a_model_of_all_classes(monkeypatch):
+    evaluate, seen = BlockRows.evaluate, []
+
+    def counting(*arguments):
+        seen.append(1)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    model = LogisticRegression(tol=1e-13, warm_start=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockRows, "evaluate", counting)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, THREE)
+    assert model.coef_.shape == (3, 4)
+    assert model.result_.status is Status.interrupted
+    assert set(model.predict(X)) == {0, 1, 2}
+    assert model.fit(X, THREE).result_.status is Status.converged
+
+
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_fit_that_fails_leaves_a_former_fit_as_it_was(kind):
     model = kind().fit(X, Y)
@@ -132,5 +153,9 @@ def test_a_tiny_C_gives_weights_of_zero_and_the_intercept_of_the_shares(kind, C,
 def test_a_huge_C_and_a_huge_alpha():
     free = LogisticRegression(C=np.inf).fit(X, Y).coef_
     np.testing.assert_allclose(LogisticRegression(C=1e308).fit(X, Y).coef_, free, rtol=1e-6)
+    softmax = LogisticRegression(C=1e-312, tol=1e-13).fit(X, THREE)
+    assert np.abs(softmax.coef_).max() < 1e-270
+    shares = softmax.predict_proba(X[:1])[0]
+    np.testing.assert_allclose(shares, np.bincount(THREE) / 300, rtol=1e-5)
     strong = LogisticRegression(alpha=1e308).fit(X, Y)
     assert np.abs(strong.coef_).max() < 1e-290

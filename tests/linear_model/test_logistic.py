@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import polarstep as ps
-from classifier_cases import UNITS, WEIGHT, X, Y, logistic
+from classifier_cases import THREE, UNITS, WEIGHT, X, Y, logistic
 from polarstep import LogisticRegression, Status
 from problems import relative
 
@@ -88,6 +88,96 @@ def test_two_classes_are_those_of_the_halfspace_classifier(convert):
     assert ours.result_.n_passes == theirs.result_.n_passes
 
 
+# --------------------------------------------------------------------------- several classes
+
+
+@pytest.mark.parametrize("C", [1e-2, 1.0, 100.0])
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_several_classes_have_the_optimum_of_scikit_learn(C, weight, fit_intercept):
+    options = {"C": C, "fit_intercept": fit_intercept, "class_weight": {"north": 2.0}}
+    names = np.array(["north", "south", "west"])[THREE]
+    ours, theirs = fit(y=names, weight=weight, **options), logistic(Z, names, weight, **options)
+    assert relative(ours.coef_, theirs.coef_) < 1e-5
+    assert relative(ours.intercept_, theirs.intercept_) < 1e-4 if fit_intercept else True
+    np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+    np.testing.assert_array_equal(ours.predict(Z), theirs.predict(Z))
+    for name in ("decision_function", "predict_proba", "predict_log_proba"):
+        expected = getattr(theirs, name)(Z)
+        np.testing.assert_allclose(getattr(ours, name)(Z), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours.coef_.sum(axis=0), 0, atol=1e-12)
+    assert ours.n_iter_.shape == (1,)
+    assert ours.intercept_.shape == (3,)
+    assert ours.result_.status is Status.converged
+    assert ours.result_.x.shape == (3, 4 + fit_intercept)
+
+
+@pytest.mark.parametrize("kind", ["float32", "F", "csr", "csc", "frame", "raw units"])
+def test_several_classes_in_every_layout(kind):
+    convert = {
+        "float32": np.float32, "F": np.asfortranarray, "csr": sp.csr_array, "csc": sp.csc_matrix,
+        "frame": lambda X: pytest.importorskip("pandas").DataFrame(X, columns=[*"abcd"]),
+        "raw units": lambda Z: Z * UNITS,
+    }[kind]  # fmt: skip
+    data = convert(Z)
+    penalty = {"C": np.inf} if kind == "raw units" else {}
+    found, expected = fit(data, THREE, **penalty), fit(Z, THREE, **penalty)
+    scale = UNITS if kind == "raw units" else 1.0
+    assert relative(found.coef_ * scale, expected.coef_) < 1e-4
+    np.testing.assert_array_equal(found.predict(data), expected.predict(Z))
+    assert found.coef_.dtype == np.float64
+
+
+def test_no_penalty_gives_the_same_probabilities_in_all_units():
+    expected = logistic(Z, THREE, C=np.inf).predict_proba(Z)
+    found = fit(1e5 * Z, THREE, penalty=None)
+    np.testing.assert_allclose(found.predict_proba(1e5 * Z), expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found.coef_.sum(axis=0), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_class_of_weight_zero_stays_in_classes(fit_intercept):
+    """With an intercept, two classes remain, and softmax penalises each by half of the weight."""
+    weight = np.where(THREE == 1, 0.0, 1.0)
+    model = fit(y=THREE, weight=weight, fit_intercept=fit_intercept)
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    assert not (model.predict(Z) == 1).any()
+    if fit_intercept:
+        kept = THREE != 1
+        two = fit(Z[kept], THREE[kept], C=2.0)
+        assert relative(model.coef_[2] - model.coef_[0], two.coef_[0]) < 1e-5
+        assert model.coef_[1].tolist() == [0] * 4
+        np.testing.assert_allclose(model.predict_proba(Z)[:, [0, 2]], two.predict_proba(Z), 1e-4)
+        assert (model.predict_proba(Z)[:, 1] < 1e-300).all()
+        assert np.isfinite(model.predict_log_proba(Z)).all()
+        warm = model.set_params(warm_start=True, tol=1e-9).fit(Z, THREE, weight)
+        assert warm.n_iter_.tolist() == [0]
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_warm_start_of_several_classes_takes_no_iterations(fit_intercept):
+    model = fit(y=THREE, warm_start=True, tol=1e-10, fit_intercept=fit_intercept)
+    before = model.coef_.copy()
+    model.set_params(tol=1e-8).fit(Z, THREE)
+    assert model.n_iter_.tolist() == [0]
+    np.testing.assert_allclose(model.coef_, before, rtol=1e-9, atol=1e-12)
+    model.fit(Z, Y)  # another number of classes
+    assert relative(model.coef_, fit(fit_intercept=fit_intercept).coef_) < 1e-3
+
+
+def test_alpha_of_several_classes():
+    weight = 3.0 * WEIGHT
+    by_C = fit(y=THREE, weight=weight, C=0.25)
+    by_alpha = fit(y=THREE, weight=weight, alpha=1 / (0.25 * weight.sum()))
+    np.testing.assert_allclose(by_alpha.coef_, by_C.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1])
+def test_threads_give_the_same(n_jobs):
+    ours = fit(y=THREE, n_jobs=n_jobs)
+    assert relative(ours.coef_, fit(y=THREE).coef_) < 1e-6
+
+
 # --------------------------------------------------------------------------- the estimator
 
 
@@ -121,15 +211,18 @@ def test_a_warm_start_from_the_solution_takes_no_iterations():
     np.testing.assert_allclose(model.coef_, before, rtol=1e-12)
 
 
-def test_a_warning_if_max_iter_is_too_small():
-    with pytest.warns(ConvergenceWarning, match=r"LogisticRegression: .*Raise max_iter") as seen:
-        model = fit(max_iter=1)
+@pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
+def test_a_warning_if_max_iter_is_too_small(y):
+    text = r"LogisticRegression: .*Raise max_iter.*suboptimality is about"
+    with pytest.warns(ConvergenceWarning, match=text) as seen:
+        model = fit(y=y, max_iter=1)
     assert seen[0].filename == __file__
     assert model.result_.status is Status.max_iter
 
 
-def test_verbose_prints_one_line_for_each_iteration(capsys):
-    model = fit(verbose=1)
+@pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
+def test_verbose_prints_one_line_for_each_iteration(capsys, y):
+    model = fit(y=y, verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == model.n_iter_[0] + 1
     assert all(line.startswith("[LogisticRegression] iteration") for line in lines)
@@ -142,8 +235,9 @@ def test_a_pickle_predicts_the_same():
     assert model.result_.status is Status.converged
 
 
-def test_saturated_probabilities_agree_with_predict():
-    model = fit()
+@pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
+def test_saturated_probabilities_agree_with_predict(y):
+    model = fit(y=y)
     far = 1e4 * Z
     for name in ("predict_proba", "predict_log_proba"):
         values = getattr(model, name)(far)
@@ -151,7 +245,8 @@ def test_saturated_probabilities_agree_with_predict():
     assert np.isfinite(model.predict_log_proba(far)).all()
 
 
-def test_a_pipeline_warns_nothing():
+@pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
+def test_the_defaults_warn_nothing(y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        LogisticRegression().fit(Z, Y)
+        LogisticRegression().fit(X, y)

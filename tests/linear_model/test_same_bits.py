@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,19 +20,21 @@ LAYOUTS = {
     "float32": np.float32,
     "csr": sp.csr_array,
 }
-CODE = """
-import hashlib, numpy as np
-from polarstep import HalfspaceClassifier, LogisticRegression
-rng = np.random.default_rng(0)
-X = rng.exponential(size=(3_000, 40)) * np.logspace(-3, 3, 40)
-score = X @ np.logspace(3, -3, 40) / 40 + rng.logistic(size=3_000)
-for model, y in (
-    (LogisticRegression(n_jobs=2), score > 1),
-    (HalfspaceClassifier(loss="sigmoid"), np.array(["no", "yes"])[(score > 1).astype(int)]),
-    (HalfspaceClassifier(class_weight={"a": 2.0}), np.array([*"abc"])[np.digitize(score, [0, 1])]),
-):
-    print(hashlib.sha256(model.fit(X, y).coef_.tobytes()).hexdigest())
-"""
+
+
+def digests():
+    """Return the digests of several fits, which may go through subsamples."""
+    rng = np.random.default_rng(0)
+    data = rng.exponential(size=(3_000, 40)) * np.logspace(-3, 3, 40)
+    score = data @ np.logspace(3, -3, 40) / 40 + rng.logistic(size=3_000)
+    three = np.array([*"abc"])[np.digitize(score, [0, 1])]
+    fits = [
+        (LogisticRegression(n_jobs=2), score > 1),
+        (LogisticRegression(C=0.1), three),
+        (HalfspaceClassifier(loss="sigmoid"), np.array(["no", "yes"])[(score > 1).astype(int)]),
+        (HalfspaceClassifier(class_weight={"a": 2.0}), three),
+    ]
+    return [sha256(model.fit(data, y).coef_.tobytes()).hexdigest() for model, y in fits]
 
 
 def bits(model, data, y):
@@ -41,8 +45,13 @@ def bits(model, data, y):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     ("model", "y"),
-    [(LogisticRegression(), Y), (LogisticRegression(n_jobs=2), Y), (HalfspaceClassifier(), THREE)],
-    ids=["two", "two threads", "three"],
+    [
+        (LogisticRegression(), Y),
+        (LogisticRegression(n_jobs=2), Y),
+        (HalfspaceClassifier(), THREE),
+        (LogisticRegression(), THREE),
+    ],
+    ids=["two", "two threads", "three", "softmax"],
 )
 def test_in_one_process(model, y, layout):
     rng, found = np.random.default_rng(0), set()
@@ -61,12 +70,10 @@ def test_in_threads():
 
 
 def test_in_every_process():
-    found = set()
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", CODE],
-            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed},
-        )  # fmt: skip
-        found.add(done.stdout)
-    (output,) = found
-    assert len(output.split()) == 3
+    code = "import test_same_bits; print(*test_same_bits.digests())"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), *sys.path]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == digests()

@@ -54,3 +54,16 @@ def test_nan_is_refused_at_once_or_left_to_the_solver():
     with pytest.raises(ValueError, match="NaN"):
         read(bad)
     assert np.isnan(read(bad, check_finite=False)[0].X[3, 1])
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_matrix])
+def test_rows_of_a_block_are_those_of_the_samples(intercept, convert):
+    data, _ = read(convert(X), weight=RNG.exponential(size=30))
+    options = {"intercept": intercept, "n_threads": 2}
+    rows, centre = data.block_rows(data.codes, **options)
+    samples, expected = data.samples(LOSSES["softplus"], **options)
+    np.testing.assert_array_equal(rows.weights[0], samples.weight)
+    np.testing.assert_array_equal(rows.codes, data.codes)
+    np.testing.assert_array_equal(rows.centre, samples.centre)
+    np.testing.assert_array_equal(centre, expected)

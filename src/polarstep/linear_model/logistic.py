@@ -9,6 +9,8 @@ from numpy.random import Generator
 
 from ..losses import LOSSES
 from ..result import Result
+from ..validation import complaint
+from .block.data import BlockData
 from .fitting import LARGEST_RIDGE, IterativeClassifier, unchanged_on_error
 from .logistic_arguments import (
     check_classes,
@@ -19,6 +21,9 @@ from .logistic_arguments import (
 )
 from .on_dask.collections import is_dask
 from .probabilities import softmax_logarithms, softmax_probabilities
+from .reporting import progress_printer
+from .softmax import solve_softmax, with_absent, without_absent
+from .solver.weighted_rows import WeightedRows
 from .training_data import read_training_data
 
 _SOFTPLUS = LOSSES["softplus"]
@@ -178,11 +183,6 @@ class LogisticRegression(IterativeClassifier):
         self.warm_start = warm_start
         self.n_jobs = n_jobs
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
         """Fit the weights and intercepts.
 
@@ -223,31 +223,68 @@ class LogisticRegression(IterativeClassifier):
         with unchanged_on_error(self):
             n_threads, rng = self._check_shared_parameters()
             self._check_arguments()
-            if is_dask(X, y):
-                results, centre = self._fit_on_dask(X, y, sample_weight, n_threads, rng)
-            else:
-                results, centre = self._fit_in_memory(X, y, sample_weight, n_threads, rng)
-            self._keep_runs(results, centre)
-        self._report(results)
+            fit = self._fit_on_dask if is_dask(X, y) else self._fit_in_memory
+            result = fit(X, y, sample_weight, n_threads, rng)
+        self._report([result])
         return self
 
     def _fit_on_dask(
         self, X: Any, y: Any, sample_weight: Any, n_threads: int, rng: Generator
-    ) -> tuple[list[Result], np.ndarray]:
-        """Return the result of the run and the centre of the columns."""
+    ) -> Result:
+        """Fit data in Dask collections; set the attributes and return how the fit ended."""
         samples, total = self._read_on_dask(X, y, sample_weight, _SOFTPLUS, n_threads)
         self._check_classes()
-        return self._solve_margins(samples, samples.centre, total, rng), samples.centre
+        if len(self.classes_) > 2:
+            who, got = type(self).__name__, f"{len(self.classes_)} classes"
+            advice = "Use HalfspaceClassifier, which fits one class against the rest."
+            raise ValueError(complaint(who, "y", "hold two classes on Dask", got, advice))
+        return self._fit_two_classes(samples, samples.centre, total, rng)
 
     def _fit_in_memory(
         self, X: Any, y: Any, sample_weight: Any, n_threads: int, rng: Generator
-    ) -> tuple[list[Result], np.ndarray]:
-        """Return the result of the run and the centre of the columns."""
+    ) -> Result:
+        """Fit data in memory; set the attributes and return how the fit ended."""
         data = read_training_data(self, X, y, sample_weight, check_finite=False)
         self.classes_ = data.classes
         self._check_classes()
-        samples, centre = data.samples(_SOFTPLUS, intercept=self.fit_intercept, n_threads=n_threads)
-        return self._solve_margins(samples, centre, data.total_weight, rng), centre
+        intercept = self.fit_intercept
+        if len(data.classes) == 2:
+            samples, centre = data.samples(_SOFTPLUS, intercept=intercept, n_threads=n_threads)
+            return self._fit_two_classes(samples, centre, data.total_weight, rng)
+        present, codes = np.arange(len(data.classes)), data.codes
+        if intercept:
+            present, codes = without_absent(codes, len(data.classes))
+        rows, centre = data.block_rows(codes, intercept=intercept, n_threads=n_threads)
+        return self._fit_softmax(rows, centre, data.total_weight, rng, present)
+
+    def _fit_two_classes(
+        self, samples: WeightedRows[Any], centre: np.ndarray, total: float, rng: Generator
+    ) -> Result:
+        (result,) = self._solve_margins(samples, centre, total, rng)
+        self._keep(result.x[None], result, centre)
+        return result
+
+    def _fit_softmax(
+        self,
+        rows: BlockData,
+        centre: np.ndarray,
+        total: float,
+        rng: Generator,
+        present: np.ndarray,
+    ) -> Result:
+        """Fit the classes that have rows, whose indices are given, by softmax regression."""
+        who, n_classes = type(self).__name__, len(self.classes_)
+        start = self._start(centre, n_classes)
+        result = solve_softmax(
+            rows, len(present), self._ridge(total), None if start is None else start[present],
+            intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter, rng=rng,
+            callback=progress_printer(who) if self.verbose else None, who=who,
+        )  # fmt: skip
+        theta = result.x
+        if len(present) < n_classes:
+            theta = with_absent(theta, present, n_classes)
+        self._keep(theta, result, centre)
+        return result
 
     def _check_arguments(self) -> None:
         """Check the arguments that need no data."""
@@ -261,9 +298,6 @@ class LogisticRegression(IterativeClassifier):
         """Check that the model of this number of classes is the one of this estimator."""
         n_classes, who = len(self.classes_), type(self).__name__
         check_classes(self.multi_class, self.solver, n_classes, who)
-        if n_classes > 2:
-            text = "Only binary classification is supported. The type of the target is multiclass."
-            raise ValueError(f"{who}: {text} Use HalfspaceClassifier for several classes.")
 
     def _ridge(self, total: float) -> float:
         """Return alpha of the mean loss, which does not depend on the sum of weights if given."""

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from ..data_matrix import canonical_matrix
 from ..losses import MarginLoss
+from .block.rows import BlockRows
 from .centring import centre_columns
 from .labels import encode_labels, require_two_classes, row_weights, solver_labels
 from .solver.samples import Samples
@@ -47,11 +48,27 @@ class TrainingData:
 
         Without an intercept the centre is zero.
         """
-        X, total = self.X, self.total_weight
-        share = self.weight / total if self.weight is not None else np.full(X.shape[0], 1.0 / total)
         labels = solver_labels(self.codes, len(self.classes))
-        X, remaining, centre = centre_columns(X, intercept)
-        return Samples.from_arrays(X, labels, share, remaining, loss, n_threads), centre
+        X, remaining, centre = centre_columns(self.X, intercept)
+        samples = Samples.from_arrays(X, labels, self.shares(), remaining, loss, n_threads)
+        return samples, centre
+
+    def block_rows(
+        self, codes: np.ndarray, *, intercept: bool, n_threads: int
+    ) -> tuple[BlockRows, np.ndarray]:
+        """Return rows for a block of models, and the centre of the columns, as `samples` does.
+
+        The indices of the classes are passed, because classes without rows may be left out.
+        """
+        X, remaining, centre = centre_columns(self.X, intercept)
+        return BlockRows.from_arrays(X, codes, self.shares(), remaining, n_threads), centre
+
+    def shares(self) -> np.ndarray:
+        """Return the weights of the rows, scaled so that they sum to 1."""
+        total = self.total_weight
+        if self.weight is None:
+            return np.full(len(self.codes), 1.0 / total)
+        return self.weight / total
 
 
 def read_training_data(
