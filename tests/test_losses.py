@@ -90,3 +90,7 @@ def test_names_and_objects():
     assert isinstance(pickle.loads(pickle.dumps(LOSSES["smooth_hinge"])), MarginLoss)
     with pytest.raises(ValueError, match="`width` must be a finite number > 0"):
         smooth_hinge(0)
+
+
+def test_which_losses_fall_forever():
+    assert {name for name, loss in LOSSES.items() if loss.falls_forever} == {"softplus", "sigmoid"}

@@ -101,6 +101,15 @@ class MarginLoss:
             near, far = self.phi(np.array([1e6, 1e12]))
             return bool(abs(far - near) < 0.01)
 
+    @cached_property
+    def falls_forever(self) -> bool:
+        """Whether phi' > 0 even at the margin -100, as for softplus and the sigmoid.
+
+        Such a loss has no minimum along a direction that separates the classes. Others level off
+        there to double precision, or rise again.
+        """
+        return bool(self.dphi(np.array([-100.0]))[0] > 0)
+
     def __str__(self) -> str:
         return self.name
 

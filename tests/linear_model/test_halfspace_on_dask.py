@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import polarstep as ps
 
@@ -68,3 +69,31 @@ def test_input_that_is_refused():
     model = ps.HalfspaceClassifier().fit(frame, da.from_array(np.arange(5) % 2, chunks=5))
     with pytest.raises(ValueError, match="in the same order; got b, a, c, d, e"):
         model.predict(frame[list("bacde")])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_separable_classes_are_reported_without_a_penalty(share):
+    rng = np.random.default_rng(0)
+    X = rng.normal([0.0, 1e3, 0.0], size=(3_000, 3))
+    y = X[:, 0] > 0.5  # entirely; or else in part, where a level of x2 has one class alone
+    if share:
+        y = rng.random(3_000) < 0.5
+        X[:, 2] = y & (rng.random(3_000) < share)
+    near = [da.from_array(X, chunks=(700, 3)), da.from_array(y, chunks=700)]
+    with pytest.warns(ConvergenceWarning, match="separates the classes.*led by .*x[02]"):
+        model = ps.HalfspaceClassifier(C=np.inf).fit(*near)
+    direction = model.result_.separation.direction[0]
+    scores = (X @ direction[:3] + direction[3]) * np.where(y, 1.0, -1.0)
+    assert scores.min() > -1e-8
+    assert scores.max() > 0.1
+
+
+def test_overlapping_and_collinear_data_converge_to_the_least_norm_without_a_penalty():
+    X, y = data(2)
+    X = np.hstack([X, 1e3 * X[:, :1]])
+    near = ps.HalfspaceClassifier(C=np.inf, tol=1e-12).fit(X, y)
+    blocks = da.from_array(X, chunks=(150, 6)), da.from_array(y, chunks=150)
+    far = ps.HalfspaceClassifier(C=np.inf, tol=1e-12).fit(*blocks)
+    assert far.result_.success
+    np.testing.assert_allclose(near.coef_[0, 5], 1e3 * near.coef_[0, 0], rtol=1e-6)
+    np.testing.assert_allclose(far.coef_, near.coef_, rtol=1e-4)

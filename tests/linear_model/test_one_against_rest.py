@@ -33,6 +33,7 @@ def whitened(matrix, runs):
     )
     rng = np.random.default_rng(0)
     options = {"intercept": True, "tol": 1e-12, "max_iter": 50, "n_restarts": 0}
+    options["centre"] = X.mean(axis=0)
     return solve_whitened(samples, ALPHA, runs, **options, rng=rng, who="fit")
 
 

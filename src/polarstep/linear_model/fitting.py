@@ -122,7 +122,7 @@ class IterativeClassifier(LinearClassifier):
         """Solve the problem of two classes, or one problem for each class against the rest."""
         return solve_whitened(
             samples, self._ridge(total), self._class_runs(centre),
-            intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
+            centre=centre, intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
             n_restarts=n_restarts, rng=rng, who=type(self).__name__,
         )  # fmt: skip
 
@@ -161,7 +161,10 @@ class IterativeClassifier(LinearClassifier):
         """Raise an interruption again, or warn about the runs that did not converge."""
         if results[-1].status is Status.interrupted:
             raise KeyboardInterrupt
-        warn_unless_converged(results, self.classes_.tolist(), type(self).__name__, stacklevel=3)
+        names = getattr(self, "feature_names_in_", None)
+        warn_unless_converged(
+            results, self.classes_.tolist(), type(self).__name__, stacklevel=3, names=names
+        )
 
 
 @contextmanager

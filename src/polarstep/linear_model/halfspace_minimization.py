@@ -11,11 +11,13 @@ from ..methods.halfspace import Halfspace
 from ..result import Progress, Result
 from ..validation import complaint, vector, whole_number
 from .centring import shift_far_columns
+from .least_norm import LeastNorm
 from .solver.penalty import DensePenalty, DiagonalPenalty, Penalty
 from .solver.problem import Problem
 from .solver.samples import Samples
 from .solver.stages import make_stages
 from .solver.whitened import run
+from .unpenalised import settle
 
 
 def minimize_halfspace(
@@ -75,4 +77,9 @@ def minimize_halfspace(
         penalty = DensePenalty(objective.length_penalty * S + objective.l2_penalty * np.identity(d))
     problem = Problem(samples, penalty, objective.intercept)
     theta = None if w0 is None else vector(w0, who, "w0", length=d + objective.intercept)
-    return run(make_stages(problem, rng), theta, tol, max_iter, rng, callback, n_restarts)
+    stages = make_stages(problem, rng)
+    result = run(stages, theta, tol, max_iter, rng, callback, n_restarts)
+    if not penalty.is_zero:
+        return result
+    least_norm = LeastNorm(stages[-1].samples, objective.intercept)
+    return settle(result, samples, stages[-1], least_norm, design.mean, rng)

@@ -13,13 +13,15 @@ from ..losses import MarginLoss
 from ..methods import loop
 from ..methods.halfspace import Halfspace
 from ..methods.table import find_method
-from ..result import Progress, Result, Status, Trace
+from ..result import Progress, Result, Separation, Status, Trace
 from ..validation import plus_minus_one
+from .least_norm import LeastNorm
 from .solver import whitened
 from .solver.penalty import DiagonalPenalty
 from .solver.problem import NotFinite, Problem
 from .solver.stages import make_stages
 from .solver.weighted_rows import WeightedRows
+from .unpenalised import settle
 
 Callback = Callable[[Progress], None]
 
@@ -45,6 +47,7 @@ def solve_whitened(
     alpha: float,
     runs: Sequence[ClassRun],
     *,
+    centre: np.ndarray,
     intercept: bool,
     tol: float,
     max_iter: int,
@@ -62,6 +65,8 @@ def solve_whitened(
     alpha : float
         The l2 penalty; the weights of the samples sum to 1.
     runs : sequence of ClassRun
+    centre : ndarray, shape (d,)
+        The centre of the features as they were given.
     intercept : bool
     tol, max_iter, n_restarts, rng
         As for `whitened.run`.
@@ -75,6 +80,7 @@ def solve_whitened(
     """
     penalty = DiagonalPenalty(np.full(samples.d, alpha))
     stages = make_stages(Problem(samples, penalty, intercept), rng)
+    least_norm = LeastNorm(stages[-1].samples, intercept)
     results: list[Result] = []
     for k, run in enumerate(runs):
         binary = stages if len(runs) == 1 else [stage.one_against_rest(k) for stage in stages]
@@ -83,6 +89,9 @@ def solve_whitened(
         except NotFinite:
             samples.raise_not_finite(who)
             raise
+        if penalty.is_zero:
+            rows = samples if len(runs) == 1 else samples.one_against_rest(k)
+            result = settle(result, rows, binary[-1], least_norm, centre, rng)
         results.append(result)
         if result.status is Status.interrupted:
             break
@@ -177,8 +186,20 @@ def join_results(results: Sequence[Result]) -> Result:
         status=worst.status,
         trace=trace,
         method=worst.method,
+        separation=_join_separations(results),
         gap=max((result.gap for result in results if not np.isnan(result.gap)), default=np.nan),
     )
+
+
+def _join_separations(results: Sequence[Result]) -> Separation | None:
+    """Return one row for each class, which is zero if nothing separates it from the others."""
+    found = [result.separation for result in results if result.separation is not None]
+    if not found:
+        return None
+    zero = np.zeros_like(found[0].direction[0])
+    rows = [zero if r.separation is None else r.separation.direction[0] for r in results]
+    features = dict.fromkeys(int(j) for separation in found for j in separation.features)
+    return Separation(np.array(rows), np.array([*features]))
 
 
 def _columns(results: Sequence[Result], name: str) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ..result import Progress, Result
+from ..result import Progress, Result, Status
 
 
 def progress_printer(who: str) -> Callable[[Progress], None]:
@@ -26,7 +26,12 @@ def progress_printer(who: str) -> Callable[[Progress], None]:
 
 
 def warn_unless_converged(
-    results: Sequence[Result], labels: Sequence[Any], who: str, *, stacklevel: int
+    results: Sequence[Result],
+    labels: Sequence[Any],
+    who: str,
+    *,
+    stacklevel: int,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Issue one ConvergenceWarning that names the classes whose runs did not converge.
 
@@ -40,13 +45,24 @@ def warn_unless_converged(
         The name of the estimator.
     stacklevel : int
         How many frames above this function the warning points to.
+    names : sequence of str, optional
+        The names of the features.
     """
     failed = [k for k, result in enumerate(results) if not result.success]
     if not failed:
         return
     which = "" if len(results) == 1 else f" (classes {[labels[k] for k in failed]})"
-    advice = " ".join(dict.fromkeys(results[k].status.value for k in failed))
-    gaps = [results[k].gap for k in failed if not np.isnan(results[k].gap)]
+    advice = " ".join(dict.fromkeys(_advice(results[k], names) for k in failed))
+    gaps = [results[k].gap for k in failed if results[k].status is not Status.separable]
+    gaps = [gap for gap in gaps if not np.isnan(gap)]
     distance = f" The relative suboptimality is about {max(gaps):.1e}." if gaps else ""
     text = f"{who}{which}: {advice}{distance}"
     warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel + 1)
+
+
+def _advice(result: Result, names: Sequence[str] | None) -> str:
+    """Return the advice of a status; for separable classes, with the features that separate."""
+    if result.separation is None:
+        return result.status.value
+    leading = result.separation.describe(names)
+    return f"{result.status.value} The direction is led by {leading}."

@@ -50,6 +50,8 @@ def test_every_method_gives_the_same_result_as_in_memory(form, weight):
         there.plane(margins, p, 0.7, 0.1), here.plane(expected_margins, expected_p, 0.7, 0.1),
         rtol=1e-9, atol=1e-11,
     )  # fmt: skip
+    assert there.largest(p) == pytest.approx(here.largest(expected_p))
+    assert there.in_memory() is None
     assert there.root_mean_square(p) == pytest.approx(here.root_mean_square(expected_p))
     moved = there.move(margins, p, 0.7, 0.1)
     expected_moved = here.move(expected_margins, expected_p, 0.7, 0.1)

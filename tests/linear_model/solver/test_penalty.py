@@ -31,6 +31,12 @@ def test_values_along_a_line(kind):
         assert value + t * slope + 0.5 * t * t * curvature == pytest.approx(expected)
 
 
+def test_a_penalty_is_zero_if_all_of_its_weights_are():
+    assert DiagonalPenalty(np.zeros(3)).is_zero
+    assert DensePenalty(np.zeros((3, 3))).is_zero
+    assert not any(penalty.is_zero for penalty, _ in PENALTIES.values())
+
+
 @pytest.mark.parametrize("columns", COLUMNS)
 @pytest.mark.parametrize("kind", PENALTIES)
 def test_the_part_of_a_gram_matrix(kind, columns):

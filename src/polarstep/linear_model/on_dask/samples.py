@@ -135,6 +135,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         census = replace(before, weights=before.weights * factors)
         return DaskSamples(X, rows, census, self.centre, self.loss, self.n_threads)
 
+    def in_memory(self) -> None:
+        """Return None, because the rows are not in memory."""
+
     def in_row_space(self) -> None:
         """Return None, because the rows are not in memory."""
 
@@ -162,6 +165,9 @@ class DaskSamples(WeightedRows[BlockValues]):
 
     def total(self, values: BlockValues) -> float:
         return self._sum(Samples.total, values)
+
+    def largest(self, values: BlockValues) -> float:
+        return float(compute_combined(self._map(Samples.largest, values), max))
 
     def root_mean_square(self, values: BlockValues) -> float:
         total = self._sum(Samples.weighted_square, values)

@@ -38,6 +38,11 @@ class Penalty(ABC):
         """The number alpha if A = alpha I; otherwise 0."""
 
     @property
+    def is_zero(self) -> bool:
+        """Whether there is no penalty."""
+        return not self.diagonal.any()
+
+    @property
     @abstractmethod
     def is_separable(self) -> bool:
         """Whether A is diagonal."""

@@ -113,6 +113,9 @@ class Samples(WeightedRows[np.ndarray]):
     def squares(self, h: np.ndarray) -> np.ndarray:
         return self.matrix.squares(h)
 
+    def in_memory(self) -> tuple[Any, np.ndarray]:
+        return self.X, self.y
+
     def in_row_space(self) -> tuple[Samples, RowSpace] | None:
         Z = self.matrix.centred_rows()
         if Z is None:
@@ -154,6 +157,9 @@ class Samples(WeightedRows[np.ndarray]):
 
     def total(self, values: np.ndarray) -> float:
         return float(values.sum())
+
+    def largest(self, values: np.ndarray) -> float:
+        return float(values.max())
 
     def root_mean_square(self, values: np.ndarray) -> float:
         return float(np.sqrt(self.weighted_square(values) / self.weight.sum()))

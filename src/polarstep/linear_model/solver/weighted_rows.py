@@ -106,6 +106,10 @@ class WeightedRows(ABC, Generic[Values]):
         """Estimate the time of a Gram matrix of k columns, in passes over X."""
 
     @abstractmethod
+    def in_memory(self) -> tuple[Any, np.ndarray] | None:
+        """Return X, which is not centred, and the labels; None if the rows are not in memory."""
+
+    @abstractmethod
     def in_row_space(self) -> tuple[WeightedRows[Values], RowSpace] | None:
         """Return the rows in coordinates of the space that they span, and the `RowSpace`.
 
@@ -149,6 +153,10 @@ class WeightedRows(ABC, Generic[Values]):
     @abstractmethod
     def total(self, values: Values) -> float:
         """Return the sum of one value for each row."""
+
+    @abstractmethod
+    def largest(self, values: Values) -> float:
+        """Return the largest of one value for each row."""
 
     @abstractmethod
     def root_mean_square(self, values: Values) -> float:
