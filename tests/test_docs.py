@@ -98,6 +98,7 @@ def value(path):
     [
         "polarstep",
         "polarstep.curvature",
+        "polarstep.linear_model.inference",
         "polarstep.losses",
         "polarstep.methods",
         "polarstep.methods.theory",

@@ -21,6 +21,11 @@ from polarstep import extras
             "dask",
             "polarstep.x needs Dask, which is not installed. Run: pip install 'polarstep[dask]'",
         ),
+        (
+            extras.require_pandas,
+            "pandas",
+            "polarstep.x needs pandas, which is not installed. Run: pip install pandas",
+        ),
     ],
 )
 def test_an_extra_that_is_missing_is_named(require, module, text, monkeypatch):
@@ -42,7 +47,7 @@ def test_an_error_inside_an_extra_is_not_hidden(tmp_path, monkeypatch):
     assert caught.value.name == "what_it_needs"
 
 
-def test_an_extra_that_is_there_raises_nothing(tmp_path, monkeypatch):
+def test_an_extra_that_is_there_is_returned(tmp_path, monkeypatch):
     (tmp_path / "present_extra.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    assert extras._require("present_extra", "An extra", "polarstep.x") is None
+    assert extras._require("present_extra", "An extra", "polarstep.x").__name__ == "present_extra"

@@ -27,6 +27,7 @@ PUBLIC = [
     "polarstep.curvature",
     "polarstep.design",
     "polarstep.linear_model",
+    "polarstep.linear_model.inference",
     "polarstep.losses",
     "polarstep.methods",
     "polarstep.nn",

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import curvature, design, losses, methods, nn, optim
+    from . import curvature, design, linear_model, losses, methods, nn, optim
     from .design import Design
     from .linear_model.halfspace import HalfspaceClassifier
     from .linear_model.logistic import LogisticRegression
@@ -37,6 +37,7 @@ _HOMES = {
 }
 _MODULES = {
     "design": "design",
+    "linear_model": "linear_model",
     "losses": "losses",
     "methods": "methods",
     "theory": "methods.theory",

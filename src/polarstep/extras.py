@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 
 def require_torch(who: str) -> None:
@@ -37,14 +38,35 @@ def require_dask(who: str) -> None:
     _require("dask.array", "Dask", who)
 
 
-def _require(module: str, name: str, who: str) -> None:
+def require_pandas(who: str) -> Any:
+    """Return the module pandas, or raise an error that says how to install it.
+
+    Parameters
+    ----------
+    who : str
+        The caller that the message names.
+
+    Returns
+    -------
+    module
+        pandas.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If pandas is not installed. An error inside an installed pandas is raised unchanged.
+    """
+    return _require("pandas", "pandas", who, "pandas")
+
+
+def _require(module: str, name: str, who: str, distribution: str | None = None) -> Any:
+    """Import a module, or raise an error that says what to install."""
     package = module.split(".")[0]
     try:
-        import_module(module)
+        return import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in (package, module):
             raise
-        text = (
-            f"{who} needs {name}, which is not installed. Run: pip install 'polarstep[{package}]'"
-        )
+        wanted = distribution or f"'polarstep[{package}]'"
+        text = f"{who} needs {name}, which is not installed. Run: pip install {wanted}"
         raise ModuleNotFoundError(text, name=package) from None

@@ -4,19 +4,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import inference
     from .halfspace import HalfspaceClassifier
     from .logistic import LogisticRegression
 
-__all__ = ["HalfspaceClassifier", "LogisticRegression"]
+__all__ = ["HalfspaceClassifier", "LogisticRegression", "inference"]
 
 _HOMES = {"HalfspaceClassifier": "halfspace", "LogisticRegression": "logistic"}
+_MODULES = {"inference"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that importing the package stays fast."""
-    if name not in _HOMES:
+    if name in _HOMES:
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    elif name in _MODULES:
+        value = import_module(f".{name}", __name__)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 

@@ -18,7 +18,7 @@ from ..solver.samples import Samples
 from ..solver.sparse_matrix import category_starts, csr_gram_cost
 from ..solver.weighted_rows import Sums, WeightedRows
 from .census import Census, count_labels, take_census
-from .graphs import BlockValues, OnePerBlock, combine_blocks, compute_combined, map_blocks
+from .graphs import BlockValues, Combine, OnePerBlock, combine_blocks, compute_combined, map_blocks
 from .subsamples import draw_rows, restoring_factors, scale_weights
 
 _CLIENT_VALUES = 1 << 22  # values of X in the largest subsample that moves to the client: 32 MiB
@@ -184,6 +184,16 @@ class DaskSamples(WeightedRows[BlockValues]):
         return self._sum(Samples.squares, h)
 
     # ------------------------------------------------------------------ tasks
+
+    def combined(
+        self, work: Callable[..., Any], *arguments: Any, combine: Combine | None = None
+    ) -> Any:
+        """Return ``work(samples, *arguments)`` combined over all blocks, by default their sum.
+
+        ``samples`` holds the rows of one block as `Samples`. ``combine`` maps a list of results to
+        one result.
+        """
+        return compute_combined(self._map(work, *arguments), combine)
 
     def _map(self, work: Callable[..., Any], *arguments: Any) -> BlockValues:
         """Build the tasks ``work(samples, *arguments)``, where samples holds one block."""

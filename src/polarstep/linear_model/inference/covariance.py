@@ -1,0 +1,71 @@
+"""Covariance matrices of the coefficients: from the model, robust, and clustered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...validation import complaint
+from .likelihood import group_squares, score_squares
+from .optimum import Optimum
+from .rows import Rows
+
+KINDS = ("model", "HC0", "HC1", "HC2", "HC3", "cluster")
+_POWERS = {"HC2": 0.5, "HC3": 1.0}
+
+
+def covariance_matrix(
+    kind: str, rows: Rows, optimum: Optimum, *, correction: bool, frequency: bool, who: str
+) -> np.ndarray:
+    """Return the covariance matrix of the coefficients for z, shape (q p, q p).
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    rows : Rows
+        The rows, with groups if the kind is "cluster".
+    optimum : Optimum
+    correction : bool
+        Whether the factor for small samples multiplies a clustered matrix.
+    frequency : bool
+        Whether a weight of k is k rows.
+    who : str
+        The name of the caller, for error messages.
+
+    Raises
+    ------
+    ValueError
+        If the kind is "HC2" or "HC3" and a row determines a coefficient by itself.
+    """
+    bread = optimum.inverse.matrix
+    if kind == "model":
+        return bread
+    if kind == "cluster":
+        squares = rows.sum(group_squares, optimum.theta, rows.groups)
+    else:
+        inverse = bread if kind in _POWERS else None
+        power = _POWERS.get(kind, 0.0)
+        squares = rows.sum(score_squares, optimum.theta, inverse, power, frequency)
+        if not np.isfinite(squares).all():
+            got = f"{kind!r}, and the leverage of a row is 1"
+            advice = "Such a row determines a coefficient by itself. Use 'HC0' or 'HC1'."
+            raise ValueError(complaint(who, "covariance", "be defined", got, advice))
+    product = bread @ squares @ bread
+    product = (product + product.T) / 2
+    size = rows.total_weight if frequency else rows.n
+    left = size - optimum.df
+    if kind == "HC1" or (kind == "cluster" and correction):
+        if left <= 0:
+            got = f"{size:g} rows and {optimum.df:.6g} coefficients"
+            must = (
+                "be used with more rows than coefficients because of its factor for small samples"
+            )
+            raise ValueError(complaint(who, "covariance", must, got, "Use 'HC0' or more rows."))
+        g = n_groups(rows)
+        product *= size / left if kind == "HC1" else g / (g - 1) * ((size - 1) / left)
+    return product
+
+
+def n_groups(rows: Rows) -> int:
+    """Return the number of groups; 0 if there are none."""
+    return 0 if rows.groups is None else int(rows.groups.max()) + 1

@@ -1,0 +1,171 @@
+"""The optimum of the likelihood near a model's coefficients: whether it exists, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...validation import complaint
+from ..separation import name_direction, separating_direction, spreads
+from .fitted_model import FittedModel
+from .identification import Inverse, invert
+from .likelihood import LikelihoodSums, likelihood_sums
+from .rows import Rows, RowsInMemory
+
+_CLOSE = 1e-8  # the distance in standard errors at which the optimum counts as reached
+_MOST_STEPS = 20
+_FARTHEST = 1.0  # standard errors between the model and the optimum, beyond which it is refused
+_FLAT = 1e-6  # the largest slope per weight along a direction in which the likelihood is constant
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The maximum of log-likelihood - theta^T P theta/2.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (q, p)
+    sums : LikelihoodSums
+        The sums at theta, without the penalty.
+    inverse : Inverse
+        The inverse of the penalised information.
+    start_distance : float
+        How far the start was from the optimum: a bound for the difference of every coefficient,
+        in units of its standard error.
+    distance : float
+        The same for theta.
+    df : float
+        The number of coefficients that the data determine. With a penalty the effective number,
+        tr(J H^-1) for the information J and the penalised information H.
+    """
+
+    theta: np.ndarray
+    sums: LikelihoodSums
+    inverse: Inverse
+    start_distance: float
+    distance: float
+    df: float
+
+
+def refuse_separation(
+    rows: Rows, fitted: FittedModel, model: Any, names: Sequence[str], who: str
+) -> None:
+    """Raise a ValueError if a hyperplane separates the classes, wholly or in part.
+
+    Rows on Dask are not read for this; the status of the model's run then has to tell.
+    """
+    if isinstance(rows, RowsInMemory):
+        direction = separating_direction(
+            rows.raw, rows.positions, rows.weight,
+            fit_intercept=fitted.has_intercept, start=fitted.absolute(),
+        )  # fmt: skip
+        if direction is None:
+            return
+        named = f" along {name_direction(direction, spreads(rows.raw), names)}"
+    else:
+        status = getattr(getattr(model, "result_", None), "status", None)
+        if getattr(status, "name", "") != "separated":
+            return
+        named = ""
+    must = "be fitted to classes that overlap, or with a penalty"
+    got = f"classes that a hyperplane separates{named}"
+    advice = (
+        "No finite coefficients maximise the likelihood, so that they have no standard errors. Use "
+        "a finite C, or leave out such features."
+    )
+    raise ValueError(complaint(who, "model", must, got, advice))
+
+
+def find_optimum(rows: Rows, fitted: FittedModel, ridge: float, who: str) -> Optimum:
+    """Return the optimum near the model's coefficients.
+
+    Raises
+    ------
+    ValueError
+        If it is not near.
+    """
+    q, standard = len(fitted.coef), rows.standard
+    penalty = None
+    if ridge:
+        own = np.append(ridge / np.square(standard.unit), np.zeros(int(standard.intercept)))
+        # Several classes have the penalty sum_k ||w_k||^2/2 with sum_k w_k = 0. In terms of the
+        # differences g_k to the base class it is (sum_k ||g_k||^2 - ||sum_k g_k||^2/K)/2.
+        mix = np.identity(q) - (1.0 / (q + 1) if q > 1 else 0.0)
+        penalty = np.kron(mix, np.diag(own))
+    optimum = climb(
+        lambda theta: rows.sum(likelihood_sums, theta),
+        standard.from_raw(fitted.coef, fitted.intercept),
+        penalty,
+        farthest=_FARTHEST,
+        total_weight=rows.total_weight,
+    )
+    if not optimum.start_distance <= _FARTHEST:
+        must = "be at the optimum of the data that are passed"
+        got = f"coefficients {optimum.start_distance:.3g} standard errors away from it"
+        advice = (
+            "Pass the X, y and sample_weight of the fit. If you did, the fit has not converged: "
+            "use a smaller tol and a larger max_iter."
+        )
+        raise ValueError(complaint(who, "model", must, got, advice))
+    return optimum
+
+
+def climb(
+    evaluate: Callable[[np.ndarray], LikelihoodSums],
+    start: np.ndarray,
+    penalty: np.ndarray | None,
+    *,
+    farthest: float,
+    total_weight: float,
+) -> Optimum:
+    """Take Newton steps from a start that must be near the optimum already.
+
+    The step of Newton's method is H^-1 g. By the inequality of Cauchy and Schwarz its entries are
+    at most sqrt(g^T H^-1 g) standard errors; this is the distance.
+
+    Parameters
+    ----------
+    evaluate : callable
+        A function of theta (q, p) that returns the `LikelihoodSums`.
+    start : ndarray, shape (q, p)
+    penalty : ndarray, shape (q p, q p), or None
+        The matrix P of the penalty.
+    farthest : float
+        The largest distance of the start from which a step is taken.
+    total_weight : float
+        The sum of the weights of the rows.
+    """
+
+    def at(theta: np.ndarray) -> tuple[Optimum, np.ndarray]:
+        sums = evaluate(theta)
+        g, H = sums.gradient.ravel(), sums.information
+        if penalty is not None:
+            g, H = g - penalty @ theta.ravel(), H + penalty
+        inverse = invert(H)
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = inverse.matrix @ g
+            distance = float(np.sqrt(np.maximum(g @ step, 0.0)))
+        # Where the likelihood is flat because all probabilities are 0 or 1, only the gradient
+        # tells that the predictions are wrong.
+        slopes = inverse.null.T @ g
+        flat = np.abs(inverse.null).sum(axis=0) * total_weight
+        if np.isnan(distance) or (np.abs(slopes) > _FLAT * flat).any():
+            distance = np.inf
+        df = float(len(H) - inverse.null.shape[1])
+        if penalty is not None:
+            df = float(np.sum(sums.information * inverse.matrix))
+        return Optimum(theta, sums, inverse, distance, distance, df), step.reshape(theta.shape)
+
+    best, step = at(start)
+    first = best.distance
+    for _ in range(_MOST_STEPS):
+        if not _CLOSE < best.distance <= farthest:
+            break
+        new, next_step = at(best.theta + step)
+        if not new.distance < 0.5 * best.distance:  # rounding errors, or a start that was too far
+            break
+        best, step = new, next_step
+    return replace(best, start_distance=first)
