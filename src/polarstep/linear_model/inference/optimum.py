@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...result import Separation, Status
 from ...validation import complaint
-from ..separation import name_direction, separating_direction, spreads
+from ..separation import leading_features, separating_direction, spreads
 from .fitted_model import FittedModel
 from .identification import Inverse, invert
 from .likelihood import LikelihoodSums, likelihood_sums
@@ -64,10 +65,10 @@ def refuse_separation(
         )  # fmt: skip
         if direction is None:
             return
-        named = f" along {name_direction(direction, spreads(rows.raw), names)}"
+        found = Separation(direction, leading_features(direction, spreads(rows.raw)))
+        named = f" along {found.describe(names)}"
     else:
-        status = getattr(getattr(model, "result_", None), "status", None)
-        if getattr(status, "name", "") != "separated":
+        if getattr(getattr(model, "result_", None), "status", None) is not Status.separable:
             return
         named = ""
     must = "be fitted to classes that overlap, or with a penalty"
