@@ -7,14 +7,14 @@ import numpy as np
 from ...validation import complaint
 from .likelihood import group_squares, score_squares
 from .optimum import Optimum
-from .rows import Rows
+from .rows import FittedRows
 
 KINDS = ("model", "HC0", "HC1", "HC2", "HC3", "cluster")
 _POWERS = {"HC2": 0.5, "HC3": 1.0}
 
 
 def covariance_matrix(
-    kind: str, rows: Rows, optimum: Optimum, *, correction: bool, frequency: bool, who: str
+    kind: str, rows: FittedRows, optimum: Optimum, *, correction: bool, frequency: bool, who: str
 ) -> np.ndarray:
     """Return the covariance matrix of the coefficients for z, shape (q p, q p).
 
@@ -22,7 +22,7 @@ def covariance_matrix(
     ----------
     kind : str
         One of `KINDS`.
-    rows : Rows
+    rows : FittedRows
         The rows, with groups if the kind is "cluster".
     optimum : Optimum
     correction : bool
@@ -66,6 +66,6 @@ def covariance_matrix(
     return product
 
 
-def n_groups(rows: Rows) -> int:
+def n_groups(rows: FittedRows) -> int:
     """Return the number of groups; 0 if there are none."""
     return 0 if rows.groups is None else int(rows.groups.max()) + 1

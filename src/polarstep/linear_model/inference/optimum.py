@@ -14,7 +14,7 @@ from ..separation import leading_features, separating_direction, spreads
 from .fitted_model import FittedModel
 from .identification import Inverse, invert
 from .likelihood import LikelihoodSums, likelihood_sums
-from .rows import Rows, RowsInMemory
+from .rows import FittedRows, RowsInMemory
 
 _CLOSE = 1e-8  # the distance in standard errors at which the optimum counts as reached
 _MOST_STEPS = 20
@@ -52,7 +52,7 @@ class Optimum:
 
 
 def refuse_separation(
-    rows: Rows, fitted: FittedModel, model: Any, names: Sequence[str], who: str
+    rows: FittedRows, fitted: FittedModel, model: Any, names: Sequence[str], who: str
 ) -> None:
     """Raise a ValueError if a hyperplane separates the classes, wholly or in part.
 
@@ -80,7 +80,7 @@ def refuse_separation(
     raise ValueError(complaint(who, "model", must, got, advice))
 
 
-def find_optimum(rows: Rows, fitted: FittedModel, ridge: float, who: str) -> Optimum:
+def find_optimum(rows: FittedRows, fitted: FittedModel, ridge: float, who: str) -> Optimum:
     """Return the optimum near the model's coefficients.
 
     Raises

@@ -22,7 +22,7 @@ from .fitted_model import FittedModel
 from .standard_rows import Standard, largest_entries, standard_of
 
 
-class Rows(ABC):
+class FittedRows(ABC):
     """Rows of positive weight.
 
     Attributes
@@ -53,7 +53,7 @@ class Rows(ABC):
         """Return ``work(X, codes, weight, standard, *arguments)``, summed over sets of rows."""
 
 
-class RowsInMemory(Rows):
+class RowsInMemory(FittedRows):
     """Rows in memory.
 
     Attributes
@@ -92,7 +92,7 @@ class RowsInMemory(Rows):
         return work(self.X, self.codes, self.weight, here, *arguments)
 
 
-class RowsOnDask(Rows):
+class RowsOnDask(FittedRows):
     """Rows on Dask workers."""
 
     groups = None
@@ -123,7 +123,7 @@ def _work_on_block(
 
 def read_rows(
     estimator: Any, model: FittedModel, X: Any, y: Any, sample_weight: Any, groups: Any, who: str
-) -> Rows:
+) -> FittedRows:
     """Check the data and leave out the rows of weight zero.
 
     Raises

@@ -15,7 +15,7 @@ from .identification import determined
 from .notes import listed, write_notes
 from .optimum import find_optimum, refuse_separation
 from .results import Summary, coverage, intervals
-from .rows import Rows, read_rows
+from .rows import FittedRows, read_rows
 
 _WHO = "summary"
 _MOST = 20_000  # coefficients; their covariance matrix takes 3.2 GB
@@ -233,7 +233,7 @@ def summary(
     )
 
 
-def null_log_likelihood(rows: Rows, fitted: FittedModel) -> float:
+def null_log_likelihood(rows: FittedRows, fitted: FittedModel) -> float:
     """Return the log-likelihood of the intercept alone, or of equal probabilities without one."""
     totals, total = rows.class_totals, rows.total_weight
     if not fitted.has_intercept:
