@@ -14,10 +14,11 @@ from polarstep.result import Status
 
 
 def _solve(rows, family, models, *, tol=1e-12, intercept=True, max_iter=200, **options):
-    rng = np.random.default_rng(0)
+    options.setdefault("callback", lambda row: None)  # small problems as well go the general way
     return solve_block(
-        rows, family, models, intercept=intercept, tol=tol, max_iter=max_iter, rng=rng, **options
-    )
+        rows, family, models, intercept=intercept, tol=tol, max_iter=max_iter,
+        rng=np.random.default_rng(0), **options,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["C", "csr", "float32"])
@@ -58,9 +59,6 @@ def test_interrupting_keeps_the_models_that_had_ended():
 
 
 def test_an_interruption_before_the_first_iterate_is_passed_on():
-    def stop(row):
-        raise KeyboardInterrupt
-
     class Interrupting(BlockRows):
         def evaluate(self, *arguments):
             raise KeyboardInterrupt
@@ -88,3 +86,11 @@ def test_weights_beyond_two_sum_to_zero_over_the_classes():
     result = _solve(make_rows(), Softmax(K), Models.of([1e-3]))
     np.testing.assert_allclose(result.theta.sum(axis=1), 0.0, atol=1e-12)
     assert result.theta.shape == (1, K, D + 1)
+
+
+def test_a_small_problem_without_a_callback_has_the_same_minimum():
+    rows, models = make_rows(splits=2), Models.of([1e-3, 1e-1], [0, 1])
+    general = _solve(rows, Softmax(K), models)
+    small = _solve(rows, Softmax(K), models, callback=None)
+    assert small.n_iter.max() < general.n_iter.max()
+    np.testing.assert_allclose(small.theta, general.theta, atol=1e-4)

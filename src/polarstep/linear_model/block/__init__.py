@@ -10,5 +10,6 @@ vector, which costs a fraction of as many passes.
 - `rows`: the data, and one pass over them;
 - `preconditioner`: a metric for each model;
 - `descent`: L-BFGS on all models at once, or `newton_cg` where it is slow;
+- `small`: a compiled Newton method for models of few rows and columns;
 - `solve`: `solve_block`, from a start on a subsample to the minimum on all rows.
 """

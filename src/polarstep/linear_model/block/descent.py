@@ -167,7 +167,7 @@ def descend_block(
     observe: Callable[[State], None] | None = None,
     renew: Renew | None = None,
 ) -> None:
-    """Minimise each objective until its suboptimality is estimated to be at most tol |f|.
+    """Minimise each objective until its suboptimality is estimated to be at most tol.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def descend_block(
         state.gap[active], state.decrement[active] = convergence.gap, convergence.decrements[-1]
         if observe is not None:
             observe(state)
-        done = convergence.gap <= np.maximum(tol * np.abs(state.fun[active]), absolute)
+        done = convergence.gap <= np.maximum(tol * problem.magnitude(state.fun[active]), absolute)
         if iteration == max_iter:
             for b in active[done]:
                 state.status[b] = Status.converged

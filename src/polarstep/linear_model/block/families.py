@@ -24,11 +24,13 @@ class Family(ABC):
     ----------
     n_outputs : int
         k, the number of scores.
-    n_classes : int or None
-        The number of classes whose frequencies the intercepts can fit; None for two.
+    is_convex : bool
+    value_at_zero : float
+        The loss of a row whose scores are zero.
     """
 
     n_outputs: int
+    value_at_zero: float
     is_convex: bool
 
     @abstractmethod
@@ -101,7 +103,7 @@ class Softmax(Family):
     is_convex = True
 
     def __init__(self, n_classes: int) -> None:
-        self.n_outputs = n_classes
+        self.n_outputs, self.value_at_zero = n_classes, float(np.log(n_classes))
 
     def evaluate(
         self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray, models: Models
@@ -161,7 +163,7 @@ class Margins(Family):
 
     def __init__(self, loss: MarginLoss) -> None:
         self.loss = loss
-        self.is_convex = loss.is_convex
+        self.is_convex, self.value_at_zero = loss.is_convex, float(loss.phi(np.zeros(1))[0])
 
     def evaluate(
         self, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray, models: Models

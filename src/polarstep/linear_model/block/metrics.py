@@ -260,7 +260,7 @@ class BlockRenewal:
     def _best(self, b: int, convergence: BlockConvergence, at: int, fun: float) -> Choice | None:
         """Return the metric that model b should get now, or None to keep its metric."""
         now, current = convergence.contraction[at], self.choice[b]
-        gap = convergence.gap[at] / abs(fun)
+        gap = convergence.gap[at] / float(self.problem.magnitude(np.array(fun)))
         if gap > _FAR:
             return self._best_far(now, np.log(gap / _FAR) + 1.0, current)
         log_reduction = np.log(max(gap / self.tol, 2.0))

@@ -54,6 +54,10 @@ class BlockProblem:
         """Return the penalty of each column in some models, shape (b, d)."""
         return self.models.alpha[which][:, None] + self.extra
 
+    def magnitude(self, fun: np.ndarray) -> np.ndarray:
+        """Return |f| + 1e-14 f(0), to which suboptimalities are relative, as for one model."""
+        return np.abs(fun) + 1e-14 * self.family.value_at_zero
+
     def evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the values (b,) and the gradients (b, k, p) of some models, in one read of X."""
         d = self.rows.d

@@ -15,6 +15,7 @@ from .families import Family
 from .metrics import BlockRenewal, can_be_full, first_metrics
 from .models import BlockResult, Models
 from .problem import BlockProblem, NotFinite
+from .small import is_small, solve_small
 
 _SUBSAMPLE = 2_000  # smallest number of rows of a subsample
 
@@ -96,6 +97,11 @@ def solve_block(
         If the run is interrupted before its first iterate on all rows.
     """
     problem = BlockProblem(rows, family, models, intercept)
+    if callback is None and is_small(problem):
+        first = first_theta(problem) if start is None else start
+        result = solve_small(problem, first, tol, max_iter)
+        if result is not None:
+            return result
     log = BlockLog(problem, callback)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -105,11 +111,17 @@ def solve_block(
             raise KeyboardInterrupt from None
         state = log.state
         state.status = [Status.interrupted if s is Status.max_iter else s for s in state.status]
-    gap = np.divide(
-        state.gap, np.abs(state.fun), out=np.zeros_like(state.gap), where=state.fun != 0
-    )
+    gap = state.gap / problem.magnitude(state.fun)
     theta = family.project(state.theta)
     return BlockResult(theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes)
+
+
+def first_theta(problem: BlockProblem) -> np.ndarray:
+    """Return weights of zero, and the intercepts that fit the class frequencies."""
+    theta = np.zeros((len(problem.models), problem.n_outputs, problem.width))
+    if problem.intercept:
+        theta[:, :, -1] = problem.family.first_scores(problem.rows.totals, problem.models)
+    return theta
 
 
 def _solve(
@@ -131,9 +143,7 @@ def _solve(
     theta = start
     metric, choice = None, None
     if theta is None:
-        theta = np.zeros((len(problem.models), problem.n_outputs, problem.width))
-        if problem.intercept:
-            theta[:, :, -1] = problem.family.first_scores(rows.totals, problem.models)
+        theta = first_theta(problem)
         metric = first_metrics(stages[0], theta)
     for stage in stages[:-1]:
         assert metric is not None

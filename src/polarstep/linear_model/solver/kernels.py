@@ -651,3 +651,213 @@ def csr_transposed_times_block(
             x, row = data[at], g[indices[at]]
             for c in range(q):
                 row[c] += x * values[c]
+
+
+@_compiled
+def factorize(a: np.ndarray, ridge: float) -> bool:
+    """Replace the lower triangle of a by the Cholesky factor of a + ridge I, if there is one."""
+    n = len(a)
+    for j in range(n):
+        for i in range(j, n):
+            total = a[i, j]
+            if i == j:
+                total += ridge
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            if i == j:
+                if not total > 0.0:
+                    return False
+                a[j, j] = math.sqrt(total)
+            else:
+                a[i, j] = total / a[j, j]
+    return True
+
+
+@_compiled
+def solve_factorized(a: np.ndarray, x: np.ndarray) -> None:
+    """Replace x by the solution of the system whose Cholesky factor is the lower triangle of a."""
+    n = len(a)
+    for i in range(n):
+        total = x[i]
+        for k in range(i):
+            total -= a[i, k] * x[k]
+        x[i] = total / a[i, i]
+    for i in range(n - 1, -1, -1):
+        total = x[i]
+        for k in range(i + 1, n):
+            total -= a[k, i] * x[k]
+        x[i] = total / a[i, i]
+
+
+@_compiled
+def softmax_hessian(
+    z: np.ndarray, q: np.ndarray, own: np.ndarray, s: np.ndarray, ridge: np.ndarray, h: np.ndarray
+) -> None:
+    """Set the lower triangle of h to the Hessian of the weighted cross-entropy.
+
+    z (p, n) are the columns, q (K, n) the probabilities times the weights s, and own (K, n) the
+    products p (1 - p) s without cancellation. To directions in which all classes change alike, and
+    no probability does, the mean of the diagonal blocks is added.
+    """
+    p, n = z.shape
+    n_classes = len(q)
+    weight = np.empty(n)
+    for c in range(n_classes):
+        for e in range(c + 1):
+            if c == e:
+                weight[:] = own[c]
+            else:
+                for i in range(n):
+                    weight[i] = -q[c, i] * q[e, i] / s[i]
+            for j in range(p):
+                for k in range(p if c != e else j + 1):
+                    total = 0.0
+                    for i in range(n):
+                        total += weight[i] * z[j, i] * z[k, i]
+                    h[c * p + j, e * p + k] = total
+    for j in range(p):
+        for k in range(j + 1):
+            mean = 0.0
+            for c in range(n_classes):
+                mean += h[c * p + j, c * p + k]
+            mean /= n_classes * n_classes
+            for c in range(n_classes):
+                for e in range(c + 1):
+                    h[c * p + j, e * p + k] += mean
+                    if c != e and j != k:
+                        h[c * p + k, e * p + j] += mean
+    for c in range(n_classes):
+        for j in range(len(ridge)):
+            h[c * p + j, c * p + j] += ridge[j]
+
+
+@_compiled
+def minimise_small_softmax(
+    z: np.ndarray,
+    codes: np.ndarray,
+    s: np.ndarray,
+    ridge: np.ndarray,
+    theta: np.ndarray,
+    tol: float,
+    rounding: float,
+    funs: np.ndarray,
+    decrements: np.ndarray,
+) -> tuple[int, bool, float]:
+    """Minimise the penalised cross-entropy by Newton's method, for a few rows and columns.
+
+    z (p, n) are the columns and s the positive weights of the rows. theta (K, p) is updated in
+    place, and the values and decrements of the iterates are written to the last arguments.
+
+    Returns the number of steps, whether the estimated suboptimality (the third value) is at most
+    tol (f + rounding), or how far the iteration came.
+    """
+    p, n = z.shape
+    n_classes, d = len(theta), len(ridge)
+    size = n_classes * p
+    m, q, own, moved = np.empty((4, n_classes, n))
+    scores = np.empty((1, n_classes, n))
+    weights = s.copy().reshape(1, n)
+    split = np.zeros(1, np.int64)
+    value = np.zeros(1)
+    g, step, scale = np.empty((3, size))
+    h, a = np.empty((2, size, size))
+    for c in range(n_classes):
+        for i in range(n):
+            total = 0.0
+            for j in range(p):
+                total += z[j, i] * theta[c, j]
+            m[c, i] = total
+    contraction, excess, gap, before, expected = 0.25, 1.0, np.inf, 0.0, 0.0
+    most = len(funs) - 1
+    for iteration in range(most + 1):
+        scores[0] = m
+        value[0] = 0.0
+        softmax_block(scores, codes, weights, split, value)
+        fun = value[0]
+        for c in range(n_classes):
+            for j in range(p):
+                total = 0.0
+                for i in range(n):
+                    total += scores[0, c, i] * z[j, i]
+                if j < d:
+                    total += ridge[j] * theta[c, j]
+                    fun += 0.5 * ridge[j] * theta[c, j] * theta[c, j]
+                g[c * p + j] = total
+            for i in range(n):
+                r = scores[0, c, i]
+                if codes[i] == c:
+                    q[c, i] = r + s[i]
+                    own[c, i] = -r * q[c, i] / s[i]
+                else:
+                    q[c, i] = r
+                    own[c, i] = r * (s[i] - r) / s[i]
+        if iteration > 0 and expected > 1e-9 * abs(before):
+            excess = min(max((before - fun) / expected, 1.0), 10.0)
+        softmax_hessian(z, q, own, s, ridge, h)
+        for j in range(size):
+            scale[j] = math.sqrt(h[j, j]) if h[j, j] > 0 else 1.0
+        extra = 1e-14 * size
+        while True:
+            for j in range(size):
+                for k in range(j + 1):
+                    a[j, k] = h[j, k] / (scale[j] * scale[k])
+                a[j, j] = 1.0
+            if factorize(a, extra):
+                break
+            extra *= 10.0
+            if extra > 1e3 or extra != extra:
+                funs[iteration], decrements[iteration] = fun, np.nan
+                return iteration, False, np.inf
+        for j in range(size):
+            step[j] = -g[j] / scale[j]
+        solve_factorized(a, step)
+        slope = 0.0
+        for j in range(size):
+            step[j] /= scale[j]
+            slope += step[j] * g[j]
+        decrement = -0.5 * slope
+        funs[iteration], decrements[iteration] = fun, decrement
+        first = max(iteration - 3, 0)
+        if iteration > 0 and decrements[first] > 0:
+            power = 1.0 / (iteration - first)
+            factor = (max(decrement, 1e-300) / decrements[first]) ** power
+            contraction = min(max(factor, 1e-4), 0.95)
+        root = math.sqrt(max(contraction, 0.25) if iteration < 3 else contraction)
+        gap = 1.5 * decrement * excess * (1.0 + root) / (1.0 - root)
+        if gap <= tol * (abs(fun) + rounding):
+            return iteration, True, gap
+        if iteration == most:
+            break
+        for c in range(n_classes):
+            for i in range(n):
+                total = 0.0
+                for j in range(p):
+                    total += z[j, i] * step[c * p + j]
+                moved[c, i] = total
+        length, lower = 1.0, False
+        for _ in range(60):
+            for c in range(n_classes):
+                for i in range(n):
+                    scores[0, c, i] = m[c, i] + length * moved[c, i]
+            value[0] = 0.0
+            softmax_block(scores, codes, weights, split, value)
+            new = value[0]
+            for c in range(n_classes):
+                for j in range(d):
+                    w = theta[c, j] + length * step[c * p + j]
+                    new += 0.5 * ridge[j] * w * w
+            lower = new <= fun + 1e-4 * length * slope
+            if decrement <= 1e-11 * abs(fun):
+                lower = lower or new <= fun * (1.0 + 1e-12)
+            if lower:
+                break
+            length *= 0.5
+        if not lower or decrement <= 1e-16 * abs(fun):
+            break
+        for c in range(n_classes):
+            for j in range(p):
+                theta[c, j] += length * step[c * p + j]
+            for i in range(n):
+                m[c, i] += length * moved[c, i]
+        before, expected = fun, decrement
+    return iteration, False, gap
