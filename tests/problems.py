@@ -16,12 +16,16 @@ MARGIN_LOSSES = [name for name in LOSS_NAMES if name != "squared"]
 BOUNDED = [name for name in LOSS_NAMES if LOSSES[name].is_bounded]
 METHODS = sorted(TABLE.keys() - {"whitened"})  # the iterative methods
 
-ARCTAN = ps.MarginLoss(
-    np.arctan,
-    lambda a: 1 / (1 + a**2),
-    lambda a: -2 * a / (1 + a**2) ** 2,
-    name="arctan",
-)
+
+def d_arctan(a):
+    return 1 / (1 + a**2)
+
+
+def d2_arctan(a):
+    return -2 * a / (1 + a**2) ** 2
+
+
+ARCTAN = ps.MarginLoss(np.arctan, d_arctan, d2_arctan, name="arctan")
 
 
 @dataclass(frozen=True)

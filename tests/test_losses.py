@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from polarstep.losses import LOSSES, MarginLoss, margin_loss, smooth_hinge
+from polarstep import losses
+from polarstep.losses import LOSSES, margin_loss, smooth_hinge
 from polarstep.quadrature import expectation
 from problems import ARCTAN, BOUNDED, LOSS_NAMES
 
@@ -87,10 +88,45 @@ def test_the_smooth_hinge_is_the_hinge_averaged_over_a_gaussian():
 def test_names_and_objects():
     assert margin_loss("sigmoid") is LOSSES["sigmoid"]
     assert margin_loss(ARCTAN) is ARCTAN
-    assert isinstance(pickle.loads(pickle.dumps(LOSSES["smooth_hinge"])), MarginLoss)
     with pytest.raises(ValueError, match="`width` must be a finite number > 0"):
         smooth_hinge(0)
 
 
 def test_which_losses_fall_forever():
     assert {name for name, loss in LOSSES.items() if loss.falls_forever} == {"softplus", "sigmoid"}
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values(), smooth_hinge(0.1), ARCTAN], ids=str)
+def test_losses_are_pickled_and_compared_by_value(loss):
+    copied = pickle.loads(pickle.dumps(loss))
+    assert copied == loss
+    assert hash(copied) == hash(loss)
+    np.testing.assert_array_equal(copied.phi(FAR), loss.phi(FAR))
+    assert smooth_hinge(0.1) != smooth_hinge(0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    {
+        "log_loss": "called 'softplus' here",
+        "Logistic": "called 'softplus' here",
+        "binary cross-entropy": "called 'softplus' here",
+        "squared_error": "called 'squared' here",
+        "hinge": "'smooth_hinge' is close to it",
+        "squared_hinge": "'smooth_hinge' is close to it",
+        "modified_huber": "'smooth_hinge' is close to it",
+        "zero-one": "'sigmoid' is close to it",
+        "softplu": "Did you mean 'softplus'",
+    }.items(),
+)
+def test_names_of_other_packages_are_answered_with_ours(name, advice):
+    with pytest.raises(ValueError, match=f"fit: `loss` must be one of .*; got '{name}'.*{advice}"):
+        margin_loss(name, "fit")
+
+
+def test_the_advice_names_losses_that_exist():
+    for name, advice in losses._NAMES_ELSEWHERE.items():
+        assert name not in {known.replace("_", "") for known in LOSSES}
+        assert name.isalnum()
+        assert name.islower() or name == "01"
+        assert any(f"'{known}'" in advice for known in LOSSES)

@@ -26,7 +26,8 @@ class MarginLoss:
     ----------
     phi, dphi, d2phi : callable
         The loss and its first and second derivative. Each maps an array to an array of the same
-        shape.
+        shape. Functions that a module defines by ``def`` can be pickled, and with them a model
+        that has this loss.
     name : str, default "custom"
         The name shown in tables, figures and messages.
     curvature : float, optional
@@ -154,19 +155,23 @@ def _d_normal_pdf(a: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _SmoothHinge:
-    """The functions of a smooth hinge as methods, so that the loss can be pickled."""
+    """A smooth hinge, or one of its derivatives: a function that is pickled and compared by value.
+
+    Attributes
+    ----------
+    width : float
+    order : int
+        The order of the derivative: 0, 1 or 2.
+    """
 
     width: float
+    order: int
 
-    def phi(self, a: np.ndarray) -> np.ndarray:
+    def __call__(self, a: np.ndarray) -> np.ndarray:
         v = (1.0 + a) / self.width
-        return np.maximum(self.width * (v * _normal_cdf(v) + _normal_pdf(v)), 0.0)
-
-    def dphi(self, a: np.ndarray) -> np.ndarray:
-        return _normal_cdf((1.0 + a) / self.width)
-
-    def d2phi(self, a: np.ndarray) -> np.ndarray:
-        return _normal_pdf((1.0 + a) / self.width) / self.width
+        if self.order == 0:
+            return np.maximum(self.width * (v * _normal_cdf(v) + _normal_pdf(v)), 0.0)
+        return _normal_cdf(v) if self.order == 1 else _normal_pdf(v) / self.width
 
 
 def smooth_hinge(width: float = 0.5) -> MarginLoss:
@@ -202,17 +207,17 @@ def smooth_hinge(width: float = 0.5) -> MarginLoss:
     >>> smooth_hinge(0.1).phi(np.array([-3.0, 0.0, 2.0])).round(6)
     array([0., 1., 3.])
     """
-    parts = _SmoothHinge(number(width, "smooth_hinge", "width", above=0))
-    peak = 1.0 / (parts.width * np.sqrt(2 * np.pi))
+    width = number(width, "smooth_hinge", "width", above=0)
+    peak = 1.0 / (width * np.sqrt(2 * np.pi))
     return MarginLoss(
-        parts.phi,
-        parts.dphi,
-        parts.d2phi,
+        _SmoothHinge(width, 0),
+        _SmoothHinge(width, 1),
+        _SmoothHinge(width, 2),
         "smooth_hinge",
         curvature=peak,
         # c1 = Phi(v) - v pdf(v) + pdf(v)/width is largest at v = 0 or as v goes to infinity.
         coefficient=max(1.0, 0.5 + peak),
-        kernel=(3, parts.width),
+        kernel=(3, width),
     )
 
 
@@ -250,6 +255,20 @@ LOSSES: dict[str, MarginLoss] = {
 non-convex, close to the 0-1 loss); smooth_hinge; and squared, which is (1 + a)^2 = (y - x^T wt)^2
 for labels -1 and +1. This table is the only list of losses."""
 
+_CALLED = "This loss is called {!r} here."
+_CLOSE = "It is not among these losses; {!r} is close to it."
+_ADVICE = {
+    _CALLED.format("softplus"): "log logit logistic logloss deviance binomialdeviance crossentropy "
+    "binarycrossentropy bce",
+    _CALLED.format("squared"): "squarederror squaredloss leastsquares mse l2",
+    _CALLED.format("normal_cdf"): "normcdf gaussiancdf ndtr",
+    _CALLED.format("sigmoid"): "expit",
+    _CLOSE.format("sigmoid"): "savage ramp zeroone 01",
+    _CLOSE.format("smooth_hinge"): "hinge squaredhinge smoothedhinge huber modifiedhuber",
+}
+_NAMES_ELSEWHERE = {name: advice for advice, names in _ADVICE.items() for name in names.split()}
+"""Advice on the names that other packages give to such losses, without case and punctuation."""
+
 
 def margin_loss(loss: str | MarginLoss, who: str = "margin_loss") -> MarginLoss:
     """Return the loss of a given name, or the given `MarginLoss` itself.
@@ -283,4 +302,8 @@ def margin_loss(loss: str | MarginLoss, who: str = "margin_loss") -> MarginLoss:
     if not isinstance(loss, str):
         must = "be a name or a MarginLoss"
         raise TypeError(complaint(who, "loss", must, type_of(loss)))
+    letters = "".join(filter(str.isalnum, loss.lower()))
+    if loss not in LOSSES and letters in _NAMES_ELSEWHERE:
+        listed, advice = ", ".join(map(repr, sorted(LOSSES))), _NAMES_ELSEWHERE[letters]
+        raise ValueError(complaint(who, "loss", f"be one of {listed}", repr(loss), advice))
     return look_up(loss, LOSSES, who, "loss")
