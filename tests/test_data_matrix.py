@@ -59,6 +59,33 @@ def test_other_forms_are_converted_once(raw):
     assert is_usable_matrix(canonical_matrix(found))
 
 
+INDEX_TYPES = ["u1", "i2", "u4", "u8", ">i4", ">i8", ">u8"]
+
+
+@pytest.mark.parametrize("indices", INDEX_TYPES)
+@pytest.mark.parametrize("indptr", ["i4", "u8", ">i8"])
+@pytest.mark.parametrize("data", ["<f8", ">f8", ">f4", ">i2"])
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array, sp.csc_array])
+def test_indices_and_values_of_any_type_and_byte_order(kind, indices, indptr, data):
+    raw = kind(np.round(X))
+    raw.data, raw.indices = raw.data.astype(data), raw.indices.astype(indices)
+    raw.indptr = raw.indptr.astype(indptr)
+    assert not is_usable_matrix(raw)
+    found = canonical_matrix(raw)
+    assert is_usable_matrix(found)
+    assert found.dtype == (np.float32 if data == ">f4" else np.float64)
+    np.testing.assert_array_equal(found.toarray(), np.round(X))
+    assert raw.indices.dtype == indices
+
+
+@pytest.mark.parametrize("data", [">f8", ">f4", ">i4"])
+def test_dense_values_of_any_byte_order(data):
+    found = canonical_matrix(X.astype(data))
+    assert found.dtype == (np.float32 if data == ">f4" else np.float64)
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, X.astype(data))
+
+
 def test_duplicates_of_small_integers_do_not_wrap_around():
     raw = unsorted(np.full((3, 2), 200.0), np.int8)
     np.testing.assert_array_equal(canonical_matrix(raw).toarray(), 200.0)

@@ -58,10 +58,11 @@ def canonical_matrix(X: Any) -> Any:
     ndarray or CSR matrix, shape (n, d)
         float32 stays float32; any other dtype becomes float64. A dense array is C- or
         F-contiguous. A CSR matrix has sorted indices without duplicates; they are int32 if their
-        values fit, so that a pass reads less memory. An `X` of this form is not copied.
+        values fit, so that a pass reads less memory. The byte order is the machine's. An `X` of
+        this form is not copied.
     """
-    if X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float64)
+    single = X.dtype.kind == "f" and X.dtype.itemsize == 4
+    X = with_native_types(X).astype(np.float32 if single else np.float64, copy=False)
     if not sp.issparse(X):
         return X if _is_contiguous(X) else np.ascontiguousarray(X)
     X = X.tocsr()
@@ -74,6 +75,24 @@ def canonical_matrix(X: Any) -> Any:
     return X
 
 
+def with_native_types(X: Any) -> Any:
+    """Return a sparse X with values in the machine's byte order and int32 or int64 indices.
+
+    Anything else is returned unchanged. SciPy's own matrices are of this form, but arrays with
+    unsigned indices, or in another byte order, can be assigned to their attributes, for instance
+    from a file that is mapped into memory. Many operations of SciPy fail with these.
+    """
+    if not sp.issparse(X):
+        return X
+    if hasattr(X, "indptr") and not _has_native_indices(X):
+        X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def _has_native_indices(X: Any) -> bool:
+    return X.indices.dtype in (np.int32, np.int64) and X.indptr.dtype in (np.int32, np.int64)
+
+
 def is_usable_matrix(X: Any) -> bool:
     """Return whether the solvers accept a matrix without conversion.
 
@@ -82,7 +101,7 @@ def is_usable_matrix(X: Any) -> bool:
     if X.dtype not in (np.float32, np.float64):
         return False
     if sp.issparse(X):
-        return X.format == "csr" and bool(X.has_canonical_format)
+        return X.format == "csr" and _has_native_indices(X) and bool(X.has_canonical_format)
     return type(X) is np.ndarray and _is_contiguous(X)
 
 

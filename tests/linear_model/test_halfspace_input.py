@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from classifier_cases import SCORE, THREE, UNITS, WEIGHT, X, Y, fit, spoiled
-from polarstep import HalfspaceClassifier
+from polarstep import HalfspaceClassifier, LogisticRegression
 from problems import relative
 
 
@@ -43,6 +43,22 @@ def test_every_layout_gives_the_same(kind):
         assert (made != before).nnz == 0
     else:
         np.testing.assert_array_equal(made, before)
+
+
+@pytest.mark.parametrize("kind", [HalfspaceClassifier, LogisticRegression])
+@pytest.mark.parametrize("values", [">f8", "<f8"])
+@pytest.mark.parametrize("indices", ["u4", "u8", "i2", ">i8"])
+@pytest.mark.parametrize("convert", [sp.csr_matrix, sp.csc_array])
+def test_sparse_data_of_other_types_and_byte_orders(kind, values, indices, convert):
+    made = convert(X)
+    made.data, made.indices = made.data.astype(values), made.indices.astype(indices)
+    made.indptr = made.indptr.astype(indices)
+    found, expected = kind().fit(made, THREE), kind().fit(sp.csr_array(X), THREE)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(
+        found.predict_proba(made), expected.predict_proba(sp.csr_array(X))
+    )
+    assert made.indices.dtype == indices
 
 
 def with_long_indices(X):

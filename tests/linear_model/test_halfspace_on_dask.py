@@ -49,6 +49,17 @@ def test_the_same_as_in_memory(kind, n_classes):
             np.testing.assert_allclose(lazy.compute(), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_logarithms_of_saturated_probabilities_are_those_in_memory():
+    X, y = data(3)
+    model = ps.HalfspaceClassifier().fit(X, y)
+    far = 1e4 * X
+    lazy = model.predict_log_proba(da.from_array(far, chunks=(150, 5)))
+    np.testing.assert_array_equal(lazy.compute(), model.predict_log_proba(far))
+    assert np.isfinite(lazy.compute()).all()
+    sparse = model.sparsify().decision_function(da.from_array(X, chunks=(150, 5)))
+    np.testing.assert_allclose(sparse.compute(), model.densify().decision_function(X))
+
+
 def test_weights_and_class_weights():
     X, y = data(2)
     weight = np.random.default_rng(0).integers(0, 3, len(y))

@@ -250,3 +250,13 @@ def test_the_defaults_warn_nothing(y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LogisticRegression().fit(X, y)
+
+
+def test_dask_arrays_of_two_classes():
+    da = pytest.importorskip("dask.array", reason="needs Dask: pip install 'polarstep[dask]'")
+    parts = (da.from_array(a, chunks=(100, *a.shape[1:])) for a in (Z, Y, WEIGHT))
+    near, far = fit(weight=WEIGHT, alpha=0.01), LogisticRegression(tol=1e-13, alpha=0.01)
+    assert relative(far.fit(*parts).coef_, near.coef_) < 1e-6
+    lazy = far.predict_log_proba(da.from_array(Z, chunks=(100, 4)))
+    np.testing.assert_allclose(lazy.compute(), near.predict_log_proba(Z), rtol=1e-5, atol=1e-8)
+    assert far.result_.success

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data_matrix import with_native_types
 from .on_dask.collections import is_dask
 from .on_dask.feature_names import check_names
 from .on_dask.predicting import map_rows
@@ -44,7 +45,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             check_names(self, X)
             columns = 1 if len(self.classes_) == 2 else len(self.classes_)
             return map_rows(linear_scores, X, self.coef_, self.intercept_, columns=columns)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        X = validate_data(self, with_native_types(X), accept_sparse="csr", reset=False)
         return linear_scores(X, self.coef_, self.intercept_)
 
     def predict(self, X: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from ..data_matrix import canonical_matrix
+from ..data_matrix import canonical_matrix, with_native_types
 from ..losses import MarginLoss
 from .block.rows import BlockRows
 from .centring import centre_columns
@@ -84,7 +84,7 @@ def read_training_data(
     """
     who = type(estimator).__name__
     X, y = validate_data(
-        estimator, X, y, accept_sparse="csr", dtype=[np.float64, np.float32],
+        estimator, with_native_types(X), y, accept_sparse="csr", dtype=[np.float64, np.float32],
         ensure_all_finite=check_finite,
     )  # fmt: skip
     X = canonical_matrix(X)

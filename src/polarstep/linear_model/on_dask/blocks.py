@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ...data_matrix import canonical_matrix
+from ...data_matrix import canonical_matrix, with_native_types
 from ...validation import complaint, first_not_finite
 from ..labels import solver_labels
 
@@ -75,8 +75,7 @@ def prepare_block(X: Any, selection: Selection | None, who: str) -> Any:
     if hasattr(X, "to_numpy"):
         single = all(dtype == np.float32 for dtype in X.dtypes)
         X = X.to_numpy(np.float32 if single else np.float64, na_value=np.nan)
-    if not sp.issparse(X):
-        X = np.asarray(X)
+    X = with_native_types(X) if sp.issparse(X) else np.asarray(X)
     if X.dtype.kind not in "fiub":
         raise TypeError(complaint(who, "X", "hold numbers", f"the dtype {X.dtype}"))
     if selection is not None and selection.rows is not None:
