@@ -1,24 +1,32 @@
-"""Compare HalfspaceClassifier with scikit-learn's solvers and glum at the same accuracy.
+"""Compare polarstep's linear models with scikit-learn's solvers and glum at the same accuracy.
 
-    python benchmarks/linear [PART] [--only NAME ...] [--rounds 5] [--data DIR] [--quick] [--curves]
+    python benchmarks/linear [PART] [--only NAME ...] [--quick] [--rounds 5] [--data DIR] [--curves]
 
-Parts: race (the default), references and settings (the two preparations of the race, each on its
-own), first-fit, robustness, and dask (a cluster, with dask-ml if it is installed).
+Parts: race (the default), settings (the preparation of the race on its own), publish (writes the
+tables and the figure of docs/benchmarks from the results), first-fit, robustness, and dask (a
+cluster, with dask-ml if it is installed).
 
 The race measures the time that a whole `fit`, validation included, needs to reach
-(F - F*)/F* <= 1e-8 for F = C sum phi(-y (x w + b)) + ||w||^2 / 2, on each data set with C = 1 and
-C = 100. polarstep runs with tol=1e-8. Each peer runs with the loosest power of ten as its tolerance
-that reaches the same accuracy; a search before the race determines it. A peer is excluded if one
-of its fits takes more than 20 times as long as the best peer's (at least 2 s are allowed, and at
-most 60 s). Every round fits every contestant once, in turn. The table shows medians over the
-rounds, with the smallest and the largest ratio. A peer that takes more than 5 times as long as the
-best one, and more than 2 s, runs in one round only. For scale, the table also shows the time of
-one read of X and of one X^T X. All contestants use one thread unless --threads says otherwise.
+(F - F*)/F* <= 1e-8, for C = 1 and C = 100. F is the objective of logistic regression for two
+classes and for each class against the rest, or of softmax regression for the sets that are called
+softmax-*. F* comes from an independent Newton method. The sets that are called cv-* measure a
+cross-validation of five folds and ten values of C, refitting included, to scores that differ from
+the exact ones by at most 1e-4 and 1e-6.
 
---curves also plots time against accuracy for each solver over its tolerances. The results are
-written to benchmarks/results: linear.json, in which a run with --only replaces its own entries,
-linear.md, and linear_NAME.png. F* and the settings are stored there as well and reused as long as
-the data stay the same; --search-again repeats the search for the settings.
+polarstep runs with tol=1e-8, and in cross-validations with the loosest tolerance that suffices.
+Each peer runs with the loosest tolerance that reaches the same accuracy; a search before the race
+determines it, in separate processes and in CPU time. The search ends a fit that takes 2.5 times as
+long as the best peer's. Peers that take at most twice as long as the best one, and at least two,
+race: every round fits every contestant once, in turn. A peer that takes more than 2 s, and 1.3
+times as long as the best one, runs in one round only. The table shows medians over the rounds,
+with the smallest and the largest ratio, and the time of one read of X and of one X^T X. All
+contestants use one thread unless --threads says otherwise.
+
+Results are written as they are found: benchmarks/results/linear.json and linear.md. A race that
+was finished with the same code, versions and number of rounds is not repeated, so that an
+interrupted run goes on where it stopped; --again repeats it. F* and the settings are stored there
+as well, and in benchmarks/linear/known for the data of the published tables; they are reused as
+long as the data stay the same, unless --search-again is given.
 """
 
 from __future__ import annotations
@@ -27,19 +35,29 @@ import argparse
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import cross_validation
 import first_fit
 import on_dask
+import peers
+import progress
+import publish
 import race
 import report
 import robustness
 import tqdm
-from reference import RESULTS, Exact, optima, store, stored
+from contest import Contest
+from settings import settings
+from storage import RESULTS, read, store, stored
 
+import polarstep
 import problems
 from polarstep.experiments.records import environment
 
@@ -51,7 +69,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parts = ("race", "references", "settings", "first-fit", "robustness", "dask")
+    parts = ("race", "settings", "publish", "first-fit", "robustness", "dask")
     parser.add_argument("part", nargs="?", default="race", choices=parts)
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="only data sets whose name contains NAME"
@@ -61,67 +79,130 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds of robustness")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
-    parser.add_argument("--quick", action="store_true", help="use small data, at most 5,000 x 200")
+    parser.add_argument("--quick", action="store_true", help="only a selection of the data sets")
+    parser.add_argument("--small", action="store_true", help="cut data sets to 5,000 x 200")
+    parser.add_argument("--all-peers", action="store_true", help="slow peers race as well")
     parser.add_argument("--curves", action="store_true", help="also plot time against accuracy")
+    parser.add_argument("--again", action="store_true", help="repeat races that were finished")
     parser.add_argument("--search-again", action="store_true", help="ignore stored settings")
     args = parser.parse_args()
     args.data = args.data and Path(args.data)
     return args
 
 
-def chosen_sources(args: argparse.Namespace) -> dict[str, Any]:
-    found = problems.sources(args.data, args.quick)
-    if "a9a" not in found:
-        print("a9a is skipped: pass --data DIR, where DIR contains libsvm/a9a.")
+# ------------------------------------------------------------------- the contests
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contest before its data are made."""
+
+    name: str
+    label: str
+    source: problems.Source
+    number: float  # C of a fit, or the accuracy of the scores of a cross-validation
+
+
+def chosen_entries(args: argparse.Namespace) -> list[Entry]:
+    fits = problems.sources(args.data, args.small)
+    folds = cross_validation.sources(args.data, args.small)
+    for name in ("a9a", "text"):
+        if name not in fits:
+            print(f"{name} is skipped: pass --data DIR; see benchmarks/linear/collected.py.")
+    entries = [Entry(name, f"{name}, C={C:g}", s, C) for name, s in fits.items() for C in args.C]
+    for name, source in folds.items():
+        for target in cross_validation.TARGETS:
+            entries.append(Entry(name, f"{name}, scores to {target:g}", source, target))
+    names = [*fits, *folds]
     if args.only:
-        exact = [name for name in args.only if name in found]
-        found = {
-            name: make
-            for name, make in found.items()
-            if name in exact or any(word in name for word in args.only if word not in exact)
-        }
-    return found
+        exact = [word for word in args.only if word in names]
+        parts = [word for word in args.only if word not in exact]
+        entries = [e for e in entries if e.name in exact or any(part in e.name for part in parts)]
+    if args.quick:
+        entries = [entry for entry in entries if entry.source.quick]
+    return entries
 
 
-def run_data(args: argparse.Namespace) -> None:
-    stem = "linear_quick" if args.quick else "linear"
-    for name, make in chosen_sources(args).items():
-        X, y = make()
-        exact, digest = Exact(X), problems.fingerprint(X, y)
-        for C in args.C:
-            problem = problems.Problem(name, X, y, C, digest)
-            if args.part == "references":
-                for best in optima(problem, exact):
-                    print(problem.key, best)
-                continue
-            if args.part == "settings":
-                for peer, setting in race.settings(problem, exact, args.search_again).items():
-                    print(f"{problem.key}: {peer} {setting}")
-                continue
-            label = f"{name}, C={C:g}"
-            result = race.race(problem, exact, args.rounds, args.search_again)
-            report.show(result, name)
-            if args.curves:
+def contests(entries: list[Entry]) -> Iterator[tuple[Entry, Contest, float]]:
+    """Yield each contest with the seconds that its preparation took; data are made once."""
+    name = None
+    for entry in entries:
+        start = time.perf_counter()
+        if entry.name != name:
+            name, exact = entry.name, None
+            X, y = entry.source.make()
+        if entry.name.startswith("cv-"):
+            contest = cross_validation.contest(name, X, y, entry.number)
+        else:
+            digest = problems.fingerprint(X, y)
+            softmax = entry.source.softmax
+            problem = problems.Problem(name, X, y, entry.number, digest, softmax)
+            exact = exact or peers.judge(problem)
+            contest = peers.contest(problem, exact)
+        contest = replace(contest, facts={**contest.facts, "title": entry.source.title})
+        yield entry, contest, time.perf_counter() - start
+
+
+def search_settings(args: argparse.Namespace) -> None:
+    for entry, contest, seconds in contests(chosen_entries(args)):
+        found = settings(contest, args.search_again)
+        progress.remember(entry.label, {"preparation": seconds})
+        for peer, setting in sorted(found.items(), key=lambda item: item[1].seconds):
+            print(f"{entry.label}: {peer} {setting}", flush=True)
+
+
+def can_race(entry: Entry) -> bool:
+    """Return whether polarstep has the estimator that a contest needs."""
+    name = "LogisticRegressionCV" if entry.name.startswith("cv-") else "LogisticRegression"
+    if not entry.source.softmax and not entry.name.startswith("cv-"):
+        name = "HalfspaceClassifier"
+    has = hasattr(polarstep, name)
+    if not has:
+        print(f"{entry.label} is skipped: polarstep has no {name} yet.")
+    return has
+
+
+def run_races(args: argparse.Namespace) -> None:
+    stem = "linear_small" if args.small else "linear"
+    results = read(RESULTS / f"{stem}.json")
+    stamp = progress.stamp(args.rounds, args.all_peers, args.threads)
+    entries = chosen_entries(args)
+    finished = [e.label for e in entries if results.get(e.label, {}).get("stamp") == stamp]
+    if finished and not args.again:
+        print(f"{len(finished)} races were finished before; --again repeats them.")
+        entries = [entry for entry in entries if entry.label not in finished]
+    entries = [entry for entry in entries if can_race(entry)]
+    labels = [entry.label for entry in entries]
+    with progress.Bar(labels, args.rounds) as bar:
+        for entry, contest, preparation in contests(entries):
+            start = time.perf_counter()
+            settings(contest, args.search_again)
+            result = race.race(contest, args.rounds, args.all_peers)
+            spent = time.perf_counter() - start
+            progress.remember(entry.label, {"preparation": preparation, "race": spent})
+            report.show(result, entry.label)
+            if args.curves and contest.target == peers.TARGET:
                 import curves
 
-                result["curves"] = curves.sweep(problem, exact)
-                curves.draw(result["curves"], label, f"{stem}_{name}_C{C:g}.png".replace("%", ""))
-            save(stem, label, result)
+                result["curves"] = curves.curves(contest)
+                file_name = f"{stem}_{entry.label}.png".replace(", C=", "_C").replace("%", "")
+                curves.draw(result["curves"], entry.label, file_name)
+            save(stem, entry.label, {**result, "stamp": stamp})
+            bar.finish(entry.label)
 
 
 def save(stem: str, label: str, result: dict[str, Any]) -> None:
-    """Store one result at once, so that an interruption loses only the result in progress."""
-    path = RESULTS / f"{stem}.json"
-    before = stored(path).get(label, {})
+    """Store one result at once, so that an interruption loses only the race in progress."""
+    before = stored(f"{stem}.json").get(label, {})
     if "curves" in before:
         result = {"curves": before["curves"], **result}
-    store(path, label, {**result, "environment": versions()})
-    (RESULTS / f"{stem}.md").write_text(report.markdown(stored(path), versions()))
+    store(f"{stem}.json", label, {**result, "environment": versions()})
+    (RESULTS / f"{stem}.md").write_text(report.markdown(stored(f"{stem}.json"), versions()))
 
 
 def versions() -> dict[str, Any]:
     extra = {"glum": version("glum")} if find_spec("glum") else {}
-    return {**environment(), **extra}
+    return {**environment(), **extra, "processor": progress.processor()}
 
 
 def set_threads(number: int) -> None:
@@ -150,14 +231,19 @@ def main() -> None:
         (RESULTS / "linear_robustness.json").write_text(json.dumps(rows, indent=1))
         print(f"\nSaved: {robustness.draw(rows)}")
     elif args.part == "dask":
-        stem = "linear_quick_dask" if args.quick else "linear_dask"
-        for found in on_dask.measure(args.rounds, args.quick):
+        stem = "linear_small_dask" if args.small else "linear_dask"
+        for found in on_dask.measure(args.rounds, args.small):
             (RESULTS / f"{stem}.json").write_text(json.dumps(found, indent=1))
             (RESULTS / f"{stem}.md").write_text(on_dask.markdown(found, environment()))
         print(on_dask.markdown(found, environment()))
+    elif args.part == "settings":
+        search_settings(args)
+    elif args.part == "publish":
+        for path in publish.publish(stored("linear.json")):
+            print(f"Written: {path}")
     else:
-        run_data(args)
-        print(f"\nSaved in {RESULTS}")
+        run_races(args)
+        print(f"\nSaved in {RESULTS}. To write the pages' tables: python benchmarks/linear publish")
 
 
 if __name__ == "__main__":

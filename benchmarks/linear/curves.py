@@ -2,79 +2,54 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import partial
 from typing import Any
 
 import matplotlib
 import numpy as np
-import peers
-from race import FAST, TARGET, TOLERANCES, attempt, fit, limit_after, settings, timed
-from reference import RESULTS, Exact, suboptimality
+from contest import OURS, Contest, Make
+from peers import TARGET
+from settings import Fit, limit_after, settings, sweep
+from storage import RESULTS
 from tqdm import tqdm
-
-from problems import Problem
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 FLOOR = 1e-14  # smaller values are rounding errors
-COLORS = {peers.OURS: "C3", "lbfgs": "C0", "newton-cg": "C1", "newton-cholesky": "C2"}
+COLORS = {OURS: "C3", "lbfgs": "C0", "newton-cg": "C1", "newton-cholesky": "C2"}
 COLORS |= {"liblinear": "C4", "sag": "C5", "saga": "C6", "glum": "C7"}
 Curve = list[tuple[float, float]]  # (seconds, suboptimality)
 
 
-def sweep(problem: Problem, exact: Exact) -> dict[str, Curve]:
+def curves(contest: Contest) -> dict[str, Curve]:
     """Measure each solver's curve, up to the last tolerance that still improves the fit.
 
     A peer's curve also ends at the first fit that exceeds the time limit.
     """
-    chosen = settings(problem, exact, again=False)
+    chosen = settings(contest)
     best = min((s.seconds for s in chosen.values() if s.tol is not None), default=np.inf)
-    variants = peers.peers(problem)
-    makers = {name: variants[name][setting.variant] for name, setting in chosen.items()}
+    makers = {name: make for name, (make, _) in contest.ours.items()}
+    makers |= {name: contest.peers[name][s.variant] for name, s in chosen.items()}
     found = {}
-    if peers.has_ours():
-        found[peers.OURS] = our_curve(problem, exact)
-    for name, make in tqdm(makers.items(), desc=f"{problem.name}, curves", leave=False):
-        found[name] = their_curve(make, problem, exact, limit_after(best))
-    return {name: curve for name, curve in found.items() if curve}
+    for name, make in tqdm(makers.items(), desc=f"{contest.label}, curves", leave=False):
+        found[name] = curve(make, contest, limit_after(best))
+    return {name: points for name, points in found.items() if points}
 
 
-def our_fit(problem: Problem, tol: float) -> Any:
-    return fit(peers.ours(problem, tol), problem)
+def curve(make: Make, contest: Contest, limit: float) -> Curve:
+    def stop(fits: list[Fit]) -> bool:
+        errors = [fit.error for fit in fits]
+        return errors[-1] < FLOOR or (len(errors) > 4 and errors[-1] > 0.9 * errors[-3])
 
-
-def our_curve(problem: Problem, exact: Exact) -> Curve:
-    curve = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for tol in TOLERANCES[:12]:
-            one = partial(our_fit, problem, tol)
-            seconds, fitted = timed(one)
-            for _ in range(5 if seconds < FAST else 1):
-                seconds = min(seconds, timed(one)[0])
-            curve.append((seconds, suboptimality(problem, exact, *peers.solution(fitted))))
-    return curve
-
-
-def their_curve(make: peers.Make, problem: Problem, exact: Exact, limit: float) -> Curve:
-    curve: Curve = []
-    for tol in TOLERANCES:
-        outcome = attempt(make(tol), problem, limit)
-        if isinstance(outcome, str):
-            break
-        curve.append((outcome[0], suboptimality(problem, exact, *outcome[1])))
-        if curve[-1][1] < FLOOR or (len(curve) > 4 and curve[-1][1] > 0.9 * curve[-3][1]):
-            break
-    return curve
+    fits, _ = sweep(make, contest, limit, stop)
+    return [(fit.seconds, fit.error) for fit in fits]
 
 
 def draw(curves: dict[str, Any], label: str, file_name: str) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
     for name, curve in curves.items():
         seconds, reached = np.array(curve).T
-        ours = name == peers.OURS
+        ours = name == OURS
         style = {
             "color": COLORS[name],
             "linewidth": 2.5 if ours else 1.2,

@@ -1,46 +1,85 @@
-"""The contestants: polarstep, scikit-learn's solvers, and glum if it is installed."""
+"""The contestants of single fits: polarstep, scikit-learn's solvers, and glum if installed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from contest import OURS, Contest, Make
+from reference import Exact
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from softmax_reference import ExactSoftmax
 
 import polarstep as ps
 from problems import Problem
 
-OURS = "polarstep"
+if find_spec("glum"):  # imported before the processes of the search branch off
+    from glum import GeneralizedLinearRegressor
+
+TARGET = 1e-8
 SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky", "liblinear", "sag", "saga")
+SOFTMAX_SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky", "saga")
 INTERCEPT_SCALINGS = (1e2, 1e3, 1e4)  # liblinear penalises the intercept divided by this
 ITERATIONS = 1_000_000  # large enough that only the time limit stops a peer
-Make = Callable[[float], Any]  # a tolerance -> an unfitted estimator
+LARGEST_GRAM = 2_500  # columns, or columns times classes, for peers that factorize the Hessian
 
 
-def has_ours() -> bool:
-    return hasattr(ps, "HalfspaceClassifier")
+def judge(problem: Problem) -> Exact:
+    """Return the accurate objective that finds F* and measures solutions."""
+    return ExactSoftmax(problem.X, problem.y) if problem.softmax else Exact(problem.X)
+
+
+def contest(problem: Problem, exact: Exact) -> Contest:
+    """Return the contest to a relative suboptimality of TARGET."""
+    n, d = problem.X.shape
+    fits = 1 if problem.softmax else len(problem.signs)
+    facts = {"n": n, "d": d, "K": problem.n_classes, "fits": fits, "C": problem.C}
+    facts |= {"objective": "softmax" if problem.softmax else "margins"}
+    return Contest(
+        name=problem.name,
+        label=problem.label,
+        key=problem.key,
+        X=problem.X,
+        y=problem.y,
+        target=TARGET,
+        peers=peers(problem),
+        ours={OURS: (partial(ours, problem), TARGET)},
+        outcome=solution,
+        error=partial(exact.error, problem),
+        facts={**facts, "reference": exact.optima(problem)},
+    )
 
 
 def ours(problem: Problem, tol: float) -> Any:
+    if problem.softmax or (len(problem.signs) == 1 and hasattr(ps, "LogisticRegression")):
+        return ps.LogisticRegression(C=problem.C, tol=tol)
     return ps.HalfspaceClassifier(loss="softplus", C=problem.C, tol=tol)
 
 
 def peers(problem: Problem) -> dict[str, list[Make]]:
     """Return the variants of each peer, of which the fastest will run; likely winners first."""
+    n, d = problem.X.shape
     found: dict[str, list[Make]] = {}
-    for solver in SOLVERS:
+    for solver in SOFTMAX_SOLVERS if problem.softmax else SOLVERS:
         options = {"solver": solver, "C": problem.C, "max_iter": ITERATIONS, "random_state": 0}
         variants = [options]
         if solver == "liblinear":
             variants = [{**options, "intercept_scaling": s} for s in INTERCEPT_SCALINGS]
+            variants += [{**variants[0], "dual": True}] if d > n else []
         found[solver] = [partial(logistic_regression, problem, o) for o in variants]
-    if find_spec("glum"):
+    if find_spec("glum") and not problem.softmax:
         found["glum"] = [partial(glum, problem)]
-    dense = ("newton-cholesky", "glum") if problem.X.shape[1] <= 2_000 else ()
+    size = d * problem.n_classes if problem.softmax else d
+    if size > 4 * LARGEST_GRAM:  # the Hessian alone would take more than 800 MB
+        for name in {"newton-cholesky", "glum"} & found.keys():
+            del found[name]
+    dense = ("newton-cholesky", "glum") if size <= LARGEST_GRAM else ("newton-cg",)
+    if sparse.issparse(problem.X) and d > 1_000:
+        dense = ("newton-cg", "lbfgs")
     return dict(sorted(found.items(), key=lambda item: item[0] not in dense))
 
 
@@ -49,8 +88,6 @@ def logistic_regression(problem: Problem, options: dict[str, Any], tol: float) -
 
 
 def glum(problem: Problem, tol: float) -> Any:
-    from glum import GeneralizedLinearRegressor
-
     regressor = GeneralizedLinearRegressor(
         family="binomial",
         alpha=1 / (problem.C * problem.X.shape[0]),
@@ -63,7 +100,8 @@ def glum(problem: Problem, tol: float) -> Any:
 
 
 def one_vs_rest(problem: Problem, estimator: Any) -> Any:
-    return estimator if len(problem.signs) == 1 else OneVsRestClassifier(estimator)
+    is_single = problem.softmax or len(problem.signs) == 1
+    return estimator if is_single else OneVsRestClassifier(estimator)
 
 
 def solution(estimator: Any) -> tuple[np.ndarray, np.ndarray]:

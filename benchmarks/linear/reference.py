@@ -5,24 +5,22 @@ factorization or, with more than 2,500 columns, by conjugate gradients. Each opt
 bound from the duality gap: where the derivative with respect to the intercept is zero,
 F - F* <= ||grad_w F||^2 / 2. The bound is loose where the curvature is large; therefore Newton's
 decrement, about 2 (F - F*), is stored beside it. SciPy solves small problems a second time. The
-optima are stored in benchmarks/results/linear_references.json.
+optima are stored, see `storage`.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import linalg, optimize, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import expit
+from storage import store, stored
 
 from problems import Problem
 
-RESULTS = Path(__file__).parents[1] / "results"
-CACHE = RESULTS / "linear_references.json"
+CACHE = "linear_references.json"
 CHOLESKY = 2_500  # largest number of columns for a Cholesky factorization
 SMALL = 200_000  # largest number of entries of X for the second solution
 
@@ -64,13 +62,35 @@ class Exact:
         intercept = np.longdouble(b) + self.center.astype(np.longdouble) @ w
         return np.append(w * self.scale, intercept).astype(np.float64)
 
+    def optima(self, problem: Problem) -> list[dict[str, float]]:
+        """Return F* and error bounds for each fit, from the cache if stored."""
+        known = stored(CACHE).get(problem.key)
+        if known is None:
+            known = self.best(problem)
+            store(CACHE, problem.key, known)
+        return known
+
+    def best(self, problem: Problem) -> list[dict[str, float]]:
+        return [optimum(self, signs, problem.C) for signs in problem.signs]
+
+    def error(self, problem: Problem, weights: np.ndarray, intercepts: np.ndarray) -> float:
+        """Return (F - F*) / F* of a solution, the largest one if there are several fits."""
+        found = []
+        fits = zip(problem.signs, weights, intercepts, self.optima(problem), strict=True)
+        for signs, w, b, best in fits:
+            value = self.value(self.to_scaled(w, b), signs, problem.C)
+            found.append(value / best["value"] - 1)
+        return float(np.max(found))
+
     def intercept(self, v: np.ndarray) -> float:
         return float(v[-1] - self.center @ (v[:-1] / self.scale))
 
 
-def newton(exact: Exact, signs: np.ndarray, C: float) -> tuple[np.ndarray, float]:
+def newton(
+    exact: Exact, signs: np.ndarray, C: float, start: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
     """Return the optimum and Newton's decrement there, which is about 2 (F - F*)."""
-    v = np.zeros(exact.A.shape[1])
+    v = np.zeros(exact.A.shape[1]) if start is None else start
     value, before = exact.value(v, signs, C), np.inf
     for _ in range(200):
         gradient, weights = exact.derivatives(v, signs, C)
@@ -126,27 +146,6 @@ def scipy_optimum(exact: Exact, signs: np.ndarray, C: float) -> float:
     ).fun
 
 
-def stored(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def store(path: Path, key: str, value: Any) -> None:
-    """Add one entry to a JSON file, replacing the file atomically."""
-    path.parent.mkdir(exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps({**stored(path), key: value}, indent=1))
-    new.replace(path)
-
-
-def optima(problem: Problem, exact: Exact) -> list[dict[str, float]]:
-    """Return F*, its intercept and error bounds for each fit, from the cache if stored."""
-    known = stored(CACHE).get(problem.key)
-    if known is None:
-        known = [optimum(exact, signs, problem.C) for signs in problem.signs]
-        store(CACHE, problem.key, known)
-    return known
-
-
 def optimum(exact: Exact, signs: np.ndarray, C: float) -> dict[str, float]:
     v, decrement = newton(exact, signs, C)
     value = exact.value(v, signs, C)
@@ -159,16 +158,3 @@ def optimum(exact: Exact, signs: np.ndarray, C: float) -> dict[str, float]:
     if not sparse.issparse(exact.A) and exact.A.size <= SMALL:
         found["scipy_differs_by"] = scipy_optimum(exact, signs, C) / value - 1
     return found
-
-
-def suboptimality(
-    problem: Problem, exact: Exact, weights: np.ndarray, intercepts: np.ndarray
-) -> float:
-    """Return (F - F*) / F* of a solution, the largest one if there are several classes."""
-    found = []
-    for signs, w, b, best in zip(
-        problem.signs, weights, intercepts, optima(problem, exact), strict=True
-    ):
-        value = exact.value(exact.to_scaled(w, b), signs, problem.C)
-        found.append(value / best["value"] - 1)
-    return float(np.max(found))

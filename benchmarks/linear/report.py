@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import peers
-from race import GRAM, READ, TARGET
+from contest import OURS
+from race import GRAM, READ
 
 Result = dict[str, Any]
 ALIGN = "---:"
@@ -14,15 +14,17 @@ ALIGN = "---:"
 def show(result: Result, label: str) -> None:
     """Print the table of all solvers on one data set."""
     width = max(24, *(len(name) + 2 for name in result["table"]))
-    print(f"\n{label}: {size(result)}, C={result['C']:g}")
+    print(f"\n{label}: {size(result)}, target {result['target']:g}")
     print(f"{'':{width}}{'seconds':>10}{'ratio':>8}{'range':>16}{'tol':>9}{'suboptimality':>15}")
     for name, row in sorted(result["table"].items(), key=lambda item: item[1]["seconds"]):
         spread = f"{row['lowest']:.2f}-{row['highest']:.2f}"
         line = f"{name:{width}}{row['seconds']:10.3g}{row['ratio']:8.2f}{spread:>16}"
         if "tol" in row:
             line += f"{row['tol']:9.0e}{row['suboptimality']:15.1e}"
-            line += "" if row["suboptimality"] <= TARGET else "  *** not reached"
+            line += "" if row["suboptimality"] <= result["target"] else "  *** not reached"
         print(line)
+    for name, seconds in result["slower"].items():
+        print(f"{name:{width}}{'~' + format(seconds, '.3g'):>10}  in the search; does not race")
     for name, reason in failures(result).items():
         print(f"{name:{width}}{'-':>10}  {reason}")
 
@@ -37,7 +39,7 @@ def failures(result: Result) -> dict[str, str]:
     for name, setting in result["did_not"].items():
         closest = setting["reached"]
         end = "" if closest is None else f" (closest: {closest:.0e})"
-        found[name] = f"did not reach {TARGET:g}: {setting['why']}{end}"
+        found[name] = f"did not reach {result['target']:g}: {setting['why']}{end}"
     return found
 
 
@@ -47,8 +49,8 @@ def failures(result: Result) -> dict[str, str]:
 def markdown(results: dict[str, Result], environment: dict[str, Any]) -> str:
     """Return two tables: polarstep against the best peer, and all solvers."""
     machine = ", ".join(f"{name} {value}" for name, value in environment.items())
-    parts = ["# Linear classifiers", "", f"Seconds to (F - F\\*)/F\\* <= {TARGET:g}; {machine}."]
-    ours = {label: r for label, r in results.items() if peers.OURS in r["table"]}
+    parts = ["# Linear classifiers", "", f"Seconds to the accuracy of each race; {machine}."]
+    ours = {label: r for label, r in results.items() if OURS in r["table"]}
     if ours:
         parts += ["", "## polarstep", "", *lines(head_to_head(ours))]
     parts += ["", "## All solvers", "", *lines(everyone(results)), ""]
@@ -72,7 +74,7 @@ def head_to_head(results: dict[str, Result]) -> list[list[str]]:
     rows = [["data", "size", "seconds", *peer_columns, *our_columns]]
     for label, result in results.items():
         table, best = result["table"], result["best_peer"]
-        mine = table[peers.OURS]
+        mine = table[OURS]
         peer = [best or "none", "", "", ""]
         if best:
             row = table[best]
@@ -86,7 +88,8 @@ def head_to_head(results: dict[str, Result]) -> list[list[str]]:
 
 
 def everyone(results: dict[str, Result]) -> list[list[str]]:
-    names = list(dict.fromkeys(n for r in results.values() for n in [*r["table"], *r["did_not"]]))
+    parts = ("table", "slower", "did_not")
+    names = list(dict.fromkeys(n for r in results.values() for part in parts for n in r[part]))
     names = [name for name in names if name not in (READ, GRAM)]
     rows = [["data", *names, "one read", "one Gram"]]
     for label, result in results.items():
@@ -94,6 +97,8 @@ def everyone(results: dict[str, Result]) -> list[list[str]]:
         for name in [*names, READ, GRAM]:
             found = result["table"].get(name)
             text = f"{found['seconds']:.3g}" if found else "-"
+            if name in result["slower"]:
+                text = f"~{result['slower'][name]:.3g}"
             row.append(f"**{text}**" if name == result["best_peer"] else text)
         rows.append(row)
     return rows

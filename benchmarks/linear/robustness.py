@@ -18,17 +18,16 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import peers
-from reference import RESULTS
+from collected import a9a
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.svm import LinearSVC
+from storage import RESULTS
 from tqdm import tqdm
 
 import polarstep as ps
 from polarstep.experiments.data import tables as datasets
-from problems import a9a
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -39,9 +38,9 @@ Split = tuple[Any, np.ndarray, Any, np.ndarray]  # X, y of the training set, the
 
 
 def models(n: int, seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if peers.has_ours():
-        found = {f"polarstep, {loss}": ps.HalfspaceClassifier(loss=loss) for loss in LOSSES}
+    found: dict[str, Any] = {
+        f"polarstep, {loss}": ps.HalfspaceClassifier(loss=loss) for loss in LOSSES
+    }
     found["LogisticRegression"] = LogisticRegression(max_iter=1000)
     found["LinearSVC"] = LinearSVC(random_state=seed)
     huber = SGDClassifier(loss="modified_huber", alpha=1 / n, random_state=seed)

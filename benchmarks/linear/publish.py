@@ -1,0 +1,119 @@
+"""The tables and the figure of docs/benchmarks, written from the results of the races."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from contest import OURS
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+PAGES = Path(__file__).parents[2] / "docs" / "benchmarks"
+TABLES = {"margins": "linear", "softmax": "softmax", "cross-validation": "cross_validation"}
+HEADINGS = {
+    "margins": "two classes, and each class against the rest",
+    "softmax": "softmax",
+    "cross-validation": "cross-validation, 5 folds and 10 values of C",
+}
+STYLE = {"svg.hashsalt": "polarstep", "font.size": 9, "axes.spines.right": False}
+STYLE |= {"axes.spines.top": False, "figure.facecolor": "white"}
+Result = dict[str, Any]
+
+
+def publish(results: dict[str, Result]) -> Iterator[Path]:
+    for objective, name in TABLES.items():
+        chosen = {k: r for k, r in results.items() if r["objective"] == objective}
+        if chosen:
+            path = PAGES / f"{name}.csv"
+            with path.open("w", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(table(objective, chosen))
+            yield path
+    if results:
+        yield draw(results)
+
+
+# ------------------------------------------------------------------- tables
+
+
+def table(objective: str, results: dict[str, Result]) -> list[list[str]]:
+    is_cv = objective == "cross-validation"
+    what = "largest error of the scores" if is_cv else "C"
+    head = ["data", "n x d", "classes", what, "polarstep (s)", "best of the others (s)", "which"]
+    rows = [[*head, "ratio", "range", *(["memory (MB)", "of the best (MB)"] if is_cv else [])]]
+    for result in results.values():
+        mine, best = result["table"][OURS], result["best_peer"]
+        number = f"{result['target']:g}" if is_cv else f"{result['C']:g}"
+        size = f"{result['n']:,} x {result['d']:,}"
+        row = [result["title"], size, str(result["K"]), number, seconds(mine["seconds"])]
+        if best:
+            peer = result["table"][best]
+            spread = f"{peer['lowest']:.2g}–{peer['highest']:.2g}"
+            row += [seconds(peer["seconds"]), best, f"{peer['ratio']:.2g}", spread]
+        else:
+            row += ["", "none reaches the accuracy", "", ""]
+        if mine["suboptimality"] > result["target"]:
+            row[4] += " (does not reach the accuracy)"
+        if is_cv:
+            row += [f"{mine['megabytes']:.0f}", f"{peer['megabytes']:.0f}" if best else ""]
+        rows.append(row)
+    return rows
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
+# ------------------------------------------------------------------- figure
+
+
+def draw(results: dict[str, Result]) -> Path:
+    """Draw the ratio to the best peer of every race, with its range over the rounds."""
+    groups = {
+        objective: [r for r in results.values() if r["objective"] == objective and r["best_peer"]]
+        for objective in TABLES
+    }
+    groups = {objective: found for objective, found in groups.items() if found}
+    heights = [len(found) for found in groups.values()]
+    with plt.rc_context(STYLE):
+        figure, panels = plt.subplots(
+            len(groups),
+            figsize=(7.5, 0.17 * sum(heights) + 0.7 * len(groups) + 0.5),
+            height_ratios=heights,
+            sharex=True,
+            squeeze=False,
+            layout="constrained",
+        )
+        for panel, (objective, found) in zip(panels[:, 0], groups.items(), strict=True):
+            draw_group(panel, objective, found)
+        panels[-1, 0].set_xlabel("time of the best peer divided by polarstep's")
+        path = PAGES / "linear_ratios.svg"
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+    return path
+
+
+def draw_group(panel: Any, objective: str, found: list[Result]) -> None:
+    peers = [result["table"][result["best_peer"]] for result in found]
+    middle, low, high = (np.array([p[k] for p in peers]) for k in ("ratio", "lowest", "highest"))
+    rows = np.arange(len(found))[::-1]
+    colors = np.where(middle >= 1.0, "#0072B2", "#D55E00")
+    panel.hlines(rows, low, high, colors=colors, linewidth=1.2)
+    panel.scatter(middle, rows, c=colors, s=16, zorder=3)
+    panel.axvline(1.0, color="0.4", linewidth=0.8)
+    panel.set_yticks(rows, [caption(objective, result) for result in found], fontsize=7)
+    panel.set(xscale="log", ylim=(-0.7, len(found) - 0.3))
+    panel.set_title(HEADINGS[objective], loc="left", fontsize=9)
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.grid(axis="x", color="#e6e6e6")
+
+
+def caption(objective: str, result: Result) -> str:
+    is_cv = objective == "cross-validation"
+    end = f"to {result['target']:g}" if is_cv else f"C = {result['C']:g}"
+    return f"{result['title']}, {result['n']:,} x {result['d']:,}, {end}"
