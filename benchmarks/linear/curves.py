@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from contest import OURS, Contest, Make
 from peers import TARGET
-from settings import Fit, limit_after, settings, sweep
+from settings import TOLERANCES, Tolerances, limit_after, settings, sweep
 from storage import RESULTS
 from tqdm import tqdm
 
@@ -32,17 +32,24 @@ def curves(contest: Contest) -> dict[str, Curve]:
     makers |= {name: contest.peers[name][s.variant] for name, s in chosen.items()}
     found = {}
     for name, make in tqdm(makers.items(), desc=f"{contest.label}, curves", leave=False):
-        found[name] = curve(make, contest, limit_after(best))
+        found[name] = curve(make, contest, 5 * limit_after(best))
     return {name: points for name, points in found.items() if points}
 
 
 def curve(make: Make, contest: Contest, limit: float) -> Curve:
-    def stop(fits: list[Fit]) -> bool:
-        errors = [fit.error for fit in fits]
-        return errors[-1] < FLOOR or (len(errors) > 4 and errors[-1] > 0.9 * errors[-3])
-
-    fits, _ = sweep(make, contest, limit, stop)
+    fits, _ = sweep(make, contest, limit, improving())
     return [(fit.seconds, fit.error) for fit in fits]
+
+
+def improving() -> Tolerances:
+    """Propose ever tighter tolerances, up to the last one that improves the fit."""
+    errors: list[float] = []
+    for tol in TOLERANCES:
+        fit = yield tol
+        errors.append(fit.error)
+        if errors[-1] < FLOOR or (len(errors) > 4 and errors[-1] > 0.9 * errors[-3]):
+            return None
+    return None
 
 
 def draw(curves: dict[str, Any], label: str, file_name: str) -> None:

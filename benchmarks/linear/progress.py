@@ -52,8 +52,8 @@ class Bar:
         new = len(labels) - len(known)
         note = f"; {new} of them never ran here, so that their settings are searched" if new else ""
         print(f"{len(labels)} races, about {total / 60:.0f} minutes{note}.")
-        form = "{l_bar}{bar}| {elapsed} of {total_time}"
-        self.bar = tqdm(total=total, bar_format=form, desc="races")
+        form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
+        self.bar = tqdm(total=total, bar_format=form, desc=f"about {total / 60:.0f} minutes")
 
     def __enter__(self) -> Bar:
         return self

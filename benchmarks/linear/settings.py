@@ -8,7 +8,7 @@ import resource
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 FILE = "linear_settings.json"
 TOLERANCES = [10.0**-k for k in range(1, 15)]
-FINER = 10**0.5  # the loosest power of ten that suffices is tried again, loosened by this factor
-# A fit may take 2.5 times as long as the best peer's, but between 0.3 and 300 s of CPU time.
-LONGEST, SHORTEST, SLOWER = 300.0, 0.3, 2.5
+FINER = 10**0.5  # the last step between tolerances
+# A fit may take twice as long as the best peer's, but between 0.3 and 300 s of CPU time.
+LONGEST, SHORTEST, SLOWER = 300.0, 0.3, 2.0
+LATE = 1.6  # a fit that missed the target ends the search if this times its seconds is the limit
 FAST = 0.2  # seconds; the fastest of six fits counts below this time
 
 
@@ -52,18 +53,22 @@ class Fit:
     error: float
 
 
+Tolerances = Generator[float, Fit, str | None]
+
+
 def sweep(
-    make: Make, contest: Contest, limit: float, stop: Callable[[list[Fit]], bool]
+    make: Make, contest: Contest, limit: float, tolerances: Tolerances
 ) -> tuple[list[Fit], str]:
-    """Fit with ever tighter tolerances until `stop`; return the fits, and why they ended early.
+    """Fit with each tolerance; return the fits, and why they ended early.
 
     They run in a separate process, which ends when one of them takes more than `limit` seconds of
-    CPU time, or all of them more than twice as much. CPU seconds do not depend on what else
-    the machine is doing.
+    CPU time. CPU seconds do not depend on what else the machine is doing. `tolerances` may be a
+    generator that receives each fit.
     """
     context = multiprocessing.get_context("fork")  # shares the data without a copy
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=sweep_and_send, args=(make, contest, limit, stop, sender))
+    arguments = (make, contest, limit, tolerances, sender)
+    process = context.Process(target=sweep_and_send, args=arguments)
     process.start()
     sender.close()
     fits: list[Fit] = []
@@ -83,37 +88,29 @@ def sweep(
 
 
 def sweep_and_send(
-    make: Make, contest: Contest, limit: float, stop: Callable[[list[Fit]], bool], sender: Any
+    make: Make, contest: Contest, limit: float, tolerances: Tolerances, sender: Any
 ) -> None:
     warnings.simplefilter("ignore")
-    fits: list[Fit] = []
-    begin = time.process_time()
     try:
-        for tol in TOLERANCES:
-            estimator = make(tol)
-            fits.append(measured(estimator, contest, tol, limit))
-            if not np.isfinite(fits[-1].error):
+        tol = next(tolerances)
+        while True:
+            fit = measured(make, contest, tol, limit)
+            if not np.isfinite(fit.error):
                 sender.send("gives no finite numbers")
                 return
-            if fits[-1].error <= contest.target:
-                fits[-1] = repeated(make, contest, fits[-1], limit)
-                sender.send(fits[-1])
-                finer = measured(make(tol * FINER), contest, tol * FINER, limit)
-                if finer.error <= contest.target:
-                    sender.send(repeated(make, contest, finer, limit))
-            else:
-                sender.send(fits[-1])
-            if stop(fits):
-                break
-            if time.process_time() - begin > 2 * limit:
-                sender.send(f"all tolerances together take more than {2 * limit:.3g} s")
-                return
-        sender.send("")
+            if fit.error <= contest.target and fit.seconds < FAST:
+                again = [measured(make, contest, tol, limit).seconds for _ in range(5)]
+                fit.seconds = min(fit.seconds, *again)
+            sender.send(fit)
+            tol = tolerances.send(fit)
+    except StopIteration as end:
+        sender.send(end.value or "")
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError) as error:
         sender.send(f"{type(error).__name__}: {str(error).splitlines()[0][:60]}")
 
 
-def measured(estimator: Any, contest: Contest, tol: float, limit: float) -> Fit:
+def measured(make: Make, contest: Contest, tol: float, limit: float) -> Fit:
+    estimator = make(tol)
     gc.collect()
     before = reset_peak()
     signal.setitimer(signal.ITIMER_PROF, limit)  # ends this process
@@ -123,14 +120,6 @@ def measured(estimator: Any, contest: Contest, tol: float, limit: float) -> Fit:
     signal.setitimer(signal.ITIMER_PROF, 0.0)
     megabytes = peak_memory() - before
     return Fit(tol, seconds, megabytes, contest.error(*contest.outcome(estimator)))
-
-
-def repeated(make: Make, contest: Contest, fit: Fit, limit: float) -> Fit:
-    """Return the fit with the fastest of six times if it takes less than FAST seconds."""
-    if fit.seconds < FAST:
-        again = [measured(make(fit.tol), contest, fit.tol, limit).seconds for _ in range(5)]
-        fit.seconds = min(fit.seconds, *again)
-    return fit
 
 
 def reset_peak() -> float:
@@ -189,16 +178,8 @@ def fastest(variants: list[Make], contest: Contest, limit: float) -> Setting:
 
 
 def loosest(make: Make, contest: Contest, limit: float) -> Setting:
-    """Return the fastest setting among the loosest power of ten that suffices and a looser one."""
-
-    def stop(fits: list[Fit]) -> bool:
-        errors = [fit.error for fit in fits]
-        if errors[-1] <= contest.target:
-            return True
-        # A solver whose result does not change any more has reached its limit.
-        return len(errors) > 5 and min(errors[-5:]) >= 0.999 * min(errors[:-5])
-
-    fits, why = sweep(make, contest, limit, stop)
+    """Return the fastest setting among the loosest tolerances that suffice."""
+    fits, why = sweep(make, contest, limit, loosening(contest.target, limit))
     good = [fit for fit in fits if fit.error <= contest.target]
     if good:
         best = min(good, key=lambda fit: fit.seconds)
@@ -206,3 +187,27 @@ def loosest(make: Make, contest: Contest, limit: float) -> Setting:
     closest = min((fit.error for fit in fits), default=None)
     slowest = max((fit.seconds for fit in fits), default=0.0)
     return Setting(None, slowest, closest, why or "no tolerance reaches it")
+
+
+def loosening(target: float, limit: float) -> Tolerances:
+    """Propose tighter tolerances until one suffices, then looser ones above it.
+
+    A peer that has taken longer than the best one without reaching the target is not tried further.
+    """
+    errors: list[float] = []
+    for tol in TOLERANCES[1::2]:
+        fit = yield tol
+        if fit.error <= target:
+            break
+        if LATE * fit.seconds > limit:
+            return "takes longer than the best peer before it reaches it"
+        errors.append(fit.error)
+        if len(errors) > 3 and min(errors[-3:]) >= 0.999 * min(errors[:-3]):
+            return "no tolerance reaches it"  # the result does not change any more
+    else:
+        return ""
+    for factor in (10.0, FINER):
+        fit = yield tol * factor
+        if fit.error <= target:
+            tol *= factor
+    return ""
