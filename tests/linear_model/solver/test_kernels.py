@@ -1,8 +1,5 @@
 """The compiled kernels against NumPy: losses, their extremes, every layout and every odd size."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -256,24 +253,6 @@ def test_a_feature_that_is_not_finite_shows_in_the_sums(value, layout):
                 False, g, 64,
             )  # fmt: skip
             assert not (np.isfinite(sums[0]) and np.isfinite(g).all()), loss.name
-
-
-def test_without_a_writable_cache_the_kernels_compile_for_the_process():
-    code = """
-import tempfile
-
-def refuse(*args, **kwargs):
-    raise PermissionError("the folder is not writable")
-
-tempfile.TemporaryFile = refuse  # with which Numba tries whether a folder is writable
-from polarstep.linear_model.solver import kernels
-
-print(kernels._log1p(0.5), type(kernels._log1p._cache).__name__)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    value, cache = done.stdout.split()
-    assert float(value) == pytest.approx(np.log1p(0.5), rel=1e-15)
-    assert cache == "NullCache"
 
 
 @pytest.mark.parametrize("loss", COMPILED, ids=str)

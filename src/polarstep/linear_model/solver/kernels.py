@@ -13,6 +13,7 @@ loop may overlap, and then adds in another order; the bits of a sum would depend
 happen to lie in memory.
 
 All kernels stay in this one file, because Numba's cache does not notice changes in other files.
+Functions that kernels call are inlined into them, so that every process computes the same digits.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from .kernel_cache import compile_with_cache
+
 # Sums may be reordered. NaN and infinity must keep their meaning, because they reveal bad input.
 _FREE_ORDER = {"reassoc", "contract", "arcp", "nsz"}
 _TILE = 64
@@ -33,14 +36,22 @@ _TILE = 64
 # The codes of the losses, which `MarginLoss.kernel` holds.
 SOFTPLUS, SIGMOID, NORMAL_CDF, SMOOTH_HINGE, SQUARED = range(5)
 
+_OPTIONS: Any = {"fastmath": _FREE_ORDER, "nogil": True, "error_model": "numpy"}
+_INLINE: Any = _OPTIONS | {"forceinline": True}
 
-def _compiled(function: Any, fastmath: set[str] = _FREE_ORDER) -> Any:
+
+def _compiled(function: Any) -> Any:
     """Compile a function when it is first called, and keep the result for later processes."""
-    options: dict[str, Any] = {"fastmath": fastmath, "nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(**options, cache=True)(function)
-    except RuntimeError:  # No folder for the cache is writable: every process compiles anew.
-        return numba.njit(**options)(function)
+    return compile_with_cache(function, **_OPTIONS)
+
+
+def _inlined(function: Any, **options: Any) -> Any:
+    """Compile a function as a part of each kernel that calls it.
+
+    If it is not inlined, each kernel contains a copy that is optimised in its own way. Which copy a
+    process uses then depends on the kernels that it loaded before, and so do the last digits.
+    """
+    return numba.njit(**_INLINE | options)(function)
 
 
 # --------------------------------------------------------------------------- exp and log1p
@@ -50,7 +61,7 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2 = 0.6931471805599453
 
 
-@partial(_compiled, fastmath={"contract", "nsz"})
+@partial(_inlined, fastmath={"contract", "nsz"})
 def _exp_of_negative(x: np.ndarray, bits: np.ndarray, k: int) -> None:
     """Set x to exp(x) for k values x <= 0, with an error of three units in the last place.
 
@@ -79,7 +90,7 @@ def _exp_of_negative(x: np.ndarray, bits: np.ndarray, k: int) -> None:
         x[i] *= scale[i]
 
 
-@_compiled
+@_inlined
 def _log1p(e: float) -> float:
     """Return log(1 + e) = 2 atanh(e/(2 + e)) for 0 <= e <= 1, with full relative precision."""
     large = e > 0.41421356
@@ -102,7 +113,7 @@ def _log1p(e: float) -> float:
 # --------------------------------------------------------------------------- losses on a tile
 
 
-@_compiled
+@_inlined
 def _loss(
     code: int,
     width: float,
@@ -183,8 +194,8 @@ def _square(X: Any, centre: np.ndarray, start: int, k: int, r: np.ndarray, q: np
     """Add the sums of r (x - centre)^2 over k rows to q; a sparse X is not centred."""
 
 
-@overload(_project, jit_options={"fastmath": _FREE_ORDER, "nogil": True, "error_model": "numpy"})
-def _project_by_layout(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> Any:
+@overload(_project, jit_options=_OPTIONS)
+def _project_by_rows(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> Any:
     def rows(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> None:
         for i in range(k):
             total = 0.0
@@ -192,6 +203,19 @@ def _project_by_layout(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) 
                 total += (X[start + i, j] - centre[j]) * w[j]
             a[i] = total
 
+    def csr(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> None:
+        data, indices, indptr = X
+        for i in range(k):
+            total = 0.0
+            for at in range(indptr[start + i], indptr[start + i + 1]):
+                total += data[at] * w[indices[at]]
+            a[i] = total
+
+    return _by_layout(X, rows, None, csr)
+
+
+@overload(_project, jit_options=_INLINE)
+def _project_by_columns(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> Any:
     def columns(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> None:
         d = X.shape[1]
         stop = start + k
@@ -211,30 +235,15 @@ def _project_by_layout(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) 
             for i in range(k):
                 a[i] += (X[start + i, j] - centre[j]) * w[j]
 
-    def csr(X: Any, centre: Any, start: Any, k: Any, w: Any, a: Any) -> None:
-        data, indices, indptr = X
-        for i in range(k):
-            total = 0.0
-            for at in range(indptr[start + i], indptr[start + i + 1]):
-                total += data[at] * w[indices[at]]
-            a[i] = total
-
-    return _by_layout(X, rows, columns, csr)
+    return _by_layout(X, None, columns, None)
 
 
-@overload(_combine, jit_options={"fastmath": _FREE_ORDER, "nogil": True, "error_model": "numpy"})
-def _combine_by_layout(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> Any:
+@overload(_combine, jit_options=_OPTIONS)
+def _combine_by_rows(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> Any:
     def rows(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> None:
         for i in range(k):
             for j in range(X.shape[1]):
                 g[j] += r[i] * (X[start + i, j] - centre[j])
-
-    def columns(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> None:
-        for j in range(X.shape[1]):
-            total = 0.0
-            for i in range(k):
-                total += r[i] * (X[start + i, j] - centre[j])
-            g[j] += total
 
     def csr(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> None:
         data, indices, indptr = X
@@ -242,10 +251,22 @@ def _combine_by_layout(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) 
             for at in range(indptr[start + i], indptr[start + i + 1]):
                 g[indices[at]] += r[i] * data[at]
 
-    return _by_layout(X, rows, columns, csr)
+    return _by_layout(X, rows, None, csr)
 
 
-@overload(_square, jit_options={"fastmath": _FREE_ORDER, "nogil": True, "error_model": "numpy"})
+@overload(_combine, jit_options=_INLINE)
+def _combine_by_columns(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> Any:
+    def columns(X: Any, centre: Any, start: Any, k: Any, r: Any, g: Any) -> None:
+        for j in range(X.shape[1]):
+            total = 0.0
+            for i in range(k):
+                total += r[i] * (X[start + i, j] - centre[j])
+            g[j] += total
+
+    return _by_layout(X, None, columns, None)
+
+
+@overload(_square, jit_options=_OPTIONS)
 def _square_by_layout(X: Any, centre: Any, start: Any, k: Any, r: Any, q: Any) -> Any:
     def dense(X: Any, centre: Any, start: Any, k: Any, r: Any, q: Any) -> None:
         for i in range(k):
