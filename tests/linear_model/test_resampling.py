@@ -34,3 +34,16 @@ def test_the_generator_determines_the_samples():
     np.testing.assert_array_equal(one, two)
     other, _ = bootstrap_weights(3, np.ones(9), np.random.default_rng(2))
     assert not np.array_equal(one, other)
+
+
+def test_groups_are_drawn_as_a_whole():
+    groups = np.array([0, 0, 1, 2, 2, 2])
+    weight = np.array([1.0, 2.0, 0.0, 1.0, 0.0, 3.0])
+    rng = np.random.default_rng(0)
+    weights, totals = bootstrap_weights(200, weight, rng, groups=groups)
+    scaled = weights * totals[:, None]
+    counts = scaled[:, [0, 3]]
+    np.testing.assert_allclose(scaled[:, 1], 2 * counts[:, 0])
+    np.testing.assert_allclose(scaled[:, 5], 3 * counts[:, 1])
+    assert not scaled[:, [2, 4]].any()
+    np.testing.assert_allclose(counts.sum(axis=1), 2)  # two groups have a positive weight

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import polarstep as ps
 from inference_cases import (
     FORMS,
     GROUPS,
@@ -127,11 +128,12 @@ def test_a_model_without_intercept(sm):
 
 
 @pytest.mark.parametrize("base", ["a", "b", "c"])
-def test_multinomial_logit(sm, base):
+@pytest.mark.parametrize("model", [Softmax(), ps.LogisticRegression(C=np.inf)])
+def test_multinomial_logit(sm, model, base):
     order = [base, *sorted(set("abc") - {base})]
     codes = np.array([order.index(label) for label in THREE])
     reference = sm.MNLogit(codes, ONES).fit(disp=0, tol=1e-14)
-    model = Softmax().fit(Z, THREE)
+    model = model.fit(Z, THREE)
     found = summary(model, Z, THREE, base=base)
     assert (found.base, found.equations) == (base, tuple(order[1:]))
     np.testing.assert_allclose(found.coef, reference.params.T.ravel(), rtol=1e-6)
@@ -210,8 +212,8 @@ def test_penalised_errors(kind):
     if kind == "HC3":
         p = Y - r
         r = r / (1 - p * (1 - p) * np.einsum("ij,jk,ik->i", ONES, inverse, ONES))
-    expected = inverse @ (ONES.T @ (r[:, None] ** 2 * ONES)) @ inverse
-    expected = inverse if kind == "model" else expected
+    squares = ONES.T @ (r[:, None] ** 2 * ONES)
+    expected = inverse @ (H - np.diag(ridge) if kind == "model" else squares) @ inverse
     np.testing.assert_allclose(found.coef, theta, rtol=1e-6)
     np.testing.assert_allclose(found.covariance, expected, rtol=1e-6)
     effective = np.trace((H - np.diag(ridge)) @ inverse)

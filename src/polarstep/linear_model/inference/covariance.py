@@ -38,9 +38,11 @@ def covariance_matrix(
         If the kind is "HC2" or "HC3" and a row determines a coefficient by itself.
     """
     bread = optimum.inverse.matrix
-    if kind == "model":
+    if kind == "model" and not optimum.is_penalised:
         return bread
-    if kind == "cluster":
+    if kind == "model":
+        squares = optimum.sums.information  # the scores' covariance, if the model is right
+    elif kind == "cluster":
         squares = rows.sum(group_squares, optimum.theta, rows.groups)
     else:
         inverse = bread if kind in _POWERS else None

@@ -55,18 +55,39 @@ class FittedModel:
         """The classes other than the base class, in order."""
         return np.delete(self.classes, self.base)
 
+    @property
+    def theta(self) -> np.ndarray:
+        """The weights and, if there are any, intercepts of the equations, shape (K - 1, p)."""
+        return np.column_stack([self.coef, self.intercept]) if self.has_intercept else self.coef
+
     def codes(self, codes: np.ndarray) -> np.ndarray:
         """Return the number of the equation of each class position, and -1 for the base class."""
         table = np.arange(len(self.classes)) - (np.arange(len(self.classes)) > self.base)
         table[self.base] = -1
         return table[codes]
 
-    def absolute(self) -> np.ndarray:
-        """Return weights and intercepts of all classes (K, d + 1), or of the second of two."""
-        theta = np.column_stack([self.coef, self.intercept])
+    def of_classes(self, theta: np.ndarray) -> np.ndarray:
+        """Return weights and intercepts of the classes from those of the equations.
+
+        With K > 2 classes their mean is zero, and the shape is (K, d + 1). With two classes there
+        is one row, that of the second class. Without an intercept the last column is zero.
+        """
+        if not self.has_intercept:
+            theta = np.column_stack([theta, np.zeros(len(theta))])
         if len(self.classes) == 2:
             return theta if self.base == 0 else -theta
-        return np.insert(theta, self.base, 0.0, axis=0)
+        whole = np.insert(theta, self.base, 0.0, axis=0)
+        return whole - whole.mean(axis=0)
+
+    def relative(self, theta: np.ndarray) -> np.ndarray:
+        """Return coefficients (..., K - 1, p) of the equations from those of the classes.
+
+        ``theta`` has the shape (..., K, p), or (..., 1, p) for the second of two classes.
+        """
+        if len(self.classes) == 2:
+            return theta if self.base == 0 else -theta
+        change = theta - theta[..., self.base : self.base + 1, :]
+        return np.delete(change, self.base, axis=-2)
 
     def ridge(self, total_weight: float) -> float:
         """Return the factor of ||w||^2/2 that the log-likelihood is penalised with."""

@@ -10,6 +10,7 @@ from .optimum import Optimum
 _VISIBLE = 1e-2  # standard errors between the coefficients of the model and those of the summary
 _ILL_CONDITIONED = 1e10
 _FEW_GROUPS = 30
+_FEW_BEYOND = 5  # bootstrap samples beyond each end of an interval
 _NAMED = 6  # the largest number of coefficients that a note lists
 
 
@@ -24,6 +25,9 @@ def write_notes(
     weighted: bool,
     frequency: bool,
     groups: int,
+    n_samples: int,
+    n_failed: int,
+    level: float,
 ) -> tuple[str, ...]:
     """Return what to know when reading the numbers of a summary."""
     notes = []
@@ -58,6 +62,15 @@ def write_notes(
         )
     if 0 < groups < _FEW_GROUPS:
         notes.append(f"With {groups} groups, clustered errors tend to be too small.")
+    if n_samples:
+        notes.append(f"The intervals are quantiles of {n_samples:,} bootstrap samples.")
+        if n_samples * (1.0 - level) < 2 * _FEW_BEYOND:
+            notes[-1] += " These are few for quantiles of this level; use more."
+    if n_failed:
+        notes.append(
+            f"{n_failed} of the bootstrap fits did not converge, for instance because a hyperplane "
+            "separates the classes of the sample. Their last coefficients are used."
+        )
     if optimum.inverse.condition > _ILL_CONDITIONED:
         digits = max(0, int(15.5 - len(f"{int(min(optimum.inverse.condition, 1e15))}")))
         notes.append(

@@ -35,12 +35,13 @@ class Optimum:
         The inverse of the penalised information.
     start_distance : float
         How far the start was from the optimum: a bound for the difference of every coefficient,
-        in units of its standard error.
+        in units of the root of the inverse's diagonal, its standard error without a penalty.
     distance : float
         The same for theta.
     df : float
         The number of coefficients that the data determine. With a penalty the effective number,
         tr(J H^-1) for the information J and the penalised information H.
+    is_penalised : bool
     """
 
     theta: np.ndarray
@@ -49,6 +50,7 @@ class Optimum:
     start_distance: float
     distance: float
     df: float
+    is_penalised: bool
 
 
 def refuse_separation(
@@ -61,7 +63,7 @@ def refuse_separation(
     if isinstance(rows, RowsInMemory):
         direction = separating_direction(
             rows.raw, rows.positions, rows.weight,
-            fit_intercept=fitted.has_intercept, start=fitted.absolute(),
+            fit_intercept=fitted.has_intercept, start=fitted.of_classes(fitted.theta),
         )  # fmt: skip
         if direction is None:
             return
@@ -158,7 +160,8 @@ def climb(
         df = float(len(H) - inverse.null.shape[1])
         if penalty is not None:
             df = float(np.sum(sums.information * inverse.matrix))
-        return Optimum(theta, sums, inverse, distance, distance, df), step.reshape(theta.shape)
+        point = Optimum(theta, sums, inverse, distance, distance, df, penalty is not None)
+        return point, step.reshape(theta.shape)
 
     best, step = at(start)
     first = best.distance

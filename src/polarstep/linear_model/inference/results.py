@@ -71,7 +71,8 @@ class Summary:
         The factor of ||w||_2^2/2 in the objective next to -log_likelihood: 1/C; 0 means no penalty.
     distance : float
         How far the coefficients of the model are from those of the summary: the largest
-        difference, in standard errors, that a linear combination of coefficients can have.
+        difference that a linear combination of coefficients can have, in standard errors of the
+        unpenalised kind, H^-1.
     condition : float
         The condition number of the penalised information matrix with its diagonal scaled to ones.
     bootstrap_coef : ndarray, shape (n_bootstrap, m), or None

@@ -58,8 +58,12 @@ class RowsInMemory(FittedRows):
 
     Attributes
     ----------
+    raw : ndarray or CSR matrix, shape (n, d)
+        The rows as they were passed.
     X : ndarray or CSR matrix, shape (n, d)
-        The rows, from which ``shift`` is still to be added.
+        The rows; full sparse columns that are far from zero are centred.
+    remaining : ndarray, shape (d,)
+        The centre that remains to be subtracted from ``X``.
     positions : ndarray of int, shape (n,)
         The position of each row's class among the classes.
     codes : ndarray of int, shape (n,)
@@ -83,12 +87,12 @@ class RowsInMemory(FittedRows):
         if model.has_intercept:
             centre = approximate_centre(X)
             X, remaining = shift_far_columns(X, centre)
-        self.X, self._remaining = X, remaining
+        self.X, self.remaining = X, remaining
         largest = largest_entries(X, remaining)
         self.standard = standard_of(largest, centre, model.has_intercept)
 
     def sum(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        here = Standard(self._remaining, self.standard.unit, self.standard.intercept)
+        here = Standard(self.remaining, self.standard.unit, self.standard.intercept)
         return work(self.X, self.codes, self.weight, here, *arguments)
 
 

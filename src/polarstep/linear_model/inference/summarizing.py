@@ -6,16 +6,19 @@ import warnings
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy.special import gammaincc, ndtr, xlogy
+from sklearn.utils import check_random_state
 
-from ...validation import complaint, flag, look_up
+from ...validation import complaint, flag, look_up, whole_number
+from .bootstrap import bootstrap_coefficients
 from .covariance import KINDS, covariance_matrix, n_groups
 from .fitted_model import FittedModel, read_model, term_names
 from .identification import determined
 from .notes import listed, write_notes
 from .optimum import find_optimum, refuse_separation
 from .results import Summary, coverage, intervals
-from .rows import FittedRows, read_rows
+from .rows import FittedRows, RowsInMemory, read_rows
 
 _WHO = "summary"
 _MOST = 20_000  # coefficients; their covariance matrix takes 3.2 GB
@@ -34,6 +37,10 @@ def summary(
     level: float = 0.95,
     base: Any = None,
     feature_names: Any = None,
+    bootstrap: int | None = None,
+    interval: str = "percentile",
+    random_state: Any = None,
+    verbose: int = 0,
 ) -> Summary:
     """Say how sure the coefficients of a fitted logistic regression are.
 
@@ -69,6 +76,16 @@ def summary(
     feature_names : sequence of str, default=None
         The names of the features; by default those that the model or a data frame has, or x0, x1
         and so on.
+    bootstrap : int, default=None
+        The number of bootstrap samples, 1,000 or more for intervals of 95%. The model is refitted
+        to each of them, and the intervals are quantiles of these fits. Samples consist of rows
+        drawn with replacement, or of groups with covariance="cluster". X must be in memory.
+    interval : {"percentile", "basic"}, default="percentile"
+        Which bootstrap intervals: the quantiles, or the quantiles reflected at the coefficient.
+    random_state : int, RandomState instance or None, default=None
+        Source of the bootstrap samples. By default every call draws the same ones.
+    verbose : int, default=0
+        If positive, a line is printed after each batch of bootstrap samples.
 
     Returns
     -------
@@ -102,9 +119,10 @@ def summary(
 
     Let H = sum_i s_i (diag(p_i) - p_i p_i^T) (x) z_i z_i^T be the information, with z = (x, 1), the
     probabilities p_i of the classes but the base, and the weights s_i, plus the Hessian of the
-    penalty. With the residuals r_i = 1[y_i = class] - p_i, the covariance matrices are
+    penalty. Let J be the information without it, and r_i = 1[y_i = class] - p_i the residuals. The
+    covariance matrices are
 
-    - "model": H^-1 [1]_;
+    - "model": H^-1 J H^-1, which without a penalty is H^-1 [1]_;
     - "HC0": H^-1 (sum_i u_i u_i^T) H^-1 with the scores u_i = s_i r_i (x) z_i [2]_, [3]_;
     - "HC1": HC0 times n/(n - k) for n rows and k coefficients;
     - "HC2", "HC3": HC0 with r_i divided by (1 - h_i)^(1/2) or by 1 - h_i, where the leverage
@@ -118,6 +136,10 @@ def summary(
 
     With a penalty the matrices describe the spread of the penalised estimate. They do not include
     its bias, so that the intervals do not cover the true coefficients as often as they say.
+
+    The bootstrap [5]_ fits up to 64 models at once, which share each read of X. Their row weights
+    take up to 64 MiB, or 8 n bytes if that is more. Samples that lack a class are drawn anew, and
+    class weights are those of all rows.
 
     The errors are those at the optimum. A model that was fitted with a loose tolerance is near it;
     Newton's method then takes the remaining steps, and `Summary.distance` says how far they led.
@@ -135,6 +157,7 @@ def summary(
        for heteroskedasticity", Econometrica, 1980.
     .. [4] J. G. MacKinnon, H. White, "Some heteroskedasticity-consistent covariance matrix
        estimators with improved finite sample properties", Journal of Econometrics, 1985.
+    .. [5] B. Efron, R. J. Tibshirani, "An Introduction to the Bootstrap", 1993.
 
     Examples
     --------
@@ -153,6 +176,8 @@ def summary(
     level = coverage(level, _WHO)
     flag(correction, _WHO, "correction")
     frequency = flag(frequency_weights, _WHO, "frequency_weights")
+    look_up(interval, dict.fromkeys(("percentile", "basic")), _WHO, "interval")
+    n_samples = 0 if bootstrap is None else whole_number(bootstrap, _WHO, "bootstrap", at_least=2)
     if (kind == "cluster") != (groups is not None):
         must = "be given for covariance='cluster', and only for it"
         got = "None" if groups is None else f"groups with covariance={kind!r}"
@@ -188,8 +213,21 @@ def summary(
             "of these columns, or use a penalty."
         )
         warnings.warn(text, UserWarning, stacklevel=2)
+    draws, n_failed = None, 0
+    if n_samples and not isinstance(rows, RowsInMemory):
+        must, advice = "be None for Dask collections", "Use Wald intervals, or data in memory."
+        raise ValueError(complaint(_WHO, "bootstrap", must, n_samples, advice))
+    if n_samples and isinstance(rows, RowsInMemory):
+        draws, n_failed = bootstrap_coefficients(
+            rows, fitted, optimum, n_samples, _generator(random_state), frequency=frequency,
+            n_threads=effective_n_jobs(getattr(model, "n_jobs", None)), verbose=bool(verbose),
+            who=_WHO,
+        )  # fmt: skip
+        draws[:, ~known] = np.nan
+    interval_kind = interval if n_samples else "wald"
     std_err = np.sqrt(np.diag(matrix))
-    z = coef / std_err
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = coef / std_err  # a penalty fixes the weight of a constant column at 0, with the error 0
     likelihood, null = optimum.sums.value, null_log_likelihood(rows, fitted)
     ratio, k = 2.0 * (likelihood - null), optimum.df
     df_model = k - q * fitted.has_intercept
@@ -197,7 +235,8 @@ def summary(
     notes = write_notes(
         model, fitted, optimum, undetermined, kind=kind, ridge=ridge,
         weighted=sample_weight is not None or fitted.class_weight is not None,
-        frequency=frequency, groups=n_groups(rows),
+        frequency=frequency, groups=n_groups(rows), n_samples=n_samples, n_failed=n_failed,
+        level=level,
     )  # fmt: skip
     return Summary(
         terms=terms,
@@ -208,10 +247,10 @@ def summary(
         std_err=std_err,
         z=z,
         p_value=2.0 * ndtr(-np.abs(z)),
-        interval=intervals("wald", level, coef, std_err, None),
+        interval=intervals(interval_kind, level, coef, std_err, draws),
         level=level,
         covariance_kind=kind,
-        interval_kind="wald",
+        interval_kind=interval_kind,
         log_likelihood=likelihood,
         null_log_likelihood=null,
         lr_statistic=ratio,
@@ -228,9 +267,15 @@ def summary(
         ridge=ridge,
         distance=optimum.start_distance,
         condition=optimum.inverse.condition,
-        bootstrap_coef=None,
+        bootstrap_coef=draws,
         notes=notes,
     )
+
+
+def _generator(random_state: Any) -> np.random.Generator:
+    """Return a generator that is the same in every call by default."""
+    seed = 0 if random_state is None else check_random_state(random_state).randint(2**31)
+    return np.random.default_rng(seed)
 
 
 def null_log_likelihood(rows: FittedRows, fitted: FittedModel) -> float:

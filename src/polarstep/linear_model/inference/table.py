@@ -125,7 +125,8 @@ def _two_columns(facts: list[tuple[str, str]]) -> list[str]:
 
 def _header(summary: Any) -> list[str]:
     percent = f"{100 * summary.level:g}%"
-    return ["coef", "std err", "z", "p", f"{percent} from", "to"]
+    kind = "" if summary.interval_kind == "wald" else f" {summary.interval_kind}"
+    return ["coef", "std err", "z", "p", f"{percent}{kind} from", "to"]
 
 
 def _rows(summary: Any) -> list[list[str]]:
