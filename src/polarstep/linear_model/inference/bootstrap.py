@@ -15,6 +15,7 @@ from ..block.rows import BlockRows
 from ..block.solve import solve_block
 from ..resampling import bootstrap_weights
 from .fitted_model import FittedModel
+from .identification import determined
 from .optimum import Optimum
 from .rows import RowsInMemory
 
@@ -23,6 +24,7 @@ _MOST_TOGETHER = 64
 _ACCURACY = 0.01  # standard errors by which a fit may be off, which no interval shows
 _PENALISED_ACCURACY = 1e-3  # the same in units of the errors without the penalty, which are larger
 _MAX_ITER = 100
+_FAR = 10.0  # standard errors from the optimum beyond which a sample is taken to be separated
 _MOST_DRAWS = 100  # how often a sample that lacks a class is drawn anew
 
 
@@ -34,7 +36,7 @@ class Draws(NamedTuple):
     coef : ndarray, shape (n_samples, q p)
         Relative to the base class, equation by equation, for (x, 1).
     n_failed : int
-        The number of samples whose fit did not converge.
+        The number of samples whose fit did not converge, or led far away from that of all rows.
     """
 
     coef: np.ndarray
@@ -80,6 +82,9 @@ def bootstrap_coefficients(
     raw = rows.standard.to_raw(optimum.theta)
     start = _centred(fitted.of_classes(raw), rows)
     accuracy = _PENALISED_ACCURACY if optimum.is_penalised else _ACCURACY
+    known = determined(optimum.inverse.null, optimum.inverse.scale, rows.standard).ravel()
+    unit = np.sqrt(np.diag(rows.standard.covariance_to_raw(optimum.inverse.matrix)))
+    farthest = np.where(known, _FAR * unit, np.inf)
     tol = float(np.clip(0.5 * accuracy**2 / max(-optimum.sums.value, 1e-300), 1e-12, 1e-4))
     together = int(np.clip(_BATCH_VALUES // rows.n, 1, _MOST_TOGETHER))
     coef, n_failed, clock = np.empty((n_samples, raw.size)), 0, time.perf_counter()
@@ -94,9 +99,10 @@ def bootstrap_coefficients(
         )  # fmt: skip
         if Status.interrupted in result.status:
             raise KeyboardInterrupt
-        n_failed += sum(s not in (Status.converged, Status.rounding) for s in result.status)
-        theta = _uncentred(result.theta, rows)
-        coef[first : first + count] = fitted.relative(theta).reshape(count, -1)
+        theta = fitted.relative(_uncentred(result.theta, rows)).reshape(count, -1)
+        failed = [status not in (Status.converged, Status.rounding) for status in result.status]
+        n_failed += int((failed | (np.abs(theta - raw.ravel()) > farthest).any(axis=1)).sum())
+        coef[first : first + count] = theta
         if verbose:
             seconds = time.perf_counter() - clock
             print(f"[{who}] {first + count} of {n_samples} bootstrap samples, {seconds:.2f} s")

@@ -68,8 +68,9 @@ def write_notes(
             notes[-1] += " These are few for quantiles of this level; use more."
     if n_failed:
         notes.append(
-            f"{n_failed} of the bootstrap fits did not converge, for instance because a hyperplane "
-            "separates the classes of the sample. Their last coefficients are used."
+            f"{n_failed} of the bootstrap fits did not converge or ended more than 10 standard "
+            "errors away, as they do where a hyperplane separates the classes of a sample. Their "
+            "last coefficients are used."
         )
     if optimum.inverse.condition > _ILL_CONDITIONED:
         digits = max(0, int(15.5 - len(f"{int(min(optimum.inverse.condition, 1e15))}")))
