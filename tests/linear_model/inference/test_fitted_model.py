@@ -18,10 +18,12 @@ def test_coefficients_are_relative_to_the_base():
     np.testing.assert_allclose(found.intercept, model.intercept_[[0, 2]] - model.intercept_[1])
     assert found.codes(np.array([0, 1, 2])).tolist() == [0, -1, 1]
     assert found.equations.tolist() == ["a", "c"]
-    absolute = found.absolute()
-    assert absolute.shape == (3, 4)
-    np.testing.assert_allclose(absolute[1], 0)
-    np.testing.assert_allclose(absolute[0, :3] - absolute[2, :3], model.coef_[0] - model.coef_[2])
+    np.testing.assert_allclose(found.theta[:, :3], found.coef)
+    whole = found.of_classes(found.theta)
+    np.testing.assert_allclose(whole.sum(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(whole[:, :3], model.coef_, atol=1e-8)
+    np.testing.assert_allclose(found.relative(whole), found.theta)
+    np.testing.assert_allclose(found.relative(np.array([whole, whole]))[1], found.theta)
 
 
 def test_two_classes():
@@ -29,7 +31,11 @@ def test_two_classes():
     one, other = read_model(model, None, "f"), read_model(model, 1, "f")
     np.testing.assert_array_equal(one.coef, model.coef_)
     np.testing.assert_array_equal(other.coef, -model.coef_)
-    np.testing.assert_array_equal(one.absolute(), other.absolute())
+    np.testing.assert_array_equal(one.of_classes(one.theta), other.of_classes(other.theta))
+    np.testing.assert_array_equal(other.relative(one.theta), other.theta)
+    bare = read_model(fitted(Z, fit_intercept=False), None, "f")
+    assert bare.theta.shape == (1, 3)
+    assert bare.of_classes(bare.theta)[:, -1].tolist() == [0.0]
     model.coef_ = sp.csr_matrix(model.coef_)
     np.testing.assert_array_equal(read_model(model, None, "f").coef, one.coef)
 
