@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import curvature, design, linear_model, losses, methods, nn, optim
     from .design import Design
+    from .linear_model.cross_validation import LogisticRegressionCV
     from .linear_model.halfspace import HalfspaceClassifier
     from .linear_model.logistic import LogisticRegression
     from .losses import MarginLoss
@@ -31,6 +32,7 @@ _HOMES = {
     "minimize": "minimization",
     "HalfspaceClassifier": "linear_model.halfspace",
     "LogisticRegression": "linear_model.logistic",
+    "LogisticRegressionCV": "linear_model.cross_validation",
     "Result": "result",
     "Status": "result",
     "Trace": "result",

@@ -58,6 +58,11 @@ class Status(Enum):
     )
     interrupted = "The run was interrupted. The result is the last complete iterate."
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the run converged to tol, to rounding or on the cap."""
+        return self in (Status.converged, Status.length_capped, Status.rounding)
+
 
 @dataclass(frozen=True, eq=False)
 class Separation:
@@ -279,7 +284,7 @@ class Result:
     @property
     def success(self) -> bool:
         """Whether the run converged to tol, to rounding or on the cap."""
-        return self.status in (Status.converged, Status.length_capped, Status.rounding)
+        return self.status.is_success
 
     @property
     def message(self) -> str:

@@ -48,6 +48,7 @@ def test_with_routing_each_gets_what_it_asks_for():
         assert to_splitter == {"groups": GROUPS}
         assert to_scorer == {"sample_weight": WEIGHT}
         assert route(owner, "fit", None, {}) == ({}, {})
+        assert route(owner, "score", WEIGHT, {}) == ({}, {"sample_weight": WEIGHT})
 
 
 def test_with_routing_weights_that_nobody_asked_for_are_an_error():

@@ -16,6 +16,8 @@ def test_public_names():
         == [
             "HalfspaceClassifier",
             "LogisticRegression",
+            "LogisticRegressionCV",
+            "inference",
         ]
     )
     assert linear_model.HalfspaceClassifier is ps.HalfspaceClassifier

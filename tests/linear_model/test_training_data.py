@@ -67,3 +67,10 @@ def test_rows_of_a_block_are_those_of_the_samples(intercept, convert):
     np.testing.assert_array_equal(rows.codes, data.codes)
     np.testing.assert_array_equal(rows.centre, samples.centre)
     np.testing.assert_array_equal(centre, expected)
+
+
+def test_rows_of_weight_zero_can_be_kept():
+    weight = np.r_[np.zeros(10), np.ones(len(X) - 10)]
+    kept = read_training_data(HalfspaceClassifier(), X, Y, weight, check_finite=True, keep_all=True)
+    assert kept.X.shape == X.shape
+    np.testing.assert_array_equal(kept.weight, weight)

@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import inference
+    from .cross_validation import LogisticRegressionCV
     from .halfspace import HalfspaceClassifier
     from .logistic import LogisticRegression
 
-__all__ = ["HalfspaceClassifier", "LogisticRegression", "inference"]
+__all__ = ["HalfspaceClassifier", "LogisticRegression", "LogisticRegressionCV", "inference"]
 
-_HOMES = {"HalfspaceClassifier": "halfspace", "LogisticRegression": "logistic"}
+_HOMES = {
+    "HalfspaceClassifier": "halfspace",
+    "LogisticRegression": "logistic",
+    "LogisticRegressionCV": "cross_validation",
+}
 _MODULES = {"inference"}
 
 

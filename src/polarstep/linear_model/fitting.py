@@ -65,7 +65,6 @@ class IterativeClassifier(LinearClassifier):
     def _check_shared_parameters(self) -> tuple[int, Generator]:
         """Check the parameters declared here; return the number of threads and the generator."""
         who = type(self).__name__
-        number(self.C, who, "C", above=0, finite=False)
         number(self.tol, who, "tol", above=0)
         whole_number(self.max_iter, who, "max_iter", at_least=1)
         flag(self.fit_intercept, who, "fit_intercept")

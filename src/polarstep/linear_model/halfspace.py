@@ -12,7 +12,7 @@ from ..design import Design
 from ..losses import MarginLoss, margin_loss
 from ..methods.table import METHODS
 from ..result import Result
-from ..validation import complaint, look_up, whole_number
+from ..validation import complaint, look_up, number, whole_number
 from .fitting import IterativeClassifier, unchanged_on_error
 from .on_dask.collections import is_dask
 from .one_against_rest import solve_by_method
@@ -220,6 +220,7 @@ class HalfspaceClassifier(IterativeClassifier):
     def _check_parameters(self) -> tuple[MarginLoss, int, Generator]:
         """Check all parameters; return the loss, the number of threads and the generator."""
         n_threads, rng = self._check_shared_parameters()
+        number(self.C, _WHO, "C", above=0, finite=False)
         whole_number(self.n_restarts, _WHO, "n_restarts")
         look_up(self.method, METHODS, _WHO, "method")
         if self.method != "whitened" and not self.fit_intercept:

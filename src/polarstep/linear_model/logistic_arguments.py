@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..validation import complaint, flag, number, unknown
+from ..validation import complaint, flag, number, unknown, vector
 
 SOLVERS = ("auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")
 _PENALTIES = ("l1", "l2", "elasticnet", "deprecated", None)
@@ -54,6 +54,20 @@ def check_penalty(penalty: Any, l1_ratio: Any, who: str) -> None:
     if penalty == "elasticnet" and l1_ratio is None:
         must, advice = "be 0 with penalty='elasticnet'", "That is the same as penalty='l2'."
         raise ValueError(complaint(who, "l1_ratio", must, None, advice))
+
+
+def check_penalty_of_grid(penalty: Any, l1_ratios: Any, who: str) -> None:
+    """Raise a ValueError unless a cross-validation is to compare l2 penalties alone."""
+    if penalty is None:
+        got, advice = "None", "Use Cs=[np.inf] for no penalty."
+        raise ValueError(complaint(who, "penalty", "be 'l2'", got, advice))
+    check_penalty(penalty, 0.0, who)
+    if l1_ratios is None:
+        return
+    ratios = vector(l1_ratios, who, "l1_ratios")
+    if len(ratios) != 1 or ratios[0] != 0:
+        must = "be None or (0,)"
+        raise ValueError(complaint(who, "l1_ratios", must, l1_ratios, _OTHER_PENALTY))
 
 
 def check_solver(solver: Any, dual: Any, intercept_scaling: Any, intercept: bool, who: str) -> None:

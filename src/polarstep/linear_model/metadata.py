@@ -47,7 +47,7 @@ def route(
     weight = {} if sample_weight is None else {"sample_weight": sample_weight}
     if get_config()["enable_metadata_routing"]:
         routed = process_routing(owner, caller, **weight, **params)
-        return routed.splitter.split, routed.scorer.score
+        return routed["splitter"].get("split", {}), routed["scorer"].get("score", {})
     if params:
         must = "be empty unless metadata routing is enabled"
         advice = "Call sklearn.set_config(enable_metadata_routing=True) first."

@@ -18,7 +18,7 @@ from .solver.samples import Samples
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training data, without the rows of weight zero.
+    """The training data, in general without the rows of weight zero.
 
     Attributes
     ----------
@@ -72,9 +72,17 @@ class TrainingData:
 
 
 def read_training_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, check_finite: bool
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    check_finite: bool,
+    keep_all: bool = False,
 ) -> TrainingData:
     """Check X, y and the weights for an estimator with a parameter ``class_weight``.
+
+    Rows of weight zero are left out unless ``keep_all`` is true.
 
     Raises
     ------
@@ -93,8 +101,8 @@ def read_training_data(
     if weight is None:
         require_two_classes(len(classes), who)
         return TrainingData(X, codes, None, classes)
-    if not weight.all():
+    require_two_classes(int(np.count_nonzero(np.bincount(codes, weight))), who)
+    if not (weight.all() or keep_all):
         kept = np.flatnonzero(weight)
         X, codes, weight = X[kept], codes[kept], weight[kept]
-    require_two_classes(len(np.unique(codes)), who)
     return TrainingData(X, codes, weight, classes)

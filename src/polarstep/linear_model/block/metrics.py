@@ -11,7 +11,7 @@ from ..solver.metric import ENOUGH_ROWS
 from .descent import BlockConvergence, State
 from .families import Softmax
 from .preconditioner import FullMetric, ModelMetric, Preconditioner, class_metrics
-from .problem import BlockProblem
+from .problem import BlockProblem, NotFinite
 from .rows import BlockRows
 
 _MOST_FULL = 1_200  # largest width of a Hessian of all blocks
@@ -163,6 +163,8 @@ def first_metrics(problem: BlockProblem, theta: np.ndarray) -> Preconditioner:
         rows = problem.rows.subsample(_FIRST_ROWS, np.random.default_rng(0))
     weight = rows.weights.mean(axis=0)
     G = rows.matrix.gram(weight, columns.place, columns.size)
+    if not np.isfinite(G).all():
+        raise NotFinite
     diagonal = None if columns.all_single else rows.matrix.squares(weight)
     scores = np.zeros((*theta.shape[:2], 1))
     if problem.intercept:
