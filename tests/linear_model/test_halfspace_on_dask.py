@@ -39,6 +39,13 @@ def test_the_same_as_in_memory(kind, n_classes):
     assert list(far.classes_) == list(near.classes_)
     if kind == "frame":
         assert list(far.feature_names_in_) == names
+    assert far.score(blocks, labels) == pytest.approx(near.score(X, y), abs=0.003)
+    weight = labels == y[0]
+    assert far.score(blocks, labels, weight) == pytest.approx(near.score(X, y, y == y[0]), abs=0.01)
+    # These scores are so large that probabilities underflow.
+    logarithms = far.predict_log_proba(1e4 * blocks).compute()
+    assert np.isfinite(logarithms).all()
+    np.testing.assert_allclose(logarithms, near.predict_log_proba(1e4 * X), rtol=1e-4, atol=1e-2)
     for name in PREDICTIONS:
         lazy = getattr(far, name)(blocks)
         assert isinstance(lazy, da.Array)

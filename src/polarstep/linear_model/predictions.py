@@ -15,6 +15,7 @@ from ..data_matrix import with_native_types
 from .on_dask.collections import is_dask
 from .on_dask.feature_names import check_names
 from .on_dask.predicting import map_rows
+from .on_dask.scoring import accuracy
 from .probabilities import chosen_codes
 
 
@@ -44,7 +45,10 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if is_dask(X):
             check_names(self, X)
             columns = 1 if len(self.classes_) == 2 else len(self.classes_)
-            return map_rows(linear_scores, X, self.coef_, self.intercept_, columns=columns)
+            return map_rows(
+                linear_scores, X, self.coef_, self.intercept_,
+                columns=columns, who=type(self).__name__,
+            )  # fmt: skip
         X = validate_data(self, with_native_types(X), accept_sparse="csr", reset=False)
         return linear_scores(X, self.coef_, self.intercept_)
 
@@ -67,6 +71,27 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             dtype, drop = self.classes_.dtype, [1] if scores.ndim == 2 else None
             return scores.map_blocks(chosen_classes, self.classes_, dtype=dtype, drop_axis=drop)
         return chosen_classes(scores, self.classes_)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predictions: the share of rows whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
+            The rows.
+        y : array-like, Dask array or Series, shape (n,)
+            Their class labels.
+        sample_weight : array-like, Dask array or Series, shape (n,), default=None
+            The weights of the rows.
+
+        Returns
+        -------
+        float
+            The accuracy. For a Dask collection it is computed block by block on the workers.
+        """
+        if is_dask(X):
+            return accuracy(self.predict(X), y, sample_weight, type(self).__name__)
+        return super().score(X, y, sample_weight)
 
     def sparsify(self) -> Self:
         """Convert ``coef_`` to a sparse matrix, which is smaller if most weights are zero.
@@ -96,7 +121,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Apply a function to the scores of each row and return one column for each class."""
         scores = self.decision_function(X)
         if is_dask(scores):
-            return map_rows(function, scores, columns=len(self.classes_))
+            who = type(self).__name__
+            return map_rows(function, scores, columns=len(self.classes_), who=who)
         return function(scores)
 
 

@@ -24,8 +24,8 @@ def test_values_by_row(kind):
         "two blocks of columns": lambda: da.from_array(X, chunks=(CHUNKS, (2, 4))),
         "frame": lambda: frame()[[f"x{j}" for j in range(D)]],
     }[kind]()
-    one = map_rows(first, rows, FACTORS, columns=1)
-    two = map_rows(both, rows, FACTORS, columns=2)
+    one = map_rows(first, rows, FACTORS, columns=1, who="predict")
+    two = map_rows(both, rows, FACTORS, columns=2, who="predict")
     assert (one.ndim, two.ndim) == (1, 2)
     np.testing.assert_allclose(one.compute(), X @ FACTORS)
     np.testing.assert_allclose(two.compute()[:, 1], -(X @ FACTORS))
@@ -33,6 +33,6 @@ def test_values_by_row(kind):
 
 def test_a_vector_becomes_columns():
     values = da.from_array(X[:, 0], chunks=(CHUNKS,))
-    found = map_rows(lambda v: np.column_stack([v, 2 * v]), values, columns=2)
+    found = map_rows(lambda v: np.column_stack([v, 2 * v]), values, columns=2, who="predict")
     assert found.shape == (len(X), 2)
     np.testing.assert_array_equal(found.compute()[:, 1], 2 * X[:, 0])

@@ -48,6 +48,14 @@ def test_weights_of_any_size():
     np.testing.assert_allclose(values(large.weight), here.weight)
 
 
+def test_a_number_is_the_weight_of_every_row():
+    collection = da.from_array(X, chunks=(CHUNKS, D))
+    _, there, total = reading.read_samples(collection, Y, 3, loss=SOFTPLUS, intercept=True)
+    assert total == pytest.approx(3 * N)
+    np.testing.assert_allclose(values(there.weight), 1 / N)
+    assert "only finite numbers >= 0; got -1" in refusal(ValueError, collection, Y, -1.0)
+
+
 def test_data_frames():
     table = frame()
     columns = [f"x{j}" for j in range(D)]

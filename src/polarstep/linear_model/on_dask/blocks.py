@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ import scipy.sparse as sp
 from ...data_matrix import canonical_matrix, with_native_types
 from ...validation import complaint, first_not_finite
 from ..labels import solver_labels
+
+ENCODING_ADVICE = "Encode such columns as numbers, or leave them out."
 
 
 class Selection(NamedTuple):
@@ -29,10 +32,10 @@ def label_array(y: Any) -> np.ndarray:
 
 
 def weight_array(weight: Any, n: int, who: str) -> np.ndarray:
-    """Return the weights of a block as a float64 vector; without weights they are ones."""
+    """Return the weights of a block as a float64 vector; a number is the weight of every row."""
     if weight is None:
         return np.ones(n)
-    values = np.asarray(weight).ravel()
+    values = np.full(n, weight) if isinstance(weight, Real) else np.asarray(weight).ravel()
     try:
         if values.dtype.kind not in "fiubO":
             raise TypeError
@@ -68,6 +71,40 @@ def selection_length(selection: Selection) -> list[int]:
 def selected_labels(selection: Selection) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels and weights of the selected rows."""
     return selection.y, selection.weight
+
+
+def read_partition(frame: Any, names: Sequence[Any], who: str) -> np.ndarray:
+    """Return a partition of a data frame in the form that the solver uses, its columns by name.
+
+    Partitions that a user made one by one may differ in the order of their columns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the partition has other columns, or a column that does not hold numbers.
+    """
+    if not hasattr(frame, "columns"):  # an array, whose number of columns is checked later
+        return prepare_block(frame, None, who)
+    columns = list(frame.columns)
+    if columns != list(names):
+        where = f" in the partition that starts at index {frame.index[0]!r}" if len(frame) else ""
+        got = f"{', '.join(map(str, columns))}{where}"
+        if sorted(map(str, columns)) != sorted(map(str, names)) or len(set(columns)) < len(columns):
+            must = f"have the columns {', '.join(map(str, names))} in every partition"
+            raise ValueError(complaint(who, "X", must, got))
+        frame = frame[list(names)]
+    for name, dtype in frame.dtypes.items():
+        if not is_real(dtype):
+            got = f"the dtype {dtype} in column {name!r} of a partition"
+            raise TypeError(complaint(who, "X", "hold numbers", got, ENCODING_ADVICE))
+    return prepare_block(frame, None, who)
+
+
+def is_real(dtype: Any) -> bool:
+    """Return whether the dtype of a column is that of real numbers or booleans."""
+    from pandas.api.types import is_complex_dtype, is_numeric_dtype
+
+    return is_numeric_dtype(dtype) and not is_complex_dtype(dtype)
 
 
 def prepare_block(X: Any, selection: Selection | None, who: str) -> Any:

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from ...validation import complaint, type_of
-from .blocks import prepare_block
+from .blocks import ENCODING_ADVICE, is_real, prepare_block, read_partition
 from .graphs import BlockValues, import_dask
 
 REPARTITION_ADVICE = (
     "Repartition one of the collections. For arrays of unknown lengths, call compute_chunk_sizes()."
+)
+LENGTHS_ADVICE = (
+    "Or convert a data frame `X` by to_dask_array(lengths=True), and call compute_chunk_sizes() "
+    "of an array."
 )
 
 
@@ -34,18 +38,18 @@ def is_frame(value: Any) -> bool:
 
 def as_matrix(X: Any, who: str) -> tuple[Any, list[Any] | None]:
     """Return X as a Dask array with one block of columns, and the column names of a data frame."""
-    convert = partial(prepare_block, selection=None, who=who)
     if is_frame(X) and hasattr(X, "columns"):
         for name, dtype in X.dtypes.items():
-            if not _is_real(dtype):
+            if not is_real(dtype):
                 got = f"the dtype {dtype} in column {name!r}"
-                advice = "Encode such columns as numbers, or leave them out."
-                raise TypeError(complaint(who, "X", "hold numbers", got, advice))
-        names = list(X.columns)
-        return X.map_partitions(convert, meta=np.empty((0, len(names)))), names
+                raise TypeError(complaint(who, "X", "hold numbers", got, ENCODING_ADVICE))
+        return frame_as_array(X, who), list(X.columns)
     if not _is_array(X):
-        must = "be a Dask array or DataFrame"
-        raise TypeError(complaint(who, "X", must, type_of(X)))
+        must, advice = "be a Dask array or DataFrame", ""
+        if not is_dask(X):
+            must += ", because another argument is a Dask collection"
+            advice = "Call compute() on the others to work in memory."
+        raise TypeError(complaint(who, "X", must, _type_and_place(X), advice))
     if X.ndim != 2 or not X.shape[1] >= 1:
         raise ValueError(complaint(who, "X", "have rows and columns", f"shape {X.shape}"))
     if X.dtype.kind not in "fiub":
@@ -53,8 +57,19 @@ def as_matrix(X: Any, who: str) -> tuple[Any, list[Any] | None]:
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     if X.dtype not in (np.float32, np.float64):
+        convert = partial(prepare_block, selection=None, who=who)
         X = X.map_blocks(convert, dtype=np.float64, meta=X._meta.astype(np.float64))
     return X, None
+
+
+def frame_as_array(X: Any, who: str) -> Any:
+    """Return a data frame as a Dask array, with the columns of each partition in the same order."""
+    names = list(X.columns)
+    # Dask must not compare the partitions with the names and dtypes that it expects.
+    return X.map_partitions(
+        partial(read_partition, names=names, who=who),
+        meta=np.empty((0, len(names))), enforce_metadata=False,
+    )  # fmt: skip
 
 
 def as_column(
@@ -78,8 +93,11 @@ def as_column(
     if not is_dask(value) and lengths is not None and np.ndim(value):
         value = import_module("dask.array").from_array(np.asarray(value), chunks=-1)
     if not (is_frame(value) or (_is_array(value) and value.ndim in (1, 2))):
-        must = "be a Dask array or Series"
-        raise TypeError(complaint(who, argument, must, type_of(value)))
+        must, advice = "be a Dask array or Series", ""
+        if not is_dask(value) and np.ndim(value):
+            must += " with the partitions of `X`, because their lengths are not known"
+            advice = f"{LENGTHS_ADVICE} Then values in memory will do."
+        raise TypeError(complaint(who, argument, must, _type_and_place(value), advice))
     if value.ndim == 2 and value.shape[1] != 1:
         got = f"{value.shape[1]} columns"
         raise ValueError(complaint(who, argument, "be one column", got))
@@ -100,8 +118,7 @@ def as_column(
 def blocks_of(collection: Any) -> BlockValues:
     """Persist a collection and return its blocks."""
     (collection,) = import_dask().persist(collection)
-    keys = import_module("dask.core").flatten(collection.__dask_keys__())
-    return BlockValues(dict(collection.__dask_graph__()), list(keys)).persist()
+    return BlockValues.of(collection).persist()
 
 
 def known_lengths(array: Any) -> tuple[int, ...] | None:
@@ -114,7 +131,5 @@ def _is_array(value: Any) -> bool:
     return is_dask(value) and hasattr(value, "chunks") and hasattr(value, "rechunk")
 
 
-def _is_real(dtype: Any) -> bool:
-    from pandas.api.types import is_complex_dtype, is_numeric_dtype
-
-    return is_numeric_dtype(dtype) and not is_complex_dtype(dtype)  # booleans count as numeric
+def _type_and_place(value: Any) -> str:
+    return type_of(value) if is_dask(value) or value is None else f"{type_of(value)} in memory"

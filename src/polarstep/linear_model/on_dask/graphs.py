@@ -37,6 +37,12 @@ class BlockValues:
     def __init__(self, graph: dict[Any, Any], keys: list[Any]) -> None:
         self.graph, self.keys = graph, keys
 
+    @classmethod
+    def of(cls, collection: Any) -> BlockValues:
+        """Return the blocks of a Dask collection."""
+        keys = import_module("dask.core").flatten(collection.__dask_keys__())
+        return cls(dict(collection.__dask_graph__()), list(keys))
+
     def take(self, which: list[int]) -> BlockValues:
         """Return the values of some blocks; their tasks must have been submitted."""
         keys = [self.keys[i] for i in which]

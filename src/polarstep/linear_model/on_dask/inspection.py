@@ -44,7 +44,7 @@ class ClassTotals(NamedTuple):
 def inspect_block(X: Any, y: Any, weight: Any, who: str) -> tuple[list[BlockFacts], ClassTotals]:
     """Return the facts and class totals of one block."""
     y, s = label_array(y), weight_array(weight, X.shape[0], who)
-    missing_label = first_true(_is_missing(y))
+    missing_label = first_true(is_missing_label(y))
     at = first_true(~((s >= 0) & (s < np.inf)))
     bad_weight = None if at is None else (at, float(s[at]))
     sizes = X.shape[0], X.shape[1], sp.issparse(X), is_usable_matrix(X), len(y), len(s)
@@ -111,7 +111,7 @@ def place_of(first_row: int, row: int, block: int) -> str:
     return f"row {first_row + row} (row {row} of block {block})"
 
 
-def _is_missing(labels: np.ndarray) -> np.ndarray:
+def is_missing_label(labels: np.ndarray) -> np.ndarray:
     """Return a mask of the labels that are None, NaN, pandas.NA or, if floats, not finite."""
     if labels.dtype.kind == "f":
         return ~np.isfinite(labels)

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .collections import is_frame
+from .collections import frame_as_array, is_frame
 
 
-def map_rows(function: Callable[..., Any], X: Any, *arguments: Any, columns: int) -> Any:
+def map_rows(function: Callable[..., Any], X: Any, *arguments: Any, columns: int, who: str) -> Any:
     """Apply ``function(block, *arguments)`` to each block of rows of a Dask array or data frame.
 
-    Returns a Dask array of shape (n,) if ``columns`` is 1, and (n, columns) otherwise.
+    Returns a Dask array of shape (n,) if ``columns`` is 1, and (n, columns) otherwise. Errors about
+    the partitions of a data frame name the caller, ``who``.
     """
-    array = X.to_dask_array() if is_frame(X) else X
+    array = frame_as_array(X, who) if is_frame(X) else X
     if array.ndim == 2:
         array = array.rechunk({1: -1})
     if columns == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def read_samples(
     y : dask array, Series, DataFrame of one column, or array-like
         The labels. Their blocks must match those of X if the lengths of the blocks are unknown.
         Otherwise they are rechunked, and they may also be in memory.
-    sample_weight : as y, optional
+    sample_weight : as y, or number, optional
         Finite weights >= 0.
     loss : MarginLoss
     intercept : bool
@@ -81,11 +82,11 @@ def read_samples(
     require_dask(who)
     X, names = as_matrix(X, who)
     n_blocks, d, lengths = X.numblocks[0], X.shape[1], known_lengths(X)
-    columns = [as_column(y, "y", lengths, n_blocks, who)]
-    if sample_weight is not None:
-        columns.append(as_column(sample_weight, "sample_weight", lengths, n_blocks, who))
-    blocks, y, *weights = (blocks_of(collection) for collection in (X, *columns))
-    weight = weights[0] if weights else None
+    y = blocks_of(as_column(y, "y", lengths, n_blocks, who))
+    weight = sample_weight
+    if not (weight is None or isinstance(weight, Real)):
+        weight = blocks_of(as_column(weight, "sample_weight", lengths, n_blocks, who))
+    blocks = blocks_of(X)
     facts, totals = compute_combined(
         map_blocks("inspect", inspect_block, blocks, y, weight, who), partial(join_inspections, who)
     )
