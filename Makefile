@@ -13,7 +13,7 @@ help:  ## what can be made
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polarstep needs Python 3.11 or newer: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reproduce,torch,dask,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reproduce,torch,dask,onnx,dev]'
 	@touch $@
 
 test: lint  ## check style and types, run all tests (figures, command line and README included)

@@ -99,6 +99,7 @@ def value(path):
         "polarstep",
         "polarstep.curvature",
         "polarstep.linear_model.inference",
+        "polarstep.linear_model.onnx",
         "polarstep.losses",
         "polarstep.methods",
         "polarstep.methods.theory",

@@ -22,6 +22,12 @@ from polarstep import extras
             "polarstep.x needs Dask, which is not installed. Run: pip install 'polarstep[dask]'",
         ),
         (
+            extras.require_skl2onnx,
+            "skl2onnx",
+            "polarstep.x needs skl2onnx, which is not installed. "
+            "Run: pip install 'polarstep[onnx]'",
+        ),
+        (
             extras.require_pandas,
             "pandas",
             "polarstep.x needs pandas, which is not installed. Run: pip install pandas",

@@ -28,6 +28,7 @@ PUBLIC = [
     "polarstep.design",
     "polarstep.linear_model",
     "polarstep.linear_model.inference",
+    "polarstep.linear_model.onnx",
     "polarstep.losses",
     "polarstep.methods",
     "polarstep.nn",

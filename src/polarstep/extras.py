@@ -38,6 +38,22 @@ def require_dask(who: str) -> None:
     _require("dask.array", "Dask", who)
 
 
+def require_skl2onnx(who: str) -> None:
+    """Raise an error that says how to install skl2onnx, unless it can be imported.
+
+    Parameters
+    ----------
+    who : str
+        The caller that the message names.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If skl2onnx is not installed. An error inside an installed skl2onnx is raised unchanged.
+    """
+    _require("skl2onnx", "skl2onnx", who, "'polarstep[onnx]'")
+
+
 def require_pandas(who: str) -> Any:
     """Return the module pandas, or raise an error that says how to install it.
 
