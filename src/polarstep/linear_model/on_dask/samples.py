@@ -183,6 +183,12 @@ class DaskSamples(WeightedRows[BlockValues]):
     def squares(self, h: BlockValues) -> np.ndarray:
         return self._sum(Samples.squares, h)
 
+    def gram_times_vector(
+        self, h: BlockValues, v: np.ndarray, b: float
+    ) -> tuple[np.ndarray, float]:
+        product = self._sum(_gram_times_vector, h, v, b)
+        return product[:-1], float(product[-1])
+
     # ------------------------------------------------------------------ tasks
 
     def combined(
@@ -237,6 +243,10 @@ def _join_ranges(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 def _gram(samples: Samples, h: np.ndarray, place: np.ndarray, k: int) -> np.ndarray:
     return samples.gram(h, place, k) if h.any() else np.zeros((k + 1, k + 1))
+
+
+def _gram_times_vector(samples: Samples, h: np.ndarray, v: np.ndarray, b: float) -> np.ndarray:
+    return np.append(*samples.gram_times_vector(h, v, b))
 
 
 def _relabel(rows: tuple[np.ndarray, np.ndarray], label: float) -> tuple[np.ndarray, np.ndarray]:

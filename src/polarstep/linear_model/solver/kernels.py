@@ -369,6 +369,70 @@ def combine_squares(X: Any, centre: np.ndarray, r: np.ndarray, q: np.ndarray, ti
 
 
 @_compiled
+def gram_times_vector(
+    X: Any,
+    centre: np.ndarray,
+    h: np.ndarray,
+    v: np.ndarray,
+    shift: float,
+    out: np.ndarray,
+    tile: int,
+) -> float:
+    """Add Z^T r to out and return the sum of r = h (Z v + shift); a sparse Z = X is not centred."""
+    total = 0.0
+    r = np.empty(tile)
+    for start in range(0, len(h), tile):
+        k = min(tile, len(h) - start)
+        _project(X, centre, start, k, v, r)
+        for i in range(k):
+            r[i] = h[start + i] * (r[i] + shift)
+        for i in range(k):
+            total += r[i]
+        _combine(X, centre, start, k, r, out)
+    return total
+
+
+@_compiled
+def conjugate_step(
+    length: float,
+    p: np.ndarray,
+    product: np.ndarray,
+    inverse: np.ndarray,
+    x: np.ndarray,
+    r: np.ndarray,
+) -> float:
+    """Add length p to x, subtract length product from r, and return the sum of inverse r^2."""
+    for j in range(len(x)):
+        x[j] += length * p[j]
+    for j in range(len(x)):
+        r[j] -= length * product[j]
+    total = 0.0
+    for j in range(len(x)):
+        total += inverse[j] * r[j] * r[j]
+    return total
+
+
+@_compiled
+def conjugate_direction(
+    share: float, r: np.ndarray, inverse: np.ndarray, p: np.ndarray
+) -> None:
+    """Set p to inverse r + share p."""
+    for j in range(len(p)):
+        p[j] = inverse[j] * r[j] + share * p[j]
+
+
+@_compiled
+def add_penalty(alpha: np.ndarray, p: np.ndarray, product: np.ndarray) -> float:
+    """Add alpha p to the product of the Hessian with p, and return the curvature along p."""
+    for j in range(len(p)):
+        product[j] += alpha[j] * p[j]
+    total = 0.0
+    for j in range(len(p)):
+        total += p[j] * product[j]
+    return total
+
+
+@_compiled
 def plane(
     a: np.ndarray,
     p: np.ndarray,

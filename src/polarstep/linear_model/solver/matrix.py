@@ -106,6 +106,23 @@ class Matrix(ABC):
         out += h - self.offset(v)
         return out
 
+    def gram_times_vector(self, h: np.ndarray, v: np.ndarray, b: float) -> tuple[np.ndarray, float]:
+        """Return Z^T r, shape (d,), and the sum of r = h (Z v + b), in one read of X."""
+        shift, tile = b - self.offset(v), self.tile
+
+        def work(at: slice, X: Any) -> tuple[np.ndarray, float]:
+            out = np.zeros(self.d)
+            total = kernels.gram_times_vector(X, self.centre, h[at], v, shift, out, tile)
+            return out, total
+
+        (product, total), *rest = self.map(work)
+        for more, part in rest:
+            product += more
+            total += part
+        if self.is_sparse:
+            product -= total * self.centre
+        return product, total
+
     def column_sums(self, weight: np.ndarray) -> np.ndarray:
         """Return X^T weight, shape (d,), in one read of X; the centre is not subtracted."""
         sums, zero = np.zeros(self.d), np.zeros(self.d)

@@ -116,6 +116,9 @@ class Samples(WeightedRows[np.ndarray]):
     def in_memory(self) -> tuple[Any, np.ndarray]:
         return self.X, self.y
 
+    def gram_times_vector(self, h: np.ndarray, v: np.ndarray, b: float) -> tuple[np.ndarray, float]:
+        return self.matrix.gram_times_vector(h, v, b)
+
     def in_row_space(self) -> tuple[Samples, RowSpace] | None:
         Z = self.matrix.centred_rows()
         if Z is None:

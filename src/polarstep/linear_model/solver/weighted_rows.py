@@ -129,6 +129,14 @@ class WeightedRows(ABC, Generic[Values]):
     def squares(self, h: Values) -> np.ndarray:
         """Return the sums of h (x - centre)^2 by column, shape (d,), in one read of X."""
 
+    @abstractmethod
+    def gram_times_vector(self, h: Values, v: np.ndarray, b: float) -> tuple[np.ndarray, float]:
+        """Return Z^T r, shape (d,), and the sum of r = h (Z v + b), in one read of X.
+
+        Z = X - 1 centre^T, so that with the weights h of the Hessian these are the products of its
+        rows with (v, b), without the penalty.
+        """
+
     # ------------------------------------------------------------------ passes over the rows
 
     @abstractmethod

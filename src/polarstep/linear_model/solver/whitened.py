@@ -49,6 +49,7 @@ from ...losses import margin_loss
 from ...result import Progress, Result, Status
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
+from .newton_cg import descend_by_newton_cg, needs_newton_cg
 from .problem import Point, Problem, require_finite
 from .stages import Renewal, can_afford_metric_of_all_rows
 from .start import start_on_line
@@ -88,6 +89,10 @@ def solve(
         How the iteration on all rows ended.
     """
     *subsamples, problem = stages
+    if needs_newton_cg(problem):
+        start = np.zeros(problem.samples.d + problem.intercept) if theta is None else theta
+        point = require_finite(problem.evaluate(start))
+        return descend_by_newton_cg(problem, point, tol, max_iter, observe=observe)
     metric = None
     if theta is None:
         theta, metric = start_on_line(stages[0])
