@@ -23,6 +23,7 @@ from dask_cases import (
 from polarstep.linear_model.on_dask import graphs, reading
 from polarstep.linear_model.on_dask import samples as cluster
 from polarstep.linear_model.solver import whitened
+from polarstep.linear_model.solver.newton_cg import can_use_newton_cg
 from polarstep.linear_model.solver.stages import subsample_sizes
 from polarstep.losses import LOSSES
 
@@ -59,6 +60,11 @@ def test_every_method_gives_the_same_result_as_in_memory(form, weight):
     np.testing.assert_allclose(values(h), expected_h, rtol=1e-9, atol=1e-14)
     assert there.total(h) == pytest.approx(here.total(expected_h), rel=1e-10)
     np.testing.assert_allclose(there.squares(h), here.squares(expected_h), rtol=1e-9)
+
+    product, total = there.gram_times_vector(h, v, 0.3)
+    expected_product, expected_total = here.gram_times_vector(expected_h, v, 0.3)
+    np.testing.assert_allclose(product, expected_product, rtol=1e-8, atol=1e-10)
+    assert total == pytest.approx(expected_total, rel=1e-8)
 
     place = np.arange(D, dtype=np.int32)
     near = {"rtol": 1e-9, "atol": 1e-10 * here.squares(expected_h).max()}
@@ -120,6 +126,20 @@ def test_blocks_without_curvature_add_nothing():
 @pytest.mark.parametrize("form", ["dense", "csr", "float32"])
 def test_the_same_fit(form):
     there, here = both(form)
+    np.testing.assert_allclose(solution(there), solution(here), rtol=1e-6, atol=1e-8)
+
+
+def test_the_same_fit_with_more_columns_than_rows():
+    rng = np.random.default_rng(0)
+    X = sp.random_array((300, 1_200), density=0.02, rng=rng, format="csr")
+    y = rng.integers(2, size=300)
+    blocks = [dask.delayed(X[start : start + 100]) for start in range(0, 300, 100)]
+    stacked = da.concatenate(
+        [da.from_delayed(block, (100, 1_200), dtype=float, meta=X[:0]) for block in blocks]
+    )
+    _, there, _ = reading.read_samples(stacked, y, loss=SOFTPLUS, intercept=True)
+    here = in_memory(X, np.where(y == 1, 1.0, -1.0), np.ones(300), there.centre)
+    assert can_use_newton_cg(problem(there))
     np.testing.assert_allclose(solution(there), solution(here), rtol=1e-6, atol=1e-8)
 
 

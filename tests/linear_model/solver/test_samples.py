@@ -39,6 +39,9 @@ def test_sums_are_those_of_dense_numpy(kind, loss, n_threads):
     np.testing.assert_allclose(curvatures, np.abs(s * loss.d2phi(a)), rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(samples.squares(s), s @ Z**2, rtol=1e-9)
     assert samples.largest(p) == p.max()
+    product, total = samples.gram_times_vector(s, v, h)
+    np.testing.assert_allclose(product, Z.T @ (s * (Z @ v + h)), rtol=1e-9, atol=1e-12)
+    assert total == pytest.approx(s @ (Z @ v + h), rel=1e-9)
     assert samples.root_mean_square(p) == pytest.approx(np.sqrt(s @ p**2 / s.sum()))
 
 

@@ -32,14 +32,11 @@ class NewtonStep(NamedTuple):
         -(g^T x + x^T H x/2), by which the step x lowers the quadratic model.
     left : float
         An upper bound on what an exact solution would gain in addition.
-    n_products : int
-        The number of products with H.
     """
 
     x: np.ndarray
     gain: float
     left: float
-    n_products: int
 
 
 def solve_newton_system(
@@ -97,4 +94,4 @@ def solve_newton_system(
         if is_enough(gain, 0.5 * radau * rr, rr / first):
             break
         kernels.conjugate_direction(share, r, inverse, p)
-    return NewtonStep(x, gain, 0.5 * radau * rr, n_products)
+    return NewtonStep(x, gain, 0.5 * radau * rr)

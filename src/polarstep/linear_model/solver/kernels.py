@@ -413,9 +413,7 @@ def conjugate_step(
 
 
 @_compiled
-def conjugate_direction(
-    share: float, r: np.ndarray, inverse: np.ndarray, p: np.ndarray
-) -> None:
+def conjugate_direction(share: float, r: np.ndarray, inverse: np.ndarray, p: np.ndarray) -> None:
     """Set p to inverse r + share p."""
     for j in range(len(p)):
         p[j] = inverse[j] * r[j] + share * p[j]

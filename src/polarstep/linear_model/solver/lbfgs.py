@@ -119,7 +119,8 @@ def descend(
     *,
     observe: Callable[[Point, Convergence], None] | None = None,
     renew_metric: Callable[[Point, Convergence], HessianMetric | None] | None = None,
-) -> tuple[Point, Status]:
+    leave: Callable[[InverseHessian], bool] | None = None,
+) -> tuple[Point, Status | None]:
     """Minimise f by L-BFGS until f - f* is estimated to be at most tol (|f| + 1e-14 f(0)).
 
     Parameters
@@ -138,16 +139,22 @@ def descend(
     renew_metric : callable, optional
         A function that is called with every iterate but the last and the `Convergence`. It returns
         a new metric, or None to keep the current one.
+    leave : callable, optional
+        A function that is called at every iterate, before `observe`. If it returns true, the
+        iteration ends there, so that another method can continue.
 
     Returns
     -------
     point : Point
         The last iterate.
-    status : Status
-        Whether the iteration converged, reached max_iter, stalled or was ended by rounding errors.
+    status : Status or None
+        Whether the iteration converged, reached max_iter, stalled or was ended by rounding errors;
+        None if `leave` ended it.
     """
     inverse, convergence, n_iter = InverseHessian(metric), Convergence(), 0
     while True:
+        if leave is not None and leave(inverse):
+            return point, None
         p = -inverse.times(point.gradient)
         decrement = -0.5 * float(point.gradient @ p)
         # The scale shortens steps; the suboptimality is estimated as if it were 1.

@@ -19,61 +19,122 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...result import Status
-from .conjugate_gradients import NewtonStep, solve_newton_system
-from .lbfgs import Convergence, take_step
+from .conjugate_gradients import solve_newton_system
+from .lbfgs import Convergence, InverseHessian, take_step
 from .problem import Point, Problem
 
 _LOOSE = 0.02  # squared norm of the residual, relative to the gradient, at which a step is accepted
+_FEW_ROWS = 2  # rows for each column below which the method is used from the start on
+_REJECTED = 3  # unit steps that must be rejected before L-BFGS is left,
+_REJECTED_SHARE = 0.4  # and the share of all steps that these must be
+_PATIENCE = 60  # largest number of steps of L-BFGS
 _SAFETY = 1.5  # factor by which the estimated suboptimality is raised
 _POWER = 0.5  # power of the diagonal of the Hessian that preconditions conjugate gradients
 
 
 def can_use_newton_cg(problem: Problem) -> bool:
-    """Return whether f is convex and every weight has a penalty of its own."""
-    return problem.convex and problem.penalty.is_separable and problem.penalty.diagonal.min() > 0
+    """Return whether f is convex, sparse X has many columns, and every weight is penalised."""
+    is_large = problem.samples.is_sparse and not problem.columns.all_single
+    is_positive = problem.penalty.is_separable and problem.penalty.diagonal.min() > 0
+    return problem.convex and is_large and bool(is_positive)
 
 
-def needs_newton_cg(problem: Problem) -> bool:
-    """Return whether products with the Hessian are expected to pay from the start on."""
-    samples = problem.samples
-    is_wide_text = samples.is_sparse and samples.n < 2 * samples.d and not problem.columns.all_single
-    return is_wide_text and can_use_newton_cg(problem)
+def has_few_rows(problem: Problem) -> bool:
+    """Return whether there are so few rows that a metric of two levels is expected to be poor."""
+    return problem.samples.n < _FEW_ROWS * problem.samples.d
+
+
+class PoorMetric:
+    """A rule that ends L-BFGS if many of its unit steps are too long, or if it takes many steps.
+
+    A step that is too long costs two more reads of X. In both cases the metric misses correlations,
+    and products with the Hessian serve better.
+
+    Attributes
+    ----------
+    n_iter, n_rejected : int
+        The numbers of steps of L-BFGS so far, and of those that were not unit steps.
+    """
+
+    def __init__(self) -> None:
+        self.n_iter, self.n_rejected = -1, 0
+
+    def __call__(self, inverse: InverseHessian) -> bool:
+        self.n_iter += 1
+        self.n_rejected += inverse.rejected_unit_steps > 0
+        many_rejected = self.n_rejected >= max(_REJECTED, _REJECTED_SHARE * self.n_iter)
+        return many_rejected or self.n_iter >= _PATIENCE
 
 
 class _System:
-    """The Newton system at a point, with the intercept eliminated."""
+    """The Newton system of the weights at a point, with the intercept eliminated.
+
+    Attributes
+    ----------
+    g : ndarray, shape (d,)
+        The gradient with respect to the weights, with the best intercept of the quadratic model.
+    gain_of_intercept : float
+        What the quadratic model gains by the intercept alone.
+    """
 
     def __init__(self, problem: Problem, point: Point) -> None:
         self.problem, samples = problem, problem.samples
         self.h = samples.curvatures(point.margins)
-        self.g, self.slope = problem.split(point.gradient)
-        self.total, self.mean = 1.0, np.zeros(0)
+        self.g, slope = problem.split(point.gradient)
+        self.gain_of_intercept = 0.0
         if problem.intercept:
-            c, total = samples.gram_times_vector(self.h, np.zeros(samples.d), 1.0)
+            sums, total = samples.gram_times_vector(self.h, np.zeros(samples.d), 1.0)
             problem.passes += 1
-            self.total = max(total, 1e-300)
-            self.mean = c / self.total
-            self.g = self.g - self.slope * self.mean
+            total = max(total, 1e-300)
+            self.shift, self.mean = slope / total, sums / total
+            self.g = self.g - slope * self.mean
+            self.gain_of_intercept = 0.5 * slope * self.shift
 
     def times(self, v: np.ndarray) -> np.ndarray:
-        b = -float(self.mean @ v) if self.problem.intercept else 0.0
+        """Return the product of v with the Hessian of the loss, in one read of X."""
         self.problem.passes += 1
+        b = -float(self.mean @ v) if self.problem.intercept else 0.0
         return self.problem.samples.gram_times_vector(self.h, v, b)[0]
-
-    @property
-    def gain_of_intercept(self) -> float:
-        return 0.5 * self.slope**2 / self.total
 
     def step(self, x: np.ndarray) -> np.ndarray:
         """Return the step in theta for a step x of the weights."""
-        if not self.problem.intercept:
-            return x
-        return np.append(x, -self.slope / self.total - self.mean @ x)
+        return np.append(x, -self.shift - self.mean @ x) if self.problem.intercept else x
+
+
+@dataclass(frozen=True)
+class _Accuracy:
+    """The accuracy to which a Newton step is computed.
+
+    Parameters
+    ----------
+    target : float
+        The suboptimality at which the run stops.
+    extra : float
+        The gain of the intercept, which comes on top of the gain of the weights.
+    factor : float
+        The factor by which the suboptimality is raised for safety.
+    nonlinearity : float
+        An estimate of what the quadratic model leaves to be gained, in units of its gain squared.
+    """
+
+    target: float
+    extra: float
+    factor: float
+    nonlinearity: float
+
+    def __call__(self, gain: float, left: float, residual: float) -> bool:
+        """Return whether to stop; the arguments are those of `solve_newton_system`."""
+        gain += self.extra
+        if self.factor * (gain + left) <= self.target:
+            return True
+        if self.nonlinearity * gain**2 <= 0.1 * self.target:  # The model is exact: finish with it.
+            return self.factor * left <= 0.5 * self.target
+        return residual <= _LOOSE
 
 
 def descend_by_newton_cg(
@@ -84,7 +145,7 @@ def descend_by_newton_cg(
     *,
     observe: Callable[[Point, Convergence], None] | None = None,
 ) -> tuple[Point, Status]:
-    """Minimise f by truncated Newton steps until f - f* is estimated to be at most tol (|f| + ...).
+    """Minimise f by truncated Newton steps until f - f* is estimated to be at most tol |f|.
 
     Parameters
     ----------
@@ -106,43 +167,34 @@ def descend_by_newton_cg(
     status : Status
         Whether the iteration converged, reached max_iter, stalled or was ended by rounding errors.
     """
-    squares, alpha = problem.samples.squares(problem.samples.curvatures(point.margins)), problem.penalty.diagonal
+    samples, alpha = problem.samples, problem.penalty.diagonal
+    inverse = (samples.squares(samples.curvatures(point.margins)) + alpha) ** -_POWER
     problem.passes += 1
-    inverse = (squares + alpha) ** -_POWER
     convergence, n_iter, nonlinearity = Convergence(), 0, np.inf
     while True:
         system = _System(problem, point)
+        factor, extra = _SAFETY * convergence.excess, system.gain_of_intercept
         target = tol * problem.magnitude(point.fun)
-        extra = system.gain_of_intercept
-        factor = _SAFETY * convergence.excess
-
-        def is_enough(gain: float, left: float, residual: float) -> bool:
-            gain += extra
-            if factor * (gain + left) <= target:
-                return True
-            if nonlinearity * gain * gain <= 0.1 * target:  # the model is exact: finish with it
-                return factor * left <= 0.5 * target
-            return residual <= _LOOSE
-
-        step = solve_newton_system(system.times, alpha, system.g, inverse, is_enough)
-        gain = step.gain + extra
+        accuracy = _Accuracy(target, extra, factor, nonlinearity)
+        x, gain, left = solve_newton_system(system.times, alpha, system.g, inverse, accuracy)
+        gain += extra
         convergence.decrements.append(gain)
-        convergence.gap = factor * (gain + step.left)
+        convergence.gap = factor * (gain + left)
         if observe is not None:
             observe(point, convergence)
         if convergence.gap <= target:
             return point, Status.converged
         if n_iter == max_iter:
             return point, Status.max_iter
-        next_point, length = take_step(problem, point, system.step(step.x))
+        next_point, length = take_step(problem, point, system.step(x))
         if next_point is None:
             is_flat = gain <= 1e-11 * abs(point.fun)
             return point, Status.rounding if is_flat else Status.stalled
         if gain > 1e-9 * abs(point.fun):
             decrease = point.fun - next_point.fun
             convergence.compare(decrease, gain)
-            # The relative error of the model grows with the length of a step, and what it leaves
-            # to be gained with the square of the error.
+            # The relative error of the model grows with the length of a step, and what the model
+            # leaves to be gained with the square of its error.
             nonlinearity = (decrease / gain - 1.0) ** 2 / gain if length == 1.0 else np.inf
         point = next_point
         n_iter += 1

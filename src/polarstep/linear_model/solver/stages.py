@@ -6,6 +6,7 @@ import numpy as np
 
 from .lbfgs import Convergence
 from .metric import HessianMetric
+from .newton_cg import can_use_newton_cg
 from .penalty import DiagonalPenalty
 from .problem import Point, Problem
 
@@ -29,11 +30,11 @@ def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
 def in_row_space(problem: Problem) -> Problem:
     """Return the problem with n unknowns if X has at least twice as many columns as rows.
 
-    The problem is returned unchanged if it has too many rows, if they are not in memory, or if its
-    penalty is not a multiple of ||w||^2.
+    The problem is returned unchanged if it has too many rows, if they are not in memory, if its
+    penalty is not a multiple of ||w||^2, or if conjugate gradients need no basis.
     """
     samples = problem.samples
-    if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS):
+    if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS) or can_use_newton_cg(problem):
         return problem
     ridge = problem.penalty.ridge
     found = samples.in_row_space() if ridge > 0 else None

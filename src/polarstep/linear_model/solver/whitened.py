@@ -20,6 +20,11 @@ The relative difference between the Hessian of m rows and that of all rows is ab
 whatever the condition number of the data, so that each read of X reduces the error by a factor of
 about m/d. Most of the speed comes from this.
 
+Sparse data with many columns, such as text, have no metric that is both cheap and close to the
+Hessian. If there are also few rows, or if the steps of L-BFGS turn out to be poor, truncated Newton
+steps by conjugate gradients take the place of all stages, provided that the loss is convex and the
+weights are penalised; see `newton_cg`.
+
 The method stops when (f - f*)/(|f| + 1e-14 f(0)) is estimated to be at most tol. The estimate is
 designed to overestimate; it is not a guaranteed bound.
 
@@ -32,6 +37,7 @@ References
 - Erdogdu and Montanari, "Convergence rates of sub-sampled Newton methods", NeurIPS 2015;
   Roosta-Khorasani and Mahoney, "Sub-sampled Newton methods", Mathematical Programming 2019. The
   Hessian of a subsample.
+- Dembo, Eisenstat and Steihaug, "Inexact Newton methods", SIAM Journal on Numerical Analysis 1982.
 - Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical
   Programming 1989.
 """
@@ -49,7 +55,7 @@ from ...losses import margin_loss
 from ...result import Progress, Result, Status
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
-from .newton_cg import descend_by_newton_cg, needs_newton_cg
+from .newton_cg import PoorMetric, can_use_newton_cg, descend_by_newton_cg, has_few_rows
 from .problem import Point, Problem, require_finite
 from .stages import Renewal, can_afford_metric_of_all_rows
 from .start import start_on_line
@@ -89,9 +95,10 @@ def solve(
         How the iteration on all rows ended.
     """
     *subsamples, problem = stages
-    if needs_newton_cg(problem):
-        start = np.zeros(problem.samples.d + problem.intercept) if theta is None else theta
-        point = require_finite(problem.evaluate(start))
+    can_change = can_use_newton_cg(problem)
+    if can_change and has_few_rows(problem):
+        zero = np.zeros(problem.samples.d + problem.intercept)
+        point = require_finite(problem.evaluate(zero if theta is None else theta))
         return descend_by_newton_cg(problem, point, tol, max_iter, observe=observe)
     metric = None
     if theta is None:
@@ -118,8 +125,14 @@ def solve(
             metric, n_rows = problem.metric(point), problem.samples.n
         else:
             metric, n_rows = problem.metric_of_subsample(subsample, point), subsample.n
-    renewal = Renewal(problem, n_rows, tol, rng)
-    return descend(problem, point, metric, tol, max_iter, observe=observe, renew_metric=renewal)
+    renewal, leave = Renewal(problem, n_rows, tol, rng), PoorMetric()
+    point, status = descend(
+        problem, point, metric, tol, max_iter,
+        observe=observe, renew_metric=renewal, leave=leave if can_change else None,
+    )  # fmt: skip
+    if status is not None:
+        return point, status
+    return descend_by_newton_cg(problem, point, tol, max_iter - leave.n_iter, observe=observe)
 
 
 @dataclass
