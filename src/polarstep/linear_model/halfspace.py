@@ -17,6 +17,7 @@ from .fitting import IterativeClassifier, unchanged_on_error
 from .on_dask.collections import is_dask
 from .one_against_rest import solve_by_method
 from .probabilities import normalised_logarithms, normalised_probabilities
+from .regularization_path import PathMixin
 from .training_data import read_training_data
 
 _WHO = "HalfspaceClassifier"
@@ -33,7 +34,7 @@ def _has_probabilities(self: HalfspaceClassifier) -> bool:
     )
 
 
-class HalfspaceClassifier(IterativeClassifier):
+class HalfspaceClassifier(PathMixin, IterativeClassifier):
     """Linear classifier with a smooth margin loss that needs no feature scaling.
 
     With the default loss it is scikit-learn's LogisticRegression for two classes: the objective,
