@@ -53,6 +53,7 @@ import numpy as np
 
 from ...losses import margin_loss
 from ...result import Progress, Result, Status
+from .confirmation import descend_until_confirmed
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
 from .newton_cg import PoorMetric, can_use_newton_cg, descend_by_newton_cg, has_few_rows
@@ -126,6 +127,10 @@ def solve(
         else:
             metric, n_rows = problem.metric_of_subsample(subsample, point), subsample.n
     renewal, leave = Renewal(problem, n_rows, tol, rng), PoorMetric()
+    if not problem.convex:
+        return descend_until_confirmed(
+            problem, point, metric, tol, max_iter, observe=observe, renew_metric=renewal
+        )
     point, status = descend(
         problem, point, metric, tol, max_iter,
         observe=observe, renew_metric=renewal, leave=leave if can_change else None,
