@@ -9,7 +9,6 @@ from numpy.random import Generator
 
 from ..losses import LOSSES
 from ..result import Result
-from ..validation import complaint
 from .block.data import BlockData
 from .fitting import LARGEST_RIDGE, IterativeClassifier, unchanged_on_error
 from .logistic_arguments import (
@@ -19,6 +18,7 @@ from .logistic_arguments import (
     check_solver,
     check_strength,
 )
+from .on_dask.block_rows import DaskBlockRows
 from .on_dask.collections import is_dask
 from .probabilities import softmax_logarithms, softmax_probabilities
 from .reporting import progress_printer
@@ -234,11 +234,13 @@ class LogisticRegression(IterativeClassifier):
         """Fit data in Dask collections; set the attributes and return how the fit ended."""
         samples, total = self._read_on_dask(X, y, sample_weight, _SOFTPLUS, n_threads)
         self._check_classes()
-        if len(self.classes_) > 2:
-            who, got = type(self).__name__, f"{len(self.classes_)} classes"
-            advice = "Use HalfspaceClassifier, which fits one class against the rest."
-            raise ValueError(complaint(who, "y", "hold two classes on Dask", got, advice))
-        return self._fit_two_classes(samples, samples.centre, total, rng)
+        if len(self.classes_) == 2:
+            return self._fit_two_classes(samples, samples.centre, total, rng)
+        present = np.arange(len(self.classes_))
+        if self.fit_intercept:
+            present = samples.census.labels.astype(np.intp)
+        rows = DaskBlockRows.of_samples(samples, present)
+        return self._fit_softmax(rows, samples.centre, total, rng, present)
 
     def _fit_in_memory(
         self, X: Any, y: Any, sample_weight: Any, n_threads: int, rng: Generator

@@ -111,7 +111,7 @@ def test_persisted_blocks_are_used_where_they_lie():
     collection = da.from_array(X, chunks=(CHUNKS, D)).persist()
     _, there, _ = reading.read_samples(collection, Y, loss=SOFTPLUS, intercept=True)
     blocks = collection.__dask_graph__()
-    for mine, key in zip(there._X.compute(), collection.__dask_keys__(), strict=True):
+    for mine, key in zip(there.X.compute(), collection.__dask_keys__(), strict=True):
         assert np.shares_memory(mine, blocks[key[0]])
 
 

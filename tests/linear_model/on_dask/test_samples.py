@@ -145,7 +145,7 @@ def test_the_same_fit_with_more_columns_than_rows():
 
 @pytest.mark.parametrize("limit", [1 << 25, 0], ids=["sampled here", "sampled there"])
 def test_the_same_fit_with_subsamples(limit, monkeypatch):
-    monkeypatch.setattr(cluster, "_CLIENT_VALUES", limit)
+    monkeypatch.setattr(cluster, "CLIENT_VALUES", limit)
     X, y, _ = data(30_000)
     _, there, _ = reading.read_samples(
         da.from_array(X, chunks=(7_000, D)), y, loss=SOFTPLUS, intercept=True

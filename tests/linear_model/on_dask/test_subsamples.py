@@ -34,7 +34,7 @@ def test_a_subsample_keeps_the_weight_of_each_class(classes):
 def test_a_large_subsample_stays_on_the_workers(monkeypatch):
     there, _ = both("csr")
     here = there.subsample(200, np.random.default_rng(0))
-    monkeypatch.setattr(cluster, "_CLIENT_VALUES", 100)
+    monkeypatch.setattr(cluster, "CLIENT_VALUES", 100)
     lazy = there.subsample(200, np.random.default_rng(0))
     assert isinstance(lazy, cluster.DaskSamples)
     assert (lazy.n, lazy.size) == (here.n, here.size)

@@ -47,8 +47,8 @@ def test_processes(client):
     collection = da.from_array(X, chunks=(3_000, D)).persist()
     labels = da.from_array(y, chunks=3_000)
     _, samples, _ = reading.read_samples(collection, labels, loss=SOFTPLUS, intercept=True)
-    assert {type(block).__name__ for block in samples._X.graph.values()} == {"Future"}
-    assert set(samples._X.keys) == {key for row in collection.__dask_keys__() for key in row}
+    assert {type(block).__name__ for block in samples.X.graph.values()} == {"Future"}
+    assert set(samples.X.keys) == {key for row in collection.__dask_keys__() for key in row}
     undisturbed = solution(samples)
     here = in_memory(X, np.where(y == 1, 1.0, -1.0), np.ones(len(y)), X.mean(axis=0))
     np.testing.assert_allclose(undisturbed, solution(here), rtol=1e-6, atol=1e-8)

@@ -38,6 +38,11 @@ class BlockData(ABC):
     def totals(self) -> np.ndarray:
         """The total weight of each class in each split, shape (F, K)."""
 
+    @property
+    def largest_subsample(self) -> int:
+        """The largest number of rows that `subsample` draws, even if it is asked for more."""
+        return self.n
+
     @abstractmethod
     def gram_columns(self) -> GramColumns:
         """Choose the columns of the Gram matrices of the metrics."""

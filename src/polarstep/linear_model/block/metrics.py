@@ -214,10 +214,10 @@ class BlockRenewal:
         self.samples: dict[int, BlockRows] = (
             {} if everything is None else {everything.n: everything}
         )
-        n = problem.rows.n
-        sizes = [m for m in (n // 64, n // 16, n // 4) if m >= max(500, 2 * problem.columns.size)]
-        if everything is not None:
-            sizes.append(n)
+        n, largest = problem.rows.n, problem.rows.largest_subsample
+        least = max(500, 2 * problem.columns.size)
+        sizes = [m for m in (n // 64, n // 16, n // 4) if least <= m < largest]
+        sizes.append(largest)
         kinds = [False, True] if can_be_full(problem) else [False]
         self.options = [Choice(full, m) for full in kinds for m in sizes]
         self.seconds = {option: metric_seconds(problem, option) for option in self.options}

@@ -19,9 +19,7 @@ from ..solver.sparse_matrix import category_starts, csr_gram_cost
 from ..solver.weighted_rows import Sums, WeightedRows
 from .census import Census, count_labels, take_census
 from .graphs import BlockValues, Combine, OnePerBlock, combine_blocks, compute_combined, map_blocks
-from .subsamples import draw_rows, restoring_factors, scale_weights
-
-_CLIENT_VALUES = 1 << 22  # values of X in the largest subsample that moves to the client: 32 MiB
+from .subsamples import CLIENT_VALUES, draw_rows, restoring_factors, scale_weights
 
 
 class DaskSamples(WeightedRows[BlockValues]):
@@ -61,24 +59,24 @@ class DaskSamples(WeightedRows[BlockValues]):
         self.d, self.is_sparse = census.d, census.is_sparse
         self.n = int(census.counts.sum())
         self.size = census.nnz if self.is_sparse else self.n * self.d
-        self._X, self._rows, self.weight = X, rows, rows
+        self.X, self.rows, self.weight = X, rows, rows
 
     def centred_at(self, centre: np.ndarray) -> DaskSamples:
         """Return the same rows with another centre."""
-        return DaskSamples(self._X, self._rows, self.census, centre, self.loss, self.n_threads)
+        return DaskSamples(self.X, self.rows, self.census, centre, self.loss, self.n_threads)
 
     def with_loss(self, loss: MarginLoss) -> DaskSamples:
-        return DaskSamples(self._X, self._rows, self.census, self.centre, loss, self.n_threads)
+        return DaskSamples(self.X, self.rows, self.census, self.centre, loss, self.n_threads)
 
     def one_against_rest(self, label: float) -> DaskSamples:
-        rows = map_blocks("relabel", _relabel, self._rows, label).persist()
+        rows = map_blocks("relabel", _relabel, self.rows, label).persist()
         which = self.census.labels == label
         counts, weights = (
             np.column_stack([table[:, ~which].sum(axis=1), table[:, which].sum(axis=1)])
             for table in (self.census.counts, self.census.weights)
         )
         census = replace(self.census, labels=np.array([-1.0, 1.0]), counts=counts, weights=weights)
-        return DaskSamples(self._X, rows, census, self.centre, self.loss, self.n_threads)
+        return DaskSamples(self.X, rows, census, self.centre, self.loss, self.n_threads)
 
     # ------------------------------------------------------------------ properties of the data
 
@@ -114,9 +112,9 @@ class DaskSamples(WeightedRows[BlockValues]):
         A subsample that is too large for the client stays on the workers.
         """
         labels = self.census.labels
-        drawn, n_drawn = draw_rows(self._X, self._rows, self.census, m, rng)
+        drawn, n_drawn = draw_rows(self.X, self.rows, self.census, m, rng)
         total = self.census.weights.sum(axis=0)
-        if n_drawn * (self.size / self.n) > _CLIENT_VALUES:
+        if n_drawn * (self.size / self.n) > CLIENT_VALUES:
             return self._sample_on_workers(drawn.persist(), total)
         X, *columns = zip(*drawn.compute(), strict=True)
         y, weight = map(np.concatenate, columns)
@@ -204,7 +202,7 @@ class DaskSamples(WeightedRows[BlockValues]):
     def _map(self, work: Callable[..., Any], *arguments: Any) -> BlockValues:
         """Build the tasks ``work(samples, *arguments)``, where samples holds one block."""
         name = work.__name__.strip("_")
-        block = self._X, self._rows, self.centre, self.loss
+        block = self.X, self.rows, self.centre, self.loss
         return map_blocks(name, _work_on_block, work, *block, *arguments)
 
     def _sum(self, work: Callable[..., Any], *arguments: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,32 +11,66 @@ from ..solver.sampling import class_shares
 from .census import Census
 from .graphs import BlockValues, OnePerBlock, map_blocks
 
+CLIENT_VALUES = 1 << 22  # values of X in the largest subsample that moves to the client: 32 MiB
+
 
 def draw_rows(
     X: BlockValues, rows: BlockValues, census: Census, m: int, rng: np.random.Generator
 ) -> tuple[BlockValues, int]:
     """Draw about m rows without replacement, with a minimum share for each label.
 
-    The number of rows from each block is drawn here, and the rows are drawn on the worker of their
-    block, with its own seed. Returns the tuples (X, y, weight) of the blocks that contribute rows,
-    and the number of rows.
+    Returns the tuples (X, y, weight) of the blocks that contribute rows, and the number of rows.
     """
-    sizes = class_shares(m, census.counts.sum(axis=0).tolist())
+    draw = plan_draw(census.counts, m, rng)
+    blocks = draw.blocks
+    drawn = map_blocks(
+        "draw", _draw_from_block, X.take(blocks), rows.take(blocks), census.labels, *draw.by_block
+    )
+    return drawn, draw.n_rows
+
+
+class Draw(NamedTuple):
+    """How many rows of each label are drawn from which blocks.
+
+    The rows are drawn on the worker of their block, which has its own seed.
+    """
+
+    blocks: list[int]
+    by_block: tuple[OnePerBlock, OnePerBlock]  # the numbers of rows by label, and the seed
+    n_rows: int
+
+
+def plan_draw(counts: np.ndarray, m: int, rng: np.random.Generator) -> Draw:
+    """Draw how many rows come from each block.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (blocks, K)
+        The number of rows with each label.
+    m : int
+        About how many rows are to be drawn in all, with a minimum share for each label.
+    rng : numpy.random.Generator
+    """
+    sizes = class_shares(m, counts.sum(axis=0).tolist())
     wanted = np.column_stack(
-        [_split(size, of_label, rng) for size, of_label in zip(sizes, census.counts.T, strict=True)]
+        [_split(size, of_label, rng) for size, of_label in zip(sizes, counts.T, strict=True)]
     )
     seed = int(rng.integers(1 << 62))
     blocks = np.flatnonzero(wanted.sum(axis=1)).tolist()
-    drawn = map_blocks(
-        "draw",
-        _draw_from_block,
-        X.take(blocks),
-        rows.take(blocks),
-        census.labels,
-        OnePerBlock([wanted[i] for i in blocks]),
-        OnePerBlock([[seed, i] for i in blocks]),
-    )
-    return drawn, int(wanted.sum())
+    numbers = OnePerBlock([wanted[i] for i in blocks])
+    return Draw(blocks, (numbers, OnePerBlock([[seed, i] for i in blocks])), int(wanted.sum()))
+
+
+def draw_positions(
+    members: Sequence[np.ndarray], wanted: np.ndarray, seed: list[int]
+) -> np.ndarray:
+    """Draw positions without replacement from those of each label, and return them in order."""
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.choice(at, count, replace=False, shuffle=False)
+        for at, count in zip(members, wanted, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def restoring_factors(total: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -66,10 +101,5 @@ def _draw_from_block(
     seed: list[int],
 ) -> tuple[Any, np.ndarray, np.ndarray]:
     y, weight = rows
-    rng = np.random.default_rng(seed)
-    chosen = [
-        rng.choice(np.flatnonzero(y == label), count, replace=False, shuffle=False)
-        for label, count in zip(labels, wanted, strict=True)
-    ]
-    at = np.sort(np.concatenate(chosen))
+    at = draw_positions([np.flatnonzero(y == label) for label in labels], wanted, seed)
     return X[at], y[at], weight[at]
