@@ -15,6 +15,7 @@ from ..validation import complaint, vector
 from .cap import cap_length, project_to_ball
 from .iterate import Iterate, Stopped
 from .objective import Objective, Ray
+from .plateau import is_on_plateau
 from .table import Method
 
 
@@ -90,6 +91,8 @@ def run(
                     callback(row)
                 if row.grad_norm <= tol:
                     status = Status.length_capped if it.at_cap else Status.converged
+                    if status is Status.converged and is_on_plateau(it, tol):
+                        status = Status.plateau
                     break
                 if row.iteration == max_iter:
                     break
