@@ -36,6 +36,17 @@ def test_softmax_is_exact_at_extreme_scores():
     assert fun[0] == 1600.0
 
 
+def test_softmax_does_not_cancel_where_the_loss_is_tiny():
+    scores = np.array([[[40.0, 0.0, 5.0], [0.0, 40.0, 5.0], [-3.0, 1.0, 5.0]]])
+    got, codes = scores.copy(), np.array([0, 1, 2])
+    fun = Softmax(3).evaluate(got, codes, np.array([[1.0, 0.0, 0.0]]), Models.of([0.0]))
+    rest = np.exp(-40.0) + np.exp(-43.0)
+    np.testing.assert_allclose(fun[0], rest, rtol=1e-12)
+    np.testing.assert_allclose(got[0, 0, 0], -rest, rtol=1e-12)
+    third = Softmax(3).evaluate(scores.copy(), codes, np.array([[0.0, 0.0, 1.0]]), Models.of([0.0]))
+    np.testing.assert_allclose(third[0], np.log(3.0), rtol=1e-14)
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 @pytest.mark.parametrize("compiled", [True, False])
 def test_margins_match_the_loss(name, compiled):

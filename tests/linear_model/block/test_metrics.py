@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 
-from block_problems import D, K, dense_rows, make_rows
+from block_problems import D, K, dense_rows, make_rows, softmax_minimum
+from polarstep.linear_model.block.descent import State, descend_block
 from polarstep.linear_model.block.families import Margins, Softmax
-from polarstep.linear_model.block.metrics import Choice, first_metrics, make_metrics
+from polarstep.linear_model.block.metrics import (
+    BlockRenewal,
+    Choice,
+    first_metrics,
+    make_metrics,
+)
 from polarstep.linear_model.block.models import Models
+from polarstep.linear_model.block.preconditioner import FullMetric, Preconditioner
 from polarstep.linear_model.block.problem import BlockProblem
 from polarstep.losses import LOSSES
+from polarstep.result import Status
 
 
 @pytest.mark.parametrize("kind", ["C", "csr"])
@@ -42,7 +50,7 @@ def test_rows_drawn_by_curvature_give_an_unbiased_metric():
     )[0]
     drawn = [
         make_metrics(
-            problem, rows, theta, np.arange(1), Choice(False, 400), np.random.default_rng(i)
+            problem, rows, theta, np.arange(1), Choice(False, 1_000), np.random.default_rng(i)
         )[0]
         for i in range(20)
     ]
@@ -59,3 +67,18 @@ def test_the_first_metrics_are_exact_at_equal_probabilities():
     H = h * Z.T @ (s[:, None] * Z) + np.diag([0.5] * D + [0.0])
     g = np.random.default_rng(0).standard_normal((K, D + 1))
     np.testing.assert_allclose(metric.metrics[2].solve(g), np.linalg.solve(H, g.T).T, rtol=1e-7)
+
+
+def test_a_model_whose_metric_is_useless_is_repaired():
+    rows, models = make_rows(), Models.of([1e-3, 1e-3])
+    problem = BlockProblem(rows, Softmax(K), models, True)
+    state = State(problem, np.zeros((2, K, D + 1)))
+    metric = first_metrics(problem, state.theta)
+    upwards = FullMetric.__new__(FullMetric)
+    upwards.solve = lambda g: -g
+    metric = Preconditioner([upwards, metric.metrics[1]], metric.family)
+    renew = BlockRenewal(problem, None, 1e-10, np.random.default_rng(0))
+    renew.options = renew.options[-1:]
+    descend_block(problem, state, metric, 1e-10, 100, renew=renew)
+    assert state.status == [Status.converged] * 2
+    np.testing.assert_allclose(state.theta[0], softmax_minimum(rows, models, True), atol=1e-3)

@@ -102,3 +102,21 @@ def test_a_number_that_is_not_finite_is_named():
     rows = BlockRows.from_arrays(X, np.arange(4) % 2, np.full((1, 4), 0.25), np.zeros(2))
     with pytest.raises(ValueError, match="NaN"):
         rows.raise_not_finite("Model")
+
+
+@pytest.mark.parametrize("kind", ["C", "csr"])
+def test_squared_lengths_do_not_depend_on_units(kind):
+    rows = make_rows(kind)
+    Z, s = dense_rows(rows, False), rows.weights[0]
+    expected = 1.0 + (np.square(Z) / (s @ np.square(Z))).mean(axis=1)
+    np.testing.assert_allclose(rows.squared_lengths, expected)
+
+
+def test_the_row_space_keeps_scores():
+    rows = make_rows(n=20, d=50)
+    inside, basis = rows.in_row_space()
+    theta = np.random.default_rng(0).standard_normal(21)
+    outside = basis.leave(theta)
+    np.testing.assert_allclose(
+        inside.scores(theta[None, None], True), rows.scores(outside[None, None], True), atol=1e-10
+    )

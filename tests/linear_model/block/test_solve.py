@@ -94,3 +94,17 @@ def test_a_small_problem_without_a_callback_has_the_same_minimum():
     small = _solve(rows, Softmax(K), models, callback=None)
     assert small.n_iter.max() < general.n_iter.max()
     np.testing.assert_allclose(small.theta, general.theta, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["C", "csr", "float32"])
+def test_wide_data_are_solved_in_the_space_of_their_rows(kind):
+    rows, models = make_rows(kind, n=40, d=100, splits=2), Models.of([1e-2, 1.0], [0, 1])
+    result = _solve(rows, Softmax(K), models)
+    assert result.status == [Status.converged] * 2
+    assert result.theta.shape == (2, K, 101)
+    assert result.rows[0].x.size == 2 * K * 41
+    for b in range(2):
+        expected = softmax_minimum(rows, models, True, b)
+        np.testing.assert_allclose(result.theta[b], expected, rtol=1e-4, atol=1e-6)
+    again = _solve(rows, Softmax(K), models, tol=1e-9, start=result.theta)
+    assert again.n_iter.max() <= 1

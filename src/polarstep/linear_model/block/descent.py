@@ -7,13 +7,13 @@ shared. Models that have ended leave the block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from ...result import Status
 from .newton_cg import ACCURACY, newton_directions
-from .preconditioner import Preconditioner
+from .preconditioner import ModelMetric, Preconditioner
 from .problem import BlockProblem
 
 _FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
@@ -113,7 +113,7 @@ class BlockInverseHessian:
     def _shaped(self, q: np.ndarray) -> np.ndarray:
         return q.reshape(len(q), *self.shape)
 
-    def reset(self, which: np.ndarray, metrics: list[Any]) -> None:
+    def reset(self, which: np.ndarray, metrics: list[ModelMetric]) -> None:
         """Start some models anew from other metrics."""
         new = list(self.metric.metrics)
         for b, metric in zip(which, metrics, strict=True):
@@ -150,9 +150,27 @@ class State:
         self.gap, self.n_iter = np.full(B, np.inf), np.zeros(B, int)
         self.decrement = np.full(B, np.nan)
         self.status = [Status.max_iter] * B
+        self.repaired = np.zeros(B, bool)  # no step has succeeded since the metric was repaired
 
 
-Renew = Callable[[State, np.ndarray, BlockConvergence], "tuple[np.ndarray, list[Any]] | None"]
+class Renewal(Protocol):
+    """A rule that gives models new metrics.
+
+    Attributes
+    ----------
+    can_repair : bool
+        Whether `repair` can be called.
+    """
+
+    can_repair: bool
+
+    def __call__(
+        self, state: State, active: np.ndarray, convergence: BlockConvergence
+    ) -> tuple[np.ndarray, list[ModelMetric]] | None:
+        """Return the positions of the active models that get new metrics, and these; or None."""
+
+    def repair(self, state: State, which: np.ndarray) -> list[ModelMetric]:
+        """Return the best metrics of some models, along whose directions no step lowers f."""
 
 
 def descend_block(
@@ -165,7 +183,7 @@ def descend_block(
     absolute: float = 0.0,
     products: bool = False,
     observe: Callable[[State], None] | None = None,
-    renew: Renew | None = None,
+    renew: Renewal | None = None,
 ) -> None:
     """Minimise each objective until its suboptimality is estimated to be at most tol.
 
@@ -185,9 +203,8 @@ def descend_block(
         Whether models whose steps are slow go over to Newton directions by conjugate gradients.
     observe : callable, optional
         A function that is called with the state at every iteration.
-    renew : callable, optional
-        A function that is called at every iteration. It returns the positions of the active models
-        that get new metrics, and these; or None.
+    renew : Renewal, optional
+        The rule that is asked at every iteration whether models get new metrics.
     """
     active = np.arange(len(state.fun))
     inverse = BlockInverseHessian(metric, len(active), state.theta[0].size)
@@ -204,6 +221,7 @@ def descend_block(
         if observe is not None:
             observe(state)
         done = convergence.gap <= np.maximum(tol * problem.magnitude(state.fun[active]), absolute)
+        done &= decrement >= 0.0
         if iteration == max_iter:
             for b in active[done]:
                 state.status[b] = Status.converged
@@ -228,11 +246,17 @@ def descend_block(
         elif products:
             convergence.exact |= convergence.slow >= _PATIENCE
         length, fun, gradient = take_steps(problem, state, active, p)
-        moved = length > 0
-        if not moved.all():
-            for b, drop in zip(active[~moved], decrement[~moved], strict=True):
-                is_flat = drop <= 1e-11 * abs(state.fun[b])
-                state.status[b] = Status.rounding if is_flat else Status.stalled
+        staying = length > 0
+        state.n_iter[active[staying]] += 1
+        state.repaired[active[staying]] = False
+        is_flat = np.abs(decrement) <= 1e-11 * np.abs(state.fun[active])
+        if not staying.all():
+            stuck = np.flatnonzero(~staying & ~is_flat & ~state.repaired[active])
+            if renew is not None and len(stuck) and renew.can_repair:
+                inverse.reset(stuck, renew.repair(state, active[stuck]))
+                state.repaired[active[stuck]] = staying[stuck] = True
+            for at in np.flatnonzero(~staying):
+                state.status[active[at]] = Status.rounding if is_flat[at] else Status.stalled
         step = (length[:, None, None] * p).reshape(len(active), -1)
         change = (gradient - g).reshape(len(active), -1)
         inverse.add(step, change, length == 1.0)
@@ -242,9 +266,8 @@ def descend_block(
         convergence.excess = np.where(expected, np.clip(ratio, 1.0, 10.0), convergence.excess)
         state.theta[active] += step.reshape(p.shape)
         state.fun[active], state.gradient[active] = fun, gradient
-        state.n_iter[active[moved]] += 1
-        if not moved.all():
-            keep = np.flatnonzero(moved)
+        if not staying.all():
+            keep = np.flatnonzero(staying)
             active = active[keep]
             inverse.take(keep)
             convergence.take(keep)

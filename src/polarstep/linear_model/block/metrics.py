@@ -1,4 +1,10 @@
-"""Which metric a model of a block gets, and from how many rows, by an estimate of the time."""
+"""Which metric a model of a block gets, and from how many rows, by an estimate of the time.
+
+References
+----------
+P. Xu, J. Yang, F. Roosta-Khorasani, C. Ré, M. W. Mahoney, "Sub-sampled Newton methods with
+non-uniform sampling", NeurIPS 2016.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +30,7 @@ _CANDIDATES = 4  # rows from which one row is chosen by its curvature
 _NEGLIGIBLE = 1e-3  # curvature of a row, in units of the mean, that a metric leaves out
 _ITERATION = 4e-4  # seconds of an iteration apart from its read of X
 _FIRST_ROWS = 10_000  # rows of second moments if the rows are not in memory
+_MOST_BYTES = 1e9  # memory of the metrics of all models
 _CALL = 3e-5  # seconds of the calls for one Gram matrix
 
 
@@ -60,6 +67,12 @@ def metric_seconds(problem: BlockProblem, choice: Choice) -> float:
         share = m / problem.rows.n * problem.rows.gram_cost(problem.columns.size)
         return k * (share * problem.rows.size * 1e-9 + p**3 * _PRODUCT / 3)
     return k * (0.5 * m * p**2 * _PRODUCT + m * p * 2e-9 + p**3 * _PRODUCT / 3 + _CALL)
+
+
+def metric_bytes(problem: BlockProblem, full: bool) -> float:
+    """Return the memory of the metrics of all models."""
+    k, p = problem.n_outputs, problem.columns.size + 1
+    return 8.0 * len(problem.models) * ((k * p) ** 2 if full else k * p**2)
 
 
 def can_be_full(problem: BlockProblem) -> bool:
@@ -105,7 +118,7 @@ def make_metrics(
         scores = rows.scores(theta[b : b + 1], intercept)
         p = family.probabilities(scores)[0] if isinstance(family, Softmax) else scores[0]
         h = family.curvatures(scores, rows.codes, rows.weights, one)[0]
-        at, factor = _important_rows(h, choice.rows, rng)
+        at, factor = _important_rows(h, rows, choice.rows, rng)
         part = rows if at is None else rows.take(at, factor)
         if choice.full:
             s = part.weights[one.split[0]]
@@ -126,9 +139,11 @@ def make_metrics(
 
 
 def _important_rows(
-    h: np.ndarray, m: int, rng: np.random.Generator
+    h: np.ndarray, rows: BlockRows, m: int, rng: np.random.Generator
 ) -> tuple[np.ndarray | None, Any]:
-    """Draw about m rows with probabilities in proportion to their curvature.
+    """Draw about m rows with probabilities in proportion to their curvature and squared length.
+
+    This is the sampling by block norm squares of Xu et al. (2016).
 
     Returns
     -------
@@ -136,7 +151,7 @@ def _important_rows(
     factor : ndarray
         The factors by which their weights have to be multiplied.
     """
-    importance = h.sum(axis=0)
+    importance = h.sum(axis=0) * rows.squared_lengths
     n = len(importance)
     total = importance.sum()
     if not total > 0:
@@ -219,8 +234,17 @@ class BlockRenewal:
         sizes = [m for m in (n // 64, n // 16, n // 4) if least <= m < largest]
         sizes.append(largest)
         kinds = [False, True] if can_be_full(problem) else [False]
-        self.options = [Choice(full, m) for full in kinds for m in sizes]
+        self.options = [
+            Choice(full, m)
+            for full in kinds
+            for m in sizes
+            if metric_bytes(problem, full) <= _MOST_BYTES
+        ]
         self.seconds = {option: metric_seconds(problem, option) for option in self.options}
+        self.heavy_tailed = (
+            everything is not None and everything.matrix.effective_rows().min() < ENOUGH_ROWS
+        )
+        self.can_repair = everything is not None and bool(self.options)
         self.one_pass = pass_seconds(problem) + _ITERATION / B
 
     def __call__(
@@ -248,13 +272,21 @@ class BlockRenewal:
             which += places
         return np.array(which), metrics
 
+    def repair(self, state: State, which: np.ndarray) -> list[ModelMetric]:
+        best = self.options[-1]
+        self.age[which] = 0
+        for b in which:
+            self.choice[b] = best
+        rows = self.rows(best.rows)
+        return make_metrics(self.problem, rows, state.theta[which], which, best, self.rng)
+
     def rows(self, m: int) -> BlockRows:
         """Return a few times m rows, of which those of large curvature are chosen."""
         n = self.problem.rows.n
         if self.problem.rows.in_memory() is None:
             m = min(_CANDIDATES * m, n)
         else:
-            m = n if _CANDIDATES * m >= n else _CANDIDATES * m
+            m = n if _CANDIDATES * m >= n or self.heavy_tailed else _CANDIDATES * m
         if m not in self.samples:
             self.samples[m] = self.problem.rows.subsample(m, self.rng)
         return self.samples[m]
@@ -289,14 +321,16 @@ class BlockRenewal:
     def _best_far(self, now: float, log_reduction: float, current: Choice | None) -> Choice | None:
         """Return the metric to be renewed at every step while f is far from quadratic."""
         best, least = None, log_reduction / -np.log(max(now, _NEWTON_RATE)) * self.one_pass
+        n = self.problem.rows.n
         for option in self.options:
             rate = max(_NEWTON_RATE, expected_contraction(self.problem, option))
-            if current is not None and current.full == option.full:
+            is_hessian = option.rows == n and (option.full or self.problem.n_outputs == 1)
+            if current is not None and current.full and not option.full:
+                continue
+            if current is not None and current.full == option.full and not is_hessian:
                 if option.rows < current.rows:
                     continue
                 rate = max(rate, now * (current.rows / option.rows) ** 0.25)
-            elif current is not None and current.full:
-                continue
             total = log_reduction / -np.log(rate) * (self.one_pass + self.seconds[option])
             if total < least:
                 best, least = option, total

@@ -14,6 +14,7 @@ from ..solver import kernels
 from ..solver.columns import GramColumns, choose_gram_columns
 from ..solver.dense_matrix import DenseMatrix
 from ..solver.matrix import Matrix
+from ..solver.row_space import RowSpace
 from ..solver.samples import Samples
 from ..solver.sampling import class_shares, draw_in_order
 from ..solver.sparse_matrix import SparseMatrix
@@ -68,6 +69,26 @@ class BlockRows(BlockData):
         return np.array([np.bincount(self.codes, s, k) for s in self.weights])
 
     @cached_property
+    def squared_lengths(self) -> np.ndarray:
+        """1 plus the mean over the columns of z^2 in units of their mean squares, shape (n,)."""
+        weight = self.weights.mean(axis=0)
+        squares = self.matrix.squares(weight / weight.sum())
+        unit = np.divide(1.0, squares, out=np.zeros_like(squares), where=squares > 0)
+        if self.is_sparse:
+            X, centre = self.matrix.X, self.centre
+            return (
+                1.0
+                + np.maximum(
+                    X.multiply(X) @ unit - 2.0 * (X @ (centre * unit)) + centre**2 @ unit, 0.0
+                )
+                / self.d
+            )
+        out = np.empty(self.n)
+        for at in self._tiles(slice(0, self.n), 1):
+            out[at] = np.square(self.matrix.X[at] - self.centre) @ unit
+        return 1.0 + out / self.d
+
+    @cached_property
     def segments(self) -> list[Segment]:
         """The rows, grouped by the splits that they belong to."""
         present = self.weights > 0
@@ -94,6 +115,18 @@ class BlockRows(BlockData):
 
     def in_memory(self) -> BlockRows:
         return self
+
+    def in_row_space(self) -> tuple[BlockRows, RowSpace] | None:
+        """Return the rows in coordinates of the space that they span, and these coordinates.
+
+        The result is None if a sparse X would become too large.
+        """
+        Z = self.matrix.centred_rows()
+        if Z is None:
+            return None
+        basis = RowSpace(Z)
+        matrix = DenseMatrix(basis.rows, np.zeros(self.n), self.matrix.n_threads)
+        return BlockRows(matrix, self.codes, self.weights), basis
 
     def raise_not_finite(self, who: str) -> None:
         labels, weight = np.zeros(self.n), self.weights.mean(axis=0)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...result import Progress, Status
+from ..solver.row_space import RowSpace
+from ..solver.stages import MOST_ROWS_OF_BASIS
 from .data import BlockData
 from .descent import State, descend_block
 from .families import Family
@@ -96,12 +99,21 @@ def solve_block(
     KeyboardInterrupt
         If the run is interrupted before its first iterate on all rows.
     """
+    inside = _in_row_space(rows, models)
+    if inside is not None:
+        rows, basis = inside
+        start = None if start is None else _mapped(basis.enter, start)
+        result = solve_block(
+            rows, family, models, intercept=intercept, tol=tol, max_iter=max_iter, rng=rng,
+            start=start, callback=callback,
+        )  # fmt: skip
+        return replace(result, theta=_mapped(basis.leave, result.theta))
     problem = BlockProblem(rows, family, models, intercept)
     if callback is None and is_small(problem):
         first = first_theta(problem) if start is None else start
-        result = solve_small(problem, first, tol, max_iter)
-        if result is not None:
-            return result
+        small = solve_small(problem, first, tol, max_iter)
+        if small is not None:
+            return small
     log = BlockLog(problem, callback)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -114,6 +126,20 @@ def solve_block(
     gap = state.gap / problem.magnitude(state.fun)
     theta = family.project(state.theta)
     return BlockResult(theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes)
+
+
+def _in_row_space(rows: BlockData, models: Models) -> tuple[BlockData, RowSpace] | None:
+    """Return the rows in n coordinates if X has at least twice as many columns as rows."""
+    memory = rows.in_memory()
+    if memory is None or rows.n > min(rows.d // 2, MOST_ROWS_OF_BASIS) or not models.alpha.all():
+        return None
+    found: tuple[BlockData, RowSpace] | None = memory.in_row_space()
+    return found
+
+
+def _mapped(change: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
+    """Apply a change of coordinates to each weight vector of each model."""
+    return np.array([[change(row) for row in model] for model in theta])
 
 
 def first_theta(problem: BlockProblem) -> np.ndarray:

@@ -630,7 +630,7 @@ def softmax_block(
     m has the shape (models, classes, rows). Model b weighs row i by s[split[b], i].
     """
     n_classes, k = m.shape[1], m.shape[2]
-    top, total = np.empty(k), np.empty(k)
+    top, rest, ones = np.empty((3, k))
     bits = np.empty(k, np.int64)
     for b in range(m.shape[0]):
         z, weight = m[b], s[split[b]]
@@ -643,23 +643,33 @@ def softmax_block(
         value = 0.0
         for i in range(k):
             value += weight[i] * (top[i] - z[codes[i], i])
-            total[i] = 0.0
+            rest[i] = 0.0
+            ones[i] = 0.0
         for c in range(n_classes):
             row = z[c]
             for i in range(k):
                 row[i] -= top[i]
             _exp_of_negative(row, bits, k)
             for i in range(k):
-                total[i] += row[i]
+                rest[i] += row[i] if row[i] < 1.0 else 0.0
+            for i in range(k):
+                ones[i] += 0.0 if row[i] < 1.0 else row[i]
         for i in range(k):
-            value += weight[i] * math.log(total[i])
-            total[i] = weight[i] / total[i]
+            # Without the largest term, which is 1, small losses and residuals do not cancel.
+            if ones[i] > 1.0:
+                rest[i] += ones[i] - 1.0
+            value += weight[i] * math.log1p(rest[i])
+            top[i] = weight[i] / (1.0 + rest[i])
+            ones[i] = z[codes[i], i]
         for c in range(n_classes):
             row = z[c]
             for i in range(k):
-                row[i] *= total[i]
+                row[i] *= top[i]
         for i in range(k):
-            z[codes[i], i] -= weight[i]
+            if ones[i] == 1.0:
+                z[codes[i], i] = -top[i] * rest[i]
+            else:
+                z[codes[i], i] -= weight[i]
         fun[b] += value
 
 

@@ -15,7 +15,7 @@ _SMALL = 300_000  # values of X; below this size a pass over X is negligible
 _AFFORDABLE = 8.0  # passes that a metric of all rows may cost once
 _NEWTON_COST = 30.0  # passes that a metric may cost at every step if a pass is negligible
 _LOG_REDUCTION = 18.0  # log(1e8): subsample sizes are chosen for a relative accuracy of 1e-8
-_MOST_ROWS_OF_BASIS = 3_000  # largest number of rows for which a basis of their space is computed
+MOST_ROWS_OF_BASIS = 3_000  # largest number of rows for which a basis of their space is computed
 
 
 def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
@@ -34,7 +34,7 @@ def in_row_space(problem: Problem) -> Problem:
     penalty is not a multiple of ||w||^2, or if conjugate gradients need no basis.
     """
     samples = problem.samples
-    if samples.n > min(samples.d // 2, _MOST_ROWS_OF_BASIS) or can_use_newton_cg(problem):
+    if samples.n > min(samples.d // 2, MOST_ROWS_OF_BASIS) or can_use_newton_cg(problem):
         return problem
     ridge = problem.penalty.ridge
     found = samples.in_row_space() if ridge > 0 else None
