@@ -3,12 +3,11 @@
 import numpy as np
 
 from block_problems import D, K, make_rows, softmax_minimum
-from polarstep.linear_model.block.descent import BlockConvergence, State, descend_block
+from polarstep.linear_model.block.descent import State, descend_block
 from polarstep.linear_model.block.families import Margins, Softmax
 from polarstep.linear_model.block.metrics import first_metrics
 from polarstep.linear_model.block.models import Models
 from polarstep.linear_model.block.problem import BlockProblem
-from polarstep.linear_model.solver.lbfgs import Convergence
 from polarstep.losses import LOSSES
 from polarstep.result import Status
 
@@ -43,19 +42,6 @@ def test_max_iter_is_reported_and_counted():
     descend_block(problem, state, first_metrics(problem, state.theta), 1e-13, 2)
     assert state.status[0] is Status.max_iter
     assert state.n_iter[0] == 2
-
-
-def test_estimates_equal_those_of_a_single_model():
-    block, single = BlockConvergence(2), Convergence()
-    for value in (1.0, 0.3, 0.2, 0.01, 0.003):
-        block.add(np.array([value, 2 * value]))
-        single.add(value)
-    np.testing.assert_allclose(block.gap, [single.gap, 2 * single.gap])
-    np.testing.assert_allclose(block.contraction, single.contraction)
-    block.take(np.array([1]))
-    block.add(np.array([0.002]))
-    single.add(0.001)
-    np.testing.assert_allclose(block.gap, [2 * single.gap])
 
 
 def test_steps_are_searched_where_the_metric_is_far_too_large_or_small():

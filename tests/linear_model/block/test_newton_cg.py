@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from block_problems import D, K, make_rows, softmax_hessian, softmax_minimum
-from polarstep.linear_model.block import descent
+from polarstep.linear_model.block import convergence, descent
 from polarstep.linear_model.block.families import Margins, Softmax
 from polarstep.linear_model.block.metrics import first_metrics
 from polarstep.linear_model.block.models import Models
@@ -56,7 +56,7 @@ def test_a_loss_without_curvature_gets_a_gradient_step():
 
 
 def test_slow_models_go_over_to_newton_directions(monkeypatch):
-    monkeypatch.setattr(descent, "_SLOW", 0.0)
+    monkeypatch.setattr(convergence, "_SLOW", 0.0)
     problem = _problem()
     state = descent.State(problem, np.zeros((3, K, D + 1)))
     metric = first_metrics(problem, state.theta)

@@ -12,62 +12,17 @@ from typing import Protocol
 import numpy as np
 
 from ...result import Status
-from .newton_cg import ACCURACY, newton_directions
+from .convergence import BlockConvergence
+from .line_search import take_steps
+from .newton_cg import newton_directions
 from .preconditioner import ModelMetric, Preconditioner
 from .problem import BlockProblem
 
-_FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
-_SAFETY = 1.5  # factor by which the estimated suboptimality is raised
 _SMALLEST_SCALE = 0.1  # smallest factor by which the inverse of the metric is multiplied
 _MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
 _PAIR_VALUES = 2e7  # largest number of values of all remembered steps
-_SLOW = 0.5  # contraction from which a step counts as slow
 _PATIENCE = 3  # slow steps in a row before the directions are Newton's
 _STATE_VALUES = 4e7  # largest number of values that the products with a Hessian may need
-_MOST_TRIALS = 40  # largest number of lengths that are tried in a step
-
-
-class BlockConvergence:
-    """Estimates of the suboptimality of the models; see `solver.lbfgs.Convergence`.
-
-    Attributes
-    ----------
-    decrements : list of ndarray, shape (B,)
-        The last decrements g^T H^-1 g/2 of the models, at most four.
-    contraction, excess, gap : ndarray, shape (B,)
-    """
-
-    def __init__(self, n_models: int) -> None:
-        self.decrements: list[np.ndarray] = []
-        self.age = np.zeros(n_models, int)
-        self.contraction = np.full(n_models, _FIRST_CONTRACTION)
-        self.excess = np.ones(n_models)
-        self.gap = np.full(n_models, np.inf)
-        self.exact = np.zeros(n_models, bool)  # the decrement is that of Newton's method
-        self.slow = np.zeros(n_models, int)
-
-    def add(self, decrement: np.ndarray) -> None:
-        """Update the estimates with the decrements of new iterates."""
-        self.decrements = [*self.decrements[-3:], decrement]
-        self.age += 1
-        count = np.minimum(self.age, len(self.decrements))
-        first = np.array(self.decrements)[len(self.decrements) - count, np.arange(len(decrement))]
-        self.slow = np.where(self.contraction > _SLOW, self.slow + 1, 0)
-        known = (count > 1) & (first > 0)
-        power = 1.0 / np.maximum(count - 1, 1)
-        ratio = np.maximum(decrement, 1e-300) / np.where(first > 0, first, 1.0)
-        factor = np.clip(ratio**power, 1e-4, 0.95)
-        self.contraction = np.where(known, factor, self.contraction)
-        r = np.where(count < 4, np.maximum(self.contraction, _FIRST_CONTRACTION), self.contraction)
-        root = np.where(self.exact, ACCURACY, np.sqrt(r))
-        self.gap = _SAFETY * decrement * self.excess * (1.0 + root) / (1.0 - root)
-
-    def take(self, which: np.ndarray) -> None:
-        """Keep some of the models."""
-        self.decrements = [row[which] for row in self.decrements]
-        self.age, self.contraction = self.age[which], self.contraction[which]
-        self.excess, self.gap = self.excess[which], self.gap[which]
-        self.exact, self.slow = self.exact[which], self.slow[which]
 
 
 class BlockInverseHessian:
@@ -245,7 +200,9 @@ def descend_block(
             convergence.slow[which] = 0
         elif products:
             convergence.exact |= convergence.slow >= _PATIENCE
-        length, fun, gradient = take_steps(problem, state, active, p)
+        length, fun, gradient = take_steps(
+            problem, active, state.theta[active], state.fun[active], g, p
+        )
         staying = length > 0
         state.n_iter[active[staying]] += 1
         state.repaired[active[staying]] = False
@@ -295,65 +252,3 @@ def _directions(
         models = active[exact]
         p[exact] = newton_directions(problem, state.theta[models], g[exact], models, solve)
     return p
-
-
-def take_steps(
-    problem: BlockProblem, state: State, active: np.ndarray, p: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Take the unit step along p where it satisfies the Wolfe conditions, else search a length.
-
-    Each trial reads X once for the models that are still searching. The lengths follow from the
-    secant of the slope within a bracket.
-
-    Returns
-    -------
-    length : ndarray, shape (b,)
-        0 where no step lowers f.
-    fun : ndarray, shape (b,)
-    gradient : ndarray, shape (b, k, p)
-    """
-    theta, start = state.theta[active], state.fun[active]
-    slope = np.einsum("bkp,bkp->b", state.gradient[active], p)
-    length, fun, gradient = np.zeros(len(p)), start.copy(), state.gradient[active].copy()
-    low, high = np.zeros(len(p)), np.full(len(p), np.inf)
-    slope_low, t = slope.copy(), np.ones(len(p))
-    is_flat = -slope <= 1e-11 * np.abs(start)
-    hopeless = -slope <= 1e-15 * np.abs(start)
-    searching = np.arange(len(p))
-    for trial in range(_MOST_TRIALS):
-        f, g = problem.evaluate(
-            theta[searching] + t[searching, None, None] * p[searching], active[searching]
-        )
-        s = np.einsum("bkp,bkp->b", g, p[searching])
-        f0, s0, now = start[searching], slope[searching], t[searching]
-        lower = f <= f0 + 1e-4 * now * s0
-        lower |= is_flat[searching] & (f <= f0 * (1 + 1e-12))
-        accepted = lower & (np.abs(s) <= 0.9 * np.abs(s0))
-        better = accepted | (lower & (s < 0))  # the best length so far, if no other is found
-        at = searching[better]
-        length[at], fun[at], gradient[at] = now[better], f[better], g[better]
-        rest = ~accepted
-        if trial == 0:
-            rest &= ~hopeless[searching]
-        if not rest.any():
-            break
-        searching, s, now, rising = searching[rest], s[rest], now[rest], ~(lower & (s < 0))[rest]
-        old_low, old_slope = low[searching], slope_low[searching]
-        new_low = np.where(rising, old_low, now)
-        high[searching] = np.where(rising, now, high[searching])
-        with np.errstate(all="ignore"):
-            secant = old_low - old_slope * (now - old_low) / (s - old_slope)
-        low[searching], slope_low[searching] = new_low, np.where(rising, old_slope, s)
-        top = high[searching]
-        closed = np.isfinite(top)
-        gap = np.where(closed, top - new_low, now)
-        middle = np.where(closed, np.where(new_low == 0, 0.1 * top, 0.5 * (new_low + top)), 4 * now)
-        edge = 0.01 * gap
-        inside = np.isfinite(secant) & (secant > new_low + edge)
-        inside &= np.where(closed, secant < top - edge, secant <= 10.0 * now)
-        t[searching] = np.where(inside, secant, middle)
-        going = np.where(closed, gap > 1e-14 * top, now < 1e12)
-        searching = searching[going]
-        if not len(searching):
-            break
-    return length, fun, gradient

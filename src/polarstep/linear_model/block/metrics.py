@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..solver.metric import ENOUGH_ROWS
-from .descent import BlockConvergence, State
+from .convergence import BlockConvergence
+from .descent import State
 from .families import Softmax
 from .preconditioner import FullMetric, ModelMetric, Preconditioner, class_metrics
 from .problem import BlockProblem, NotFinite

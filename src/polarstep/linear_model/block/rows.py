@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...losses import margin_loss
-from ..solver import kernels
 from ..solver.columns import GramColumns, choose_gram_columns
 from ..solver.dense_matrix import DenseMatrix
 from ..solver.matrix import Matrix
@@ -21,8 +20,8 @@ from ..solver.sparse_matrix import SparseMatrix
 from .data import BlockData
 from .families import Family
 from .models import Models
+from .tiles import Tiles, tiles_of
 
-_TILE_VALUES = 1 << 16  # values of X and of the scores that are processed at a time: 512 KiB
 _MOST_SEGMENTS = 64  # largest number of groups of rows that are processed one after the other
 
 
@@ -74,18 +73,9 @@ class BlockRows(BlockData):
         weight = self.weights.mean(axis=0)
         squares = self.matrix.squares(weight / weight.sum())
         unit = np.divide(1.0, squares, out=np.zeros_like(squares), where=squares > 0)
-        if self.is_sparse:
-            X, centre = self.matrix.X, self.centre
-            return (
-                1.0
-                + np.maximum(
-                    X.multiply(X) @ unit - 2.0 * (X @ (centre * unit)) + centre**2 @ unit, 0.0
-                )
-                / self.d
-            )
         out = np.empty(self.n)
-        for at in self._tiles(slice(0, self.n), 1):
-            out[at] = np.square(self.matrix.X[at] - self.centre) @ unit
+        for at in self._tiles.cut(slice(0, self.n), 1):
+            out[at] = self._tiles.squared_lengths(at, unit)
         return 1.0 + out / self.d
 
     @cached_property
@@ -174,10 +164,7 @@ class BlockRows(BlockData):
         self, family: Family, models: Models, theta: np.ndarray, intercept: bool
     ) -> np.ndarray:
         state = np.empty((*theta.shape[:2], self.n))
-        B, k, p = theta.shape
-        W = theta.reshape(B * k, p)
-        for at in self._tiles(slice(0, self.n), B * k):
-            scores = self._scores(at, W, intercept).reshape(B, k, -1)
+        for at, scores in self._tiled_scores(slice(0, self.n), theta, intercept):
             state[:, :, at] = family.curvature_state(
                 scores, self.codes[at], self.weights[:, at], models
             )
@@ -201,164 +188,67 @@ class BlockRows(BlockData):
     def curvature_squares(
         self, family: Family, models: Models, theta: np.ndarray, intercept: bool
     ) -> np.ndarray:
-        B, k, p = theta.shape
-        W, centre = theta.reshape(B * k, p), self.centre
+        B, k, _ = theta.shape
         q = np.zeros((B * k, self.d))
-        for at in self._tiles(slice(0, self.n), B * k):
-            scores = self._scores(at, W, intercept).reshape(B, k, -1)
+        for at, scores in self._tiled_scores(slice(0, self.n), theta, intercept):
             h = family.curvatures(scores, self.codes[at], self.weights[:, at], models)
-            h = h.reshape(B * k, -1)
-            if self.is_sparse:
-                X = self.matrix.X[at]
-                q += (X.multiply(X).T @ h.T).T
-                q += centre * (centre * h.sum(axis=1)[:, None] - 2 * (X.T @ h.T).T)
-            else:
-                q += h @ np.square(self.matrix.X[at] - centre)
+            q += self._tiles.squares(at, h.reshape(B * k, -1))
         return q.reshape(B, k, self.d)
 
     def scores(self, theta: np.ndarray, intercept: bool, at: Any = slice(None)) -> np.ndarray:
         """Return the scores of some rows, shape (B, k, t)."""
-        B, k, p = theta.shape
         rows = np.arange(self.n)[at]
-        out = np.empty((B * k, len(rows)))
-        done = 0
-        for tile in self._tiles(rows, B * k):
-            part = self._scores(tile, theta.reshape(B * k, p), intercept)
-            out[:, done : done + part.shape[1]] = part
-            done += part.shape[1]
-        return out.reshape(B, k, len(rows))
+        out, done = np.empty((*theta.shape[:2], len(rows))), 0
+        for _, scores in self._tiled_scores(rows, theta, intercept):
+            out[:, :, done : done + scores.shape[2]] = scores
+            done += scores.shape[2]
+        return out
 
     def centred_array(self, intercept: bool) -> np.ndarray:
         """Return the centred rows as a dense array, with a column of ones for an intercept."""
-        if not self.is_sparse:
-            return self._centred(slice(0, self.n), intercept)
-        Z = self.matrix.X.toarray() - self.centre
-        return np.column_stack([Z, np.ones(self.n)]) if intercept else Z
-
-    def _tiles(self, rows: np.ndarray | slice, q: int) -> list[Any]:
-        """Cut rows into tiles whose values and scores fit into the cache."""
-        width = q + (self.d if not self.is_sparse else 0)
-        step = max(64, min(_TILE_VALUES // max(width, 1), 4096))
-        if isinstance(rows, slice):
-            return [slice(i, min(i + step, rows.stop)) for i in range(rows.start, rows.stop, step)]
-        return [rows[i : i + step] for i in range(0, len(rows), step)]
-
-    def _centred(self, at: Any, intercept: bool) -> np.ndarray:
-        """Return rows of a dense X minus the centre, with a column of ones for the intercept."""
-        X = self.matrix.X[at]
-        Z = np.empty((len(X), self.d + intercept))
-        np.subtract(X, self.centre, out=Z[:, : self.d])
-        if intercept:
-            Z[:, -1] = 1.0
-        return Z
-
-    def _scores(self, at: Any, W: np.ndarray, intercept: bool) -> np.ndarray:
-        """Return the scores of a tile of rows, shape (q, t)."""
-        if not self.is_sparse:
-            return W @ self._centred(at, intercept).T
-        w, offset = self._sparse_weights(W, intercept)
-        return self._sparse_scores(at, w, offset)
-
-    def _sparse_weights(self, W: np.ndarray, intercept: bool) -> tuple[np.ndarray, np.ndarray]:
-        w = np.ascontiguousarray(W[:, : self.d].T)
-        offset = -(self.centre @ w)
-        return w, offset + W[:, -1] if intercept else offset
-
-    def _sparse_scores(self, at: Any, w: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        rows = np.arange(at.start, at.stop) if isinstance(at, slice) else at
-        out = np.empty((w.shape[1], len(rows)))
-        kernels.csr_times_block(*self._csr, rows, w, out)
-        out += offset[:, None]
-        return out
+        return self._tiles.centred(slice(0, self.n), intercept)
 
     @cached_property
-    def _csr(self) -> Any:
-        matrix: Any = self.matrix
-        return matrix.block(0, self.n)
+    def _tiles(self) -> Tiles:
+        return tiles_of(self.matrix)
+
+    def _tiled_scores(
+        self, rows: np.ndarray | slice, theta: np.ndarray, intercept: bool
+    ) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield each tile of rows, and the scores of its rows, shape (B, k, t)."""
+        B, k, p = theta.shape
+        W = theta.reshape(B * k, p)
+        for at in self._tiles.cut(rows, B * k):
+            yield at, self._tiles.scores(at, W, intercept).reshape(B, k, -1)
 
     def _sum(
-        self, work: Any, models: Models, theta: np.ndarray, intercept: bool
+        self,
+        work: Callable[[np.ndarray, Any, Models, Any], np.ndarray],
+        models: Models,
+        theta: np.ndarray,
+        intercept: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Sum the values of work and the products of its derivatives with the rows."""
+        """Sum the values of work, and the products of its factors with the rows.
+
+        The arguments of work are scores (b, k, t), their tile, the models that the tile belongs to,
+        and the positions of these models.
+        """
         B, k, p = theta.shape
         fun, gradient = np.zeros(B), np.zeros((B, k, p))
         for segment in self.segments:
             inside = segment.splits[models.split]
             if not inside.any():
                 continue
-            if inside.all():
-                part = self._sum_segment(work, segment.rows, models, slice(None), theta, intercept)
-                fun += part[0]
-                gradient += part[1]
-            else:
-                which = np.flatnonzero(inside)
-                part = self._sum_segment(
-                    work, segment.rows, models.take(which), which, theta[which], intercept
-                )
-                fun[which] += part[0]
-                gradient[which] += part[1]
-        return fun, gradient
+            which: Any = slice(None) if inside.all() else np.flatnonzero(inside)
+            some = models if inside.all() else models.take(which)
+            W = np.ascontiguousarray(theta[which].reshape(-1, p))
 
-    def _sum_segment(
-        self,
-        work: Any,
-        rows: Any,
-        models: Models,
-        which: Any,
-        theta: np.ndarray,
-        intercept: bool,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        B, k, p = theta.shape
-        tiles = self._tiles(rows, B * k)
-        threads = min(self.matrix.n_threads, len(tiles))
-        W = np.ascontiguousarray(theta.reshape(B * k, p))
-        passes = self._sparse_pass if self.is_sparse else self._dense_pass
+            def tile_work(
+                scores: np.ndarray, at: Any, some: Models = some, which: Any = which
+            ) -> np.ndarray:
+                return work(scores.reshape(len(some), k, -1), at, some, which)
 
-        def run(part: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-            return passes(
-                lambda scores, at: work(scores.reshape(B, k, -1), at, models, which),
-                part, W, k, intercept,
-            )  # fmt: skip
-
-        if threads <= 1:
-            fun, gradient = run(tiles)
-        else:
-            parts = [
-                tiles[i * len(tiles) // threads : (i + 1) * len(tiles) // threads]
-                for i in range(threads)
-            ]
-            with ThreadPoolExecutor(threads) as pool:
-                values = list(pool.map(run, parts))
-            fun, gradient = (np.sum(parts, axis=0) for parts in zip(*values, strict=True))
-        return fun, gradient.reshape(B, k, p)
-
-    def _dense_pass(
-        self, work: Any, tiles: list[Any], W: np.ndarray, k: int, intercept: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        q = len(W)
-        fun, gradient = np.zeros(q // k), np.zeros(W.shape)
-        for at in tiles:
-            Z = self._centred(at, intercept)
-            scores = W @ Z.T
-            fun += work(scores, at)
-            gradient += scores @ Z
-        return fun, gradient
-
-    def _sparse_pass(
-        self, work: Any, tiles: list[Any], W: np.ndarray, k: int, intercept: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        q = len(W)
-        w, offset = self._sparse_weights(W, intercept)
-        fun, g, sums = np.zeros(q // k), np.zeros(w.shape), np.zeros(q)
-        for at in tiles:
-            scores = self._sparse_scores(at, w, offset)
-            fun += work(scores, at)
-            rows = np.arange(at.start, at.stop) if isinstance(at, slice) else at
-            kernels.csr_transposed_times_block(*self._csr, rows, scores, g)
-            sums += scores.sum(axis=1)
-        g -= np.outer(self.centre, sums)
-        gradient = np.empty(W.shape)
-        gradient[:, : self.d] = g.T
-        if intercept:
-            gradient[:, -1] = sums
+            value, factors = self._tiles.sum(tile_work, segment.rows, W, intercept)
+            fun[which] += value
+            gradient[which] += factors.reshape(-1, k, p)
         return fun, gradient
