@@ -27,10 +27,13 @@ def exact(intercept):
 
 
 @pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("kind", [DenseBlock, SparseBlock])
-def test_products(kind, intercept):
+@pytest.mark.parametrize(
+    "kind", [DenseBlock, lambda X, standard: SparseBlock.of_rows(sp.csr_array(X), standard)]
+)
+def test_products(kind, intercept, monkeypatch):
     standard, Z = Standard(CENTRE, UNIT, intercept), exact(intercept)
-    block = kind(X if kind is DenseBlock else sp.csr_array(X), standard)
+    monkeypatch.setattr(standard_rows, "BLOCK_VALUES", 1_000)  # a few rows at a time
+    block = kind(X, standard)
     h, V = RNG.standard_normal(N), RNG.standard_normal((Z.shape[1], Z.shape[1]))
     factors = RNG.standard_normal((2, N))
     np.testing.assert_allclose(block.gram(h), Z.T @ np.diag(h) @ Z, atol=1e-8, rtol=1e-9)
@@ -41,18 +44,17 @@ def test_products(kind, intercept):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, lambda X: sp.csr_array(X[:, :5])])
-@pytest.mark.parametrize("products", [True, False])
-def test_blocks_cover_the_rows(form, products, monkeypatch):
+def test_blocks_cover_the_rows(form, monkeypatch):
     monkeypatch.setattr(standard_rows, "BLOCK_VALUES", 1_000)
     rows = form(X)
     d = rows.shape[1]
     standard = Standard(CENTRE[:d], UNIT[:d], True)
-    blocks = list(blocks_of_rows(rows, standard, products=products))
+    blocks = list(blocks_of_rows(rows, standard))
     seen = np.concatenate([np.arange(N)[at] for at, _ in blocks])
     assert seen.tolist() == list(range(N))
     stays_sparse = sp.issparse(rows) and d > 64
     assert all(isinstance(Z, SparseBlock if stays_sparse else DenseBlock) for _, Z in blocks)
-    assert (len(blocks) == 1) == (d == 5 or (stays_sparse and not products))
+    assert (len(blocks) == 1) == (d == 5 or stays_sparse)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, lambda X: X.astype(np.float32)])

@@ -37,23 +37,21 @@ def covariance_matrix(
     ValueError
         If the kind is "HC2" or "HC3" and a row determines a coefficient by itself.
     """
-    bread = optimum.inverse.matrix
     if kind == "model" and not optimum.is_penalised:
-        return bread
+        return optimum.inverse.matrix
     if kind == "model":
         squares = optimum.sums.information  # the scores' covariance, if the model is right
     elif kind == "cluster":
         squares = rows.sum(group_squares, optimum.theta, rows.groups)
     else:
-        inverse = bread if kind in _POWERS else None
+        inverse = optimum.inverse.on_rows() if kind in _POWERS else None
         power = _POWERS.get(kind, 0.0)
         squares = rows.sum(score_squares, optimum.theta, inverse, power, frequency)
         if not np.isfinite(squares).all():
             got = f"{kind!r}, and the leverage of a row is 1"
             advice = "Such a row determines a coefficient by itself. Use 'HC0' or 'HC1'."
             raise ValueError(complaint(who, "covariance", "be defined", got, advice))
-    product = bread @ squares @ bread
-    product = (product + product.T) / 2
+    product = optimum.inverse.sandwich(squares)
     size = rows.total_weight if frequency else rows.n
     left = size - optimum.df
     if kind == "HC1" or (kind == "cluster" and correction):

@@ -98,14 +98,14 @@ def score_squares(
     """
     q, p = theta.shape
     out = np.zeros((q, p, q, p))
-    for at, Z in blocks_of_rows(X, standard, products=inverse is not None):
+    for at, Z in blocks_of_rows(X, standard):
         s, model = weight[at], probabilities(Z.times(theta.T), codes[at])
         residual = model.residual
         if inverse is not None:
             one = np.ones_like(s) if frequency else s
             residual = _without_leverage(Z, model, one, inverse.reshape(q, p, q, p), power)
         factor = s if frequency else s * s
-        with np.errstate(invalid="ignore"):  # infinite residuals are reported by the caller
+        with np.errstate(invalid="ignore"):  # NaN is reported by the caller
             add_grams(out, Z, partial(_product, factor, residual))
     return out.reshape(q * p, q * p)
 
@@ -175,7 +175,8 @@ def _without_leverage(
 ) -> np.ndarray:
     """Return (I - W A)^-power r for each row, W = s (diag(P) - P P^T) and A_kj = z^T inverse_kj z.
 
-    With one equation this is r/(1 - leverage)^power. If the leverage is one, it is infinite.
+    With one equation this is r/(1 - leverage)^power. If the leverage is one, it is NaN. With
+    A = L L^T and f(t) = (1 - t)^-power, f(W A) = I + W L g(L^T W L) L^T for g(t) = (f(t) - 1)/t.
     """
     q, m = len(inverse), len(s)
     A, W = np.empty((2, m, q, q))
@@ -183,11 +184,12 @@ def _without_leverage(
         for j in range(q):
             A[:, k, j] = Z.quadratic(inverse[k, :, j])
             W[:, k, j] = s * model.curvature(k, j)
-    L = np.linalg.cholesky((A + A.transpose(0, 2, 1)) / 2)
+    values, vectors = np.linalg.eigh((A + A.transpose(0, 2, 1)) / 2)
+    L = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
     up = L.transpose(0, 2, 1)
     values, vectors = np.linalg.eigh(up @ W @ L)
-    left = 1.0 - values
-    scale = np.divide(1.0, left, out=np.full_like(left, np.inf), where=left > _WHOLE_LEVERAGE)
-    t = vectors.transpose(0, 2, 1) @ (up @ model.residual[:, :, None])
-    t = vectors @ (scale[:, :, None] ** power * t)
-    return np.linalg.solve(up, t)[:, :, 0]
+    t = np.where(1.0 - values > _WHOLE_LEVERAGE, np.maximum(values, 0.0), np.nan)
+    g = np.divide(np.expm1(-power * np.log1p(-t)), t, out=np.full_like(t, power), where=t != 0)
+    change = vectors.transpose(0, 2, 1) @ (up @ model.residual[:, :, None])
+    change = W @ (L @ (vectors @ (g[:, :, None] * change)))
+    return model.residual + change[:, :, 0]

@@ -73,10 +73,9 @@ def write_notes(
             "last coefficients are used."
         )
     if optimum.inverse.condition > _ILL_CONDITIONED:
-        digits = max(0, int(15.5 - len(f"{int(min(optimum.inverse.condition, 1e15))}")))
         notes.append(
             "Some columns are almost linear combinations of others (condition number "
-            f"{optimum.inverse.condition:.0e}): errors have about {digits} correct digits."
+            f"{optimum.inverse.condition:.0e}): their errors may have few correct digits."
         )
     if optimum.start_distance > _VISIBLE:
         notes.append(

@@ -12,7 +12,7 @@ from ...result import Separation, Status
 from ...validation import complaint
 from ..separation import leading_features, separating_direction, spreads
 from .fitted_model import FittedModel
-from .identification import Inverse, invert
+from .inverse import Inverse, invert
 from .likelihood import LikelihoodSums, likelihood_sums
 from .rows import FittedRows, RowsInMemory
 
@@ -144,22 +144,22 @@ def climb(
 
     def at(theta: np.ndarray) -> tuple[Optimum, np.ndarray]:
         sums = evaluate(theta)
-        g, H = sums.gradient.ravel(), sums.information
+        g, pull = sums.gradient.ravel(), np.zeros(theta.size)
         if penalty is not None:
-            g, H = g - penalty @ theta.ravel(), H + penalty
-        inverse = invert(H)
+            pull = penalty @ theta.ravel()
+        inverse = invert(sums.information, penalty)
         with np.errstate(over="ignore", invalid="ignore"):
-            step = inverse.matrix @ g
-            distance = float(np.sqrt(np.maximum(g @ step, 0.0)))
+            step, square = inverse.solve(g, pull)
+            distance = float(np.sqrt(np.maximum(square, 0.0)))
         # Where the likelihood is flat because all probabilities are 0 or 1, only the gradient
         # tells that the predictions are wrong.
-        slopes = inverse.null.T @ g
+        slopes = inverse.null.T @ (g - pull)
         flat = np.abs(inverse.null).sum(axis=0) * total_weight
         if np.isnan(distance) or (np.abs(slopes) > _FLAT * flat).any():
             distance = np.inf
-        df = float(len(H) - inverse.null.shape[1])
+        df = float(theta.size - inverse.null.shape[1])
         if penalty is not None:
-            df = float(np.sum(sums.information * inverse.matrix))
+            df = inverse.trace(sums.information)
         point = Optimum(theta, sums, inverse, distance, distance, df, penalty is not None)
         return point, step.reshape(theta.shape)
 

@@ -109,12 +109,17 @@ class DenseBlock:
 
 
 class SparseBlock:
-    """Rows z as a CSR matrix whose centre is subtracted from the products."""
+    """Rows z as a CSR matrix in units of the columns, whose centre is subtracted from products."""
 
-    def __init__(self, X: Any, standard: Standard) -> None:
+    def __init__(self, X: Any, centre: np.ndarray, intercept: bool) -> None:
+        self.X, self.centre, self.intercept = X, centre, intercept
+
+    @classmethod
+    def of_rows(cls, X: Any, standard: Standard) -> SparseBlock:
+        """Make a block of rows x."""
         data = X.data / standard.unit[X.indices]
-        self.X = sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
-        self.centre, self.intercept = standard.centre / standard.unit, standard.intercept
+        scaled = sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+        return cls(scaled, standard.centre / standard.unit, standard.intercept)
 
     def times(self, V: np.ndarray) -> np.ndarray:
         """Return Z V."""
@@ -144,28 +149,34 @@ class SparseBlock:
         return np.block([[G, t[:, None]], [t[None], np.array([[total]])]])
 
     def quadratic(self, V: np.ndarray) -> np.ndarray:
-        """Return z^T V z for each row."""
-        d = len(self.centre)
+        """Return z^T V z for each row; products of a few rows with V are dense at a time."""
+        out = np.empty(self.X.shape[0])
+        step = max(1, BLOCK_VALUES // len(V))
+        for start in range(0, len(out), step):
+            at = slice(start, start + step)
+            out[at] = SparseBlock(self.X[at], self.centre, self.intercept)._quadratic(V)
+        return out
+
+    def _quadratic(self, V: np.ndarray) -> np.ndarray:
+        d, n = len(self.centre), self.X.shape[0]
         products = self.times(V)
-        out = self.X.multiply(products[:, :d]).sum(axis=1) - products[:, :d] @ self.centre
-        return np.asarray(out) + (products[:, d] if self.intercept else 0.0)
+        rows = np.repeat(np.arange(n), np.diff(self.X.indptr))
+        out = np.bincount(rows, self.X.data * products[rows, self.X.indices], n)
+        out -= products[:, :d] @ self.centre
+        return out + (products[:, d] if self.intercept else 0.0)
 
     def _with_intercept(self, Z: np.ndarray, ones: np.ndarray) -> np.ndarray:
         return np.column_stack([Z, ones]) if self.intercept else Z
 
 
-def blocks_of_rows(
-    X: Any, standard: Standard, *, products: bool = False
-) -> Iterator[tuple[slice, DenseBlock | SparseBlock]]:
-    """Yield the rows in blocks that are small enough for a dense copy.
-
-    Sparse rows that stay sparse come in one block, unless dense ``products`` of their length are
-    needed.
-    """
+def blocks_of_rows(X: Any, standard: Standard) -> Iterator[tuple[slice, DenseBlock | SparseBlock]]:
+    """Yield dense rows block by block, and sparse ones that stay sparse in one block."""
     n, d = X.shape
     dense = not sp.issparse(X) or d <= _FEW_COLUMNS or X.nnz > _DENSE_SHARE * n * d
-    step = n if not (dense or products) else max(1, BLOCK_VALUES // standard.n_terms)
+    step = max(1, BLOCK_VALUES // standard.n_terms) if dense else n
     for start in range(0, n, step):
         at = slice(start, min(start + step, n))
-        rows = widened(X[at])
-        yield at, DenseBlock(rows, standard) if dense else SparseBlock(rows, standard)
+        if dense:
+            yield at, DenseBlock(widened(X[at]), standard)
+        else:
+            yield at, SparseBlock.of_rows(widened(X[at]), standard)
