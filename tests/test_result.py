@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import polarstep as ps
-from polarstep.result import Progress, Result, Separation, Status, Trace, columns_of
+from polarstep.result import Progress, Result, Separation, Status, Trace, add_row, columns_of
 from problems import two_class
 
 X, Y = two_class(n=200)
@@ -107,3 +107,15 @@ def test_a_separation_is_described_by_its_leading_features():
     assert many.describe(["a", "b", "c", "d", "e"]) == "+a, -b, +d and 1 more"
     assert Separation(direction, np.array([3])).describe() == "x3"
     assert Separation(np.vstack([direction, direction]), np.array([1, 0])).describe() == "x1, x0"
+
+
+def test_a_run_keeps_the_weight_of_its_last_iterate_alone():
+    rows, given_ = [], [row(k, [float(k), 1.0]) for k in range(3)]
+    for one in given_:
+        add_row(rows, one)
+    assert [kept.x.size for kept in rows] == [0, 0, 2]
+    assert [kept.fun for kept in rows] == [one.fun for one in given_]
+    assert given_[0].x.size == 2  # what a callback has received is unchanged
+    result = Result.from_rows(rows, status=Status.converged, method="gd")
+    np.testing.assert_array_equal(result.x, [2.0, 1.0])
+    assert len(result.trace) == 3

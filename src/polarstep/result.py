@@ -128,6 +128,20 @@ class Progress(NamedTuple):
     seconds: float
 
 
+def add_row(rows: list[Progress], row: Progress) -> None:
+    """Append a row to those of a run, and drop the weight of the row before.
+
+    A result needs the last weight only; with many features, those of all iterates would take much
+    more memory than the solver.
+    """
+    if rows:
+        rows[-1] = rows[-1]._replace(x=_DROPPED)
+    rows.append(row)
+
+
+_DROPPED = np.empty(0)
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """The history of a run: arrays of equal length with one entry per iterate.
@@ -262,7 +276,6 @@ class Result:
             The result.
         """
         last = rows[-1]
-        columns = columns_of([row._asdict() for row in rows])
         return cls(
             x=last.x,
             length=last.length,
@@ -271,7 +284,12 @@ class Result:
             n_iter=last.iteration,
             n_passes=last.passes if n_passes is None else n_passes,
             status=status,
-            trace=Trace(**{name: columns[name] for name in Trace.__annotations__}),
+            trace=Trace(
+                **{
+                    name: np.array([getattr(r, name) for r in rows])
+                    for name in Trace.__annotations__
+                }
+            ),
             method=method,
             gap=gap,
         )

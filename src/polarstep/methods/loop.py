@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..moments import Moments
-from ..result import Progress, Result, Status
+from ..result import Progress, Result, Status, add_row
 from ..validation import complaint, vector
 from .cap import cap_length, project_to_ball
 from .iterate import Iterate, Stopped
@@ -83,7 +83,7 @@ def run(
                 finite = np.isfinite([row.fun, row.grad_norm, row.length]).all()
                 if finite or it is None:
                     it = new
-                    rows.append(row)
+                    add_row(rows, row)
                 if not finite:
                     status = Status.diverged
                     break

@@ -102,7 +102,7 @@ def test_wide_data_are_solved_in_the_space_of_their_rows(kind):
     result = _solve(rows, Softmax(K), models)
     assert result.status == [Status.converged] * 2
     assert result.theta.shape == (2, K, 101)
-    assert result.rows[0].x.size == 2 * K * 41
+    assert result.rows[-1].x.size == 2 * K * 41
     for b in range(2):
         expected = softmax_minimum(rows, models, True, b)
         np.testing.assert_allclose(result.theta[b], expected, rtol=1e-4, atol=1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...result import Progress, Status
+from ...result import Progress, Status, add_row
 from ..solver.row_space import RowSpace
 from ..solver.stages import MOST_ROWS_OF_BASIS
 from .data import BlockData
@@ -47,7 +47,7 @@ class BlockLog:
             passes=round(self.problem.passes),
             seconds=time.perf_counter() - self.clock,
         )
-        self.rows.append(row)
+        add_row(self.rows, row)
         if self.callback is not None:
             self.callback(row)
 

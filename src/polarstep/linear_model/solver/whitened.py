@@ -52,7 +52,7 @@ from typing import Any
 import numpy as np
 
 from ...losses import margin_loss
-from ...result import Progress, Result, Status
+from ...result import Progress, Result, Status, add_row
 from .confirmation import descend_until_confirmed
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
@@ -163,7 +163,7 @@ class Log:
             passes=round(self.problem.passes),
             seconds=time.perf_counter() - self.clock,
         )
-        self.rows.append(row)
+        add_row(self.rows, row)
         if self.callback is not None:
             self.callback(row)
 
