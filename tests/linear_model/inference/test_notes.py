@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from inference_cases import GROUPS, RNG, THREE, WEIGHT, Softmax, Z, summarized
+from inference_cases import GROUPS, RNG, THREE, WEIGHT, Y, Z, summarized
+from polarstep import LogisticRegressionCV
 from polarstep.linear_model.inference import summary
 from polarstep.linear_model.inference.notes import listed
 
@@ -36,10 +37,11 @@ def test_nearly_dependent_columns():
     assert any("almost linear combinations of others (condition number" in note for note in notes)
 
 
-def test_a_penalty_that_was_chosen_on_the_rows():
-    model = Softmax(0.5).fit(Z, THREE)
-    model.C_ = np.array([0.5])
-    assert "C was chosen by cross-validation" in summary(model, Z, THREE).notes[1]
+@pytest.mark.parametrize("y", [Y, THREE])
+def test_a_penalty_that_was_chosen_on_the_rows(y):
+    found = summary(LogisticRegressionCV(Cs=[0.1, 0.5], cv=3).fit(Z, y), Z, y)
+    assert found.ridge in (10.0, 2.0)
+    assert "C was chosen by cross-validation" in found.notes[1]
 
 
 def test_long_lists_are_cut():

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 
 from inference_cases import GROUPS, THREE, WEIGHT, N, Softmax, X, Y, Z, fitted
+from polarstep import LogisticRegression
 from polarstep.linear_model.inference import summary
 from polarstep.linear_model.inference.fitted_model import read_model
 from polarstep.linear_model.inference.likelihood import likelihood_sums
@@ -90,3 +92,14 @@ def test_data_must_be_valid():
         summary(model, Z, Y[:-1])
     with pytest.raises(ValueError, match="sample_weight"):
         summary(model, Z, Y, sample_weight=-WEIGHT)
+
+
+def test_separated_classes_on_dask_are_refused():
+    """The rows on workers are not searched for a direction, and the status of the fit tells."""
+    da = pytest.importorskip("dask.array", reason="Dask is not installed")
+    apart = da.from_array(np.column_stack([Z, Y]), chunks=(80, 4))
+    labels = da.from_array(Y, chunks=80)
+    with pytest.warns(ConvergenceWarning, match="separates the classes"):
+        model = LogisticRegression(C=np.inf).fit(apart, labels)
+    with pytest.raises(ValueError, match=r"got classes that a hyperplane separates\."):
+        summary(model, apart, labels)

@@ -7,7 +7,7 @@ from typing import Any
 from .fitted_model import FittedModel
 from .optimum import Optimum
 
-_VISIBLE = 1e-2  # standard errors between the coefficients of the model and those of the summary
+_VISIBLE = 0.05  # standard errors between the coefficients of the model and those of the summary
 _ILL_CONDITIONED = 1e10
 _FEW_GROUPS = 30
 _FEW_BEYOND = 5  # bootstrap samples beyond each end of an interval
