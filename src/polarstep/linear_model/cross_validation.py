@@ -11,19 +11,19 @@ from sklearn.utils.metadata_routing import MetadataRouter
 
 from ..losses import margin_loss
 from ..validation import flag
+from .block.data import BlockData
 from .block.families import Family, Margins, Softmax
-from .block.rows import BlockRows
 from .fitting import unchanged_on_error
+from .folds import Folds, FoldsInMemory
+from .folds_on_dask import FoldsOnDask, score_on_dask
 from .grid import GridFit, read_Cs, solve_grid
-from .held_out import FittedModels, ScoredRows, best_of_all, best_of_each, find_scorer
-from .labels import check_sample_weight
+from .held_out import best_of_all, best_of_each, find_scorer
 from .logistic import LogisticRegression
-from .logistic_arguments import check_classes, check_penalty_of_grid, check_solver
+from .logistic_arguments import check_penalty_of_grid, check_solver
 from .metadata import make_router, route
+from .on_dask.collections import is_dask
 from .refit import refit
 from .reporting import progress_printer
-from .splits import read_splits, require_every_class, split_weights
-from .training_data import read_training_data
 
 _WHO = "LogisticRegressionCV"
 
@@ -200,12 +200,12 @@ class LogisticRegressionCV(LogisticRegression):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or data frame, shape (n, n_features)
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
             Finite real numbers. float32 and float64 data are not copied if they are C- or
             F-contiguous, or CSR.
-        y : array-like, shape (n,)
+        y : array-like, Dask array or Series, shape (n,)
             The class labels.
-        sample_weight : array-like, shape (n,), default=None
+        sample_weight : array-like, Dask array or Series, shape (n,), default=None
             Finite weights >= 0 of the samples.
         **params : dict
             Metadata for the splitter and the scorer, such as ``groups``. They need scikit-learn's
@@ -237,32 +237,13 @@ class LogisticRegressionCV(LogisticRegression):
     def _fit(self, X: Any, y: Any, sample_weight: Any, params: Mapping[str, Any]) -> None:
         n_threads, rng = self._check_shared_parameters()
         self.Cs_ = self._check_arguments_of_grid()
-        data = read_training_data(self, X, y, sample_weight, check_finite=True, keep_all=True)
-        self.classes_, n = data.classes, len(data.codes)
-        check_classes("auto", self.solver, len(self.classes_), _WHO)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, n, _WHO)
-        of_splitter, of_scorer = route(self, "fit", sample_weight, params)
-        y = self.classes_[data.codes]
-        splits = read_splits(self.cv, data.X, y, _WHO, of_splitter)
-        weight = np.ones(n) if data.weight is None else data.weight
-        weights, totals = split_weights(splits, weight)
-        if self.fit_intercept:
-            require_every_class(weights, data.codes, self.classes_, _WHO)
-        rows, centre = data.block_rows(
-            data.codes, intercept=self.fit_intercept, n_threads=n_threads
-        )
-        rows = BlockRows(rows.matrix, data.codes, weights)
-        fit = self._solve(rows, self.Cs_, totals, centre, rng=rng)
-        held_out = ScoredRows(data.X, y, data.codes, self.classes_, of_scorer)
-        scores = np.empty((len(splits), len(self.Cs_)))
-        for f, (_, at) in enumerate(splits):
-            margins = rows.scores(fit.theta[f], self.fit_intercept, at)
-            models = FittedModels(self.Cs_, fit.coefs[f], fit.intercepts[f], margins)
-            scores[f] = held_out.score(at, models, self.scoring, _WHO)
+        read = FoldsOnDask if is_dask(X, y) else FoldsInMemory
+        folds: Folds = read(self, X, y, sample_weight, params, n_threads)
+        fit = self._solve(folds.rows, self.Cs_, folds.totals, folds.centre, rng=rng)
+        scores = folds.scores(fit)
         if self.refit:
             best = np.array([best_of_all(scores, _WHO)])
-            refit(self, data.X, y, sample_weight, float(self.Cs_[best[0]]))
+            refit(self, *folds.data, float(self.Cs_[best[0]]))
         else:
             best = best_of_each(scores, _WHO)
             chosen = np.arange(len(best)), best
@@ -279,7 +260,7 @@ class LogisticRegressionCV(LogisticRegression):
         find_scorer(self.scoring, _WHO)
         return read_Cs(self.Cs, _WHO)
 
-    def _solve(self, rows: BlockRows, *grid: np.ndarray, **options: Any) -> GridFit:
+    def _solve(self, rows: BlockData, *grid: np.ndarray, **options: Any) -> GridFit:
         """Fit the models of a grid, and warn about those that did not converge."""
         family: Family = Softmax(len(self.classes_))
         if len(self.classes_) == 2:
@@ -317,11 +298,11 @@ class LogisticRegressionCV(LogisticRegression):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or data frame, shape (n, n_features)
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
             The rows.
-        y : array-like, shape (n,)
+        y : array-like, Dask array or Series, shape (n,)
             The class labels.
-        sample_weight : array-like, shape (n,), default=None
+        sample_weight : array-like, Dask array or Series, shape (n,), default=None
             The weights of the rows.
         **score_params : dict
             Metadata for the scorer, which need scikit-learn's metadata routing.
@@ -332,6 +313,8 @@ class LogisticRegressionCV(LogisticRegression):
             The accuracy, or the score that `scoring` names.
         """
         _, of_scorer = route(self, "score", sample_weight, score_params)
+        if is_dask(X):
+            return score_on_dask(self, X, y, self.scoring, of_scorer)
         return find_scorer(self.scoring, _WHO)(self, X, y, **of_scorer)
 
     def get_metadata_routing(self) -> MetadataRouter:

@@ -110,8 +110,24 @@ def require_every_class(
     who : str
         The name of the caller, for error messages.
     """
-    for k, share in enumerate(weights):
-        present = np.bincount(codes, share, minlength=len(classes)) > 0
+    totals = np.array([np.bincount(codes, share, len(classes)) for share in weights])
+    require_class_weights(totals, classes, who)
+
+
+def require_class_weights(
+    totals: np.ndarray, classes: Sequence[Any] | np.ndarray, who: str
+) -> None:
+    """Raise a ValueError unless every class has a positive weight in every split.
+
+    Parameters
+    ----------
+    totals : ndarray, shape (F, K)
+        The weight of each class in each split.
+    classes : sequence of length K
+    who : str
+        The name of the caller, for error messages.
+    """
+    for k, present in enumerate(totals > 0):
         if not present.all():
             missing = classes[int(np.argmin(present))]
             got = f"split {k} without class {missing}, whose intercept then has no finite optimum"

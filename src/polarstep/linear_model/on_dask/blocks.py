@@ -46,9 +46,14 @@ def weight_array(weight: Any, n: int, who: str) -> np.ndarray:
 
 
 def select_rows(
-    y: Any, weight: Any, classes: np.ndarray, factors: np.ndarray, unit: float
+    y: Any,
+    weight: Any,
+    classes: np.ndarray,
+    factors: np.ndarray,
+    unit: float,
+    keep_all: bool = False,
 ) -> Selection:
-    """Select the rows of positive weight.
+    """Select the rows of positive weight, or all of them.
 
     The weights are divided by ``unit`` and multiplied by the factors of their classes.
     """
@@ -57,7 +62,7 @@ def select_rows(
     if weight is not None:
         s *= weight_array(weight, len(codes), "") / unit
     labels = solver_labels(codes, len(classes))
-    if s.all():
+    if keep_all or s.all():
         return Selection(labels, s, None)
     rows = np.flatnonzero(s)
     return Selection(labels[rows], s[rows], rows)

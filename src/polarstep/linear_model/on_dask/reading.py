@@ -37,6 +37,7 @@ def read_samples(
     intercept: bool,
     class_weight: Any = None,
     n_threads: int = 1,
+    keep_all: bool = False,
     who: str = "HalfspaceClassifier",
 ) -> tuple[np.ndarray, DaskSamples, float]:
     """Check training data in Dask collections, and convert them to `DaskSamples`.
@@ -60,6 +61,8 @@ def read_samples(
     class_weight : dict or "balanced", optional
     n_threads : int
         The number of threads for subsamples that come to the client.
+    keep_all : bool
+        Whether rows of weight zero are kept.
     who : str
         The name of the caller, for error messages.
 
@@ -98,7 +101,7 @@ def read_samples(
     require_two_classes(int(np.count_nonzero(totals.weights * factors)), who)
 
     scaling = totals.classes, factors / total, totals.unit
-    selected = map_blocks("select", select_rows, y, weight, *scaling).persist()
+    selected = map_blocks("select", select_rows, y, weight, *scaling, keep_all).persist()
     selected_rows = compute_combined(map_blocks("length", selection_length, selected), join_lists)
     kept = [i for i in range(n_blocks) if selected_rows[i]]
     blocks, selected = blocks.take(kept), selected.take(kept)
