@@ -3,20 +3,12 @@
 import numpy as np
 import pytest
 
-from block_problems import D, K, dense_rows, make_rows, softmax_minimum
-from polarstep.linear_model.block.descent import State, descend_block
+from block_problems import D, K, dense_rows, make_rows
 from polarstep.linear_model.block.families import Margins, Softmax
-from polarstep.linear_model.block.metrics import (
-    BlockRenewal,
-    Choice,
-    first_metrics,
-    make_metrics,
-)
+from polarstep.linear_model.block.metrics import Choice, first_metrics, make_metrics
 from polarstep.linear_model.block.models import Models
-from polarstep.linear_model.block.preconditioner import FullMetric, Preconditioner
 from polarstep.linear_model.block.problem import BlockProblem
 from polarstep.losses import LOSSES
-from polarstep.result import Status
 
 
 @pytest.mark.parametrize("kind", ["C", "csr"])
@@ -69,16 +61,20 @@ def test_the_first_metrics_are_exact_at_equal_probabilities():
     np.testing.assert_allclose(metric.metrics[2].solve(g), np.linalg.solve(H, g.T).T, rtol=1e-7)
 
 
-def test_a_model_whose_metric_is_useless_is_repaired():
-    rows, models = make_rows(), Models.of([1e-3, 1e-3])
-    problem = BlockProblem(rows, Softmax(K), models, True)
-    state = State(problem, np.zeros((2, K, D + 1)))
-    metric = first_metrics(problem, state.theta)
-    upwards = FullMetric.__new__(FullMetric)
-    upwards.solve = lambda g: -g
-    metric = Preconditioner([upwards, metric.metrics[1]], metric.family)
-    renew = BlockRenewal(problem, None, 1e-10, np.random.default_rng(0))
-    renew.options = renew.options[-1:]
-    descend_block(problem, state, metric, 1e-10, 100, renew=renew)
-    assert state.status == [Status.converged] * 2
-    np.testing.assert_allclose(state.theta[0], softmax_minimum(rows, models, True), atol=1e-3)
+@pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)
+def test_a_shared_metric_is_that_of_the_first_model_at_the_mean_point(family):
+    rows = make_rows(splits=2)
+    models = Models.of([0.1, 0.1, 0.5], [0, 1, 1])
+    problem = BlockProblem(rows, family, models, True)
+    k = family.n_outputs
+    theta = np.random.default_rng(0).standard_normal((3, k, D + 1)) * 0.3
+    choice = Choice(k > 1, rows.n, shared=True)
+    options = choice, np.random.default_rng(0)
+    one, two, three = make_metrics(problem, rows, theta, np.arange(3), *options)
+    assert one is two
+    mean = theta[:2].mean(axis=0, keepdims=True)
+    same = make_metrics(problem, rows, mean, np.array([0]), *options)[0]
+    own = make_metrics(problem, rows, theta[2:], np.array([2]), *options)[0]
+    g = np.random.default_rng(1).standard_normal((k, D + 1))
+    np.testing.assert_array_equal(one.solve(g), same.solve(g))
+    np.testing.assert_array_equal(three.solve(g), own.solve(g))

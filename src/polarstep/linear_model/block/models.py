@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,6 +44,22 @@ class Models:
 
     def __len__(self) -> int:
         return len(self.alpha)
+
+    @cached_property
+    def alike(self) -> np.ndarray:
+        """Numbers of groups of models that differ only in their splits, shape (B,).
+
+        Penalties in a group differ by at most a tenth, because the same C means a slightly other
+        penalty for a split of another total weight.
+        """
+        group, number = np.empty(len(self), np.intp), -1
+        positive, largest = -1, -np.inf
+        for b in np.lexsort((self.alpha, self.positive)):
+            if self.positive[b] != positive or self.alpha[b] > largest:
+                positive, largest = self.positive[b], 1.1 * self.alpha[b]
+                number += 1
+            group[b] = number
+        return group
 
     def take(self, which: np.ndarray) -> Models:
         """Return some of the models."""

@@ -15,9 +15,10 @@ from ..solver.stages import MOST_ROWS_OF_BASIS
 from .data import BlockData
 from .descent import State, descend_block
 from .families import Family
-from .metrics import BlockRenewal, can_be_full, first_metrics
+from .metrics import first_metrics
 from .models import BlockResult, Models
 from .problem import BlockProblem, NotFinite
+from .renewal import BlockRenewal, can_be_full
 from .small import is_small, solve_small
 
 _SUBSAMPLE = 2_000  # smallest number of rows of a subsample
