@@ -21,6 +21,7 @@ ALPHA = 1e-2
 
 def solve(rows=ROWS, start=None, callback=None, **options):
     options = {"intercept": True, "tol": 1e-13, "max_iter": 100, "who": "fit", **options}
+    options["centre"] = (X / UNITS).mean(axis=0)
     rng = np.random.default_rng(0)
     return solve_softmax(rows, 3, ALPHA, start, rng=rng, callback=callback, **options)
 

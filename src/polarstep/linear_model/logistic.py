@@ -279,8 +279,8 @@ class LogisticRegression(IterativeClassifier):
         start = self._start(centre, n_classes)
         result = solve_softmax(
             rows, len(present), self._ridge(total), None if start is None else start[present],
-            intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter, rng=rng,
-            callback=progress_printer(who) if self.verbose else None, who=who,
+            centre=centre, intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
+            rng=rng, callback=progress_printer(who) if self.verbose else None, who=who,
         )  # fmt: skip
         theta = result.x
         if len(present) < n_classes:

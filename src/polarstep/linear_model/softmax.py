@@ -14,6 +14,7 @@ from .block.families import Softmax
 from .block.models import Models
 from .block.problem import NotFinite
 from .block.solve import solve_block
+from .unpenalised_softmax import settle_softmax
 
 ABSENT_INTERCEPT = float(np.log(np.finfo(float).tiny))
 """The intercept of a class of no weight: its probability is below 3e-308. The optimum is -inf."""
@@ -25,6 +26,7 @@ def solve_softmax(
     alpha: float,
     start: np.ndarray | None,
     *,
+    centre: np.ndarray,
     intercept: bool,
     tol: float,
     max_iter: int,
@@ -44,6 +46,8 @@ def solve_softmax(
         The l2 penalty.
     start : ndarray, shape (K, d) or (K, d + 1), or None
         The weights, and the intercepts if there are any, for features minus their centre.
+    centre : ndarray, shape (d,)
+        The centre of the features as they were given.
     intercept : bool
     tol, max_iter, rng, callback
         As for `solve_block`.
@@ -69,7 +73,8 @@ def solve_softmax(
         found.rows, status=found.status[0], method="whitened", n_passes=round(found.passes),
         gap=float(found.gap[0]),
     )  # fmt: skip
-    return replace(result, x=found.theta[0])
+    result = replace(result, x=found.theta[0])
+    return result if alpha else settle_softmax(result, rows, intercept, centre, rng)
 
 
 def without_absent(codes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:

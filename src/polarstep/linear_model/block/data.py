@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..solver.columns import GramColumns
+from ..solver.weighted_rows import WeightedRows
 from .families import Family
 from .models import Models
 
@@ -37,6 +38,11 @@ class BlockData(ABC):
     @abstractmethod
     def totals(self) -> np.ndarray:
         """The total weight of each class in each split, shape (F, K)."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> WeightedRows[Any]:
+        """The rows with the mean of their weights, for what does not depend on labels or loss."""
 
     @property
     def largest_subsample(self) -> int:

@@ -96,9 +96,13 @@ class BlockRows(BlockData):
                 segments.append(Segment(rows, present[:, rows[0]]))
         return segments
 
-    def gram_columns(self) -> GramColumns:
+    @property
+    def samples(self) -> Samples:
         labels, weight = np.zeros(self.n), self.weights.mean(axis=0)
-        return choose_gram_columns(Samples(self.matrix, labels, weight, margin_loss("squared")))
+        return Samples(self.matrix, labels, weight, margin_loss("squared"))
+
+    def gram_columns(self) -> GramColumns:
+        return choose_gram_columns(self.samples)
 
     def gram_cost(self, k: int) -> float:
         return self.matrix.gram_cost(k)
@@ -119,9 +123,7 @@ class BlockRows(BlockData):
         return BlockRows(matrix, self.codes, self.weights), basis
 
     def raise_not_finite(self, who: str) -> None:
-        labels, weight = np.zeros(self.n), self.weights.mean(axis=0)
-        samples = Samples(self.matrix, labels, weight, margin_loss("squared"))
-        samples.raise_not_finite(who)
+        self.samples.raise_not_finite(who)
 
     def take(self, at: np.ndarray, factor: np.ndarray) -> BlockRows:
         """Return some of the rows, with their weights multiplied by factors."""

@@ -55,7 +55,7 @@ class DaskBlockRows(BlockData):
     """
 
     def __init__(self, samples: DaskSamples, parts: BlockValues, n_classes: int) -> None:
-        self.samples, self.parts, self.n_classes = samples, parts, n_classes
+        self._samples, self.parts, self.n_classes = samples, parts, n_classes
         self.n, self.d, self.size = samples.n, samples.d, samples.size
         self.is_sparse, self.centre = samples.is_sparse, samples.centre
         counts = compute_combined(map_blocks("count", _count, parts, n_classes), join_lists)
@@ -76,6 +76,10 @@ class DaskBlockRows(BlockData):
         return cls(samples, parts, len(labels))
 
     # ------------------------------------------------------------------ properties of the rows
+
+    @property
+    def samples(self) -> DaskSamples:
+        return self._samples
 
     @property
     def totals(self) -> np.ndarray:
