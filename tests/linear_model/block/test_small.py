@@ -95,6 +95,6 @@ def test_infinity_is_left_to_the_general_method():
 def test_only_small_softmax_models_are_small():
     assert is_small(_problem())
     assert not is_small(_problem(n=200_000))
-    assert not is_small(_problem(d=40))
+    assert not is_small(_problem(d=60))
     margins = Margins(LOSSES["softplus"])
     assert not is_small(BlockProblem(make_rows(), margins, Models.of([1.0]), True))

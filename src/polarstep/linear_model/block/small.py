@@ -16,7 +16,7 @@ from .families import Softmax
 from .models import BlockResult
 from .problem import BlockProblem
 
-_MOST_UNKNOWNS = 80  # largest number of unknowns of a model
+_MOST_UNKNOWNS = 150  # largest number of unknowns of a model
 _MOST_PRODUCTS = 2_000_000  # largest number of products for a Hessian: about a millisecond
 
 
