@@ -143,22 +143,33 @@ def read_rows(
     X = canonical_matrix(X)
     positions = _positions(y, model.classes, who)
     weight = row_weights(positions, model.classes, sample_weight, model.class_weight, who)
-    group_numbers = None
-    if groups is not None:
-        labels = np.asarray(groups)
-        if labels.shape != (len(y),):
-            must = f"have one entry for each of the {len(y)} rows"
-            raise ValueError(complaint(who, "groups", must, f"shape {labels.shape}"))
-        group_numbers = labels
+    group_numbers = None if groups is None else _group_numbers(groups, len(y), who)
     if weight is None:
         weight = np.ones(len(y))
     elif not weight.all():
         kept = np.flatnonzero(weight)
         X, positions, weight = X[kept], positions[kept], weight[kept]
         group_numbers = None if group_numbers is None else group_numbers[kept]
-    if group_numbers is not None:
+    if group_numbers is not None:  # without the groups that have no rows any more
         group_numbers = np.unique(group_numbers, return_inverse=True)[1]
     return RowsInMemory(X, positions, weight, group_numbers, model)
+
+
+def _group_numbers(groups: Any, n: int, who: str) -> np.ndarray:
+    """Return the number of each row's group."""
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        must = f"have one entry for each of the {n} rows"
+        raise ValueError(complaint(who, "groups", must, f"shape {labels.shape}"))
+    missing = [label is None or label != label for label in labels.tolist()]
+    if any(missing):
+        got = f"none at position {missing.index(True)}"
+        raise ValueError(complaint(who, "groups", "name the group of every row", got))
+    try:
+        return np.unique(labels, return_inverse=True)[1]
+    except TypeError:
+        got = "values of several types"
+        raise TypeError(complaint(who, "groups", "hold values that can be sorted", got)) from None
 
 
 def _rows_on_dask(

@@ -108,7 +108,7 @@ def summary(
     See Also
     --------
     Summary : The result.
-    polarstep.HalfspaceClassifier : A model for two classes.
+    polarstep.LogisticRegression : The model.
 
     Notes
     -----
@@ -162,12 +162,12 @@ def summary(
     Examples
     --------
     >>> import numpy as np
-    >>> from polarstep import HalfspaceClassifier
+    >>> from polarstep import LogisticRegression
     >>> from polarstep.linear_model.inference import summary
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((500, 2))
     >>> y = X[:, 0] + rng.logistic(size=500) > 0
-    >>> model = HalfspaceClassifier(C=np.inf).fit(X, y)
+    >>> model = LogisticRegression(C=np.inf).fit(X, y)
     >>> found = summary(model, X, y, covariance="HC3", feature_names=["age", "dose"])
     >>> found.terms, (np.abs(found.z) > 3).tolist()
     (('age', 'dose', 'intercept'), [True, False, False])
