@@ -126,6 +126,7 @@ def measure(
 
     Those in `once` run in the last round alone, and those in `cold` are not warmed up.
     """
+    sample = SAMPLE if clock is time.perf_counter else 10 * SAMPLE  # the CPU clock may be coarse
     times: dict[str, list[float]] = {name: [] for name in work}
     repeats = dict.fromkeys(work, 1)
     fitted: dict[str, Any] = {}
@@ -144,7 +145,7 @@ def measure(
                 else:
                     # The first call may load kernels, so that a second one is timed.
                     seconds = timed(task, clock)[0] if seconds < 50 * SAMPLE else seconds
-                    repeats[name] = int(np.ceil(SAMPLE / seconds))
+                    repeats[name] = int(np.ceil(sample / max(seconds, 1e-6)))
                 bar.update()
     bar.close()
     return {name: np.array(values) for name, values in times.items()}, fitted

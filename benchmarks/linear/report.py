@@ -39,7 +39,7 @@ def failures(result: Result) -> dict[str, str]:
     for name, setting in result["did_not"].items():
         closest = setting["reached"]
         end = "" if closest is None else f" (closest: {closest:.0e})"
-        found[name] = f"did not reach {result['target']:g}: {setting['why']}{end}"
+        found[name] = f"ended before it reached {result['target']:g}: {setting['why']}{end}"
     return found
 
 

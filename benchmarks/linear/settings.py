@@ -25,7 +25,7 @@ FINER = 10**0.5  # the last step between tolerances
 # A fit may take twice as long as the best peer's, but between 0.3 and 300 s of CPU time.
 LONGEST, SHORTEST, SLOWER = 300.0, 0.3, 2.0
 LATE = 1.6  # a fit that missed the target ends the search if this times its seconds is the limit
-FAST = 0.2  # seconds; the fastest of six fits counts below this time
+FAST = 0.2  # seconds; shorter fits are repeated until this time has passed
 
 
 @dataclass
@@ -99,8 +99,7 @@ def sweep_and_send(
                 sender.send("gives no finite numbers")
                 return
             if fit.error <= contest.target and fit.seconds < FAST:
-                again = [measured(make, contest, tol, limit).seconds for _ in range(5)]
-                fit.seconds = min(fit.seconds, *again)
+                fit.seconds = repeated(make, contest, tol)
             sender.send(fit)
             tol = tolerances.send(fit)
     except StopIteration as end:
@@ -120,6 +119,15 @@ def measured(make: Make, contest: Contest, tol: float, limit: float) -> Fit:
     signal.setitimer(signal.ITIMER_PROF, 0.0)
     megabytes = peak_memory() - before
     return Fit(tol, seconds, megabytes, contest.error(*contest.outcome(estimator)))
+
+
+def repeated(make: Make, contest: Contest, tol: float) -> float:
+    """Return the mean seconds of short fits, because the CPU clock may be coarse."""
+    start, count = time.process_time(), 0
+    while time.process_time() - start < FAST:
+        contest.fit(make(tol))
+        count += 1
+    return (time.process_time() - start) / count
 
 
 def reset_peak() -> float:
