@@ -57,7 +57,6 @@ from contest import Contest
 from settings import settings
 from storage import RESULTS, read, store, stored
 
-import polarstep
 import problems
 from polarstep.experiments.records import environment
 
@@ -106,7 +105,7 @@ class Entry:
     number: float  # C of a fit, or the accuracy of the scores of a cross-validation
 
 
-def chosen_entries(args: argparse.Namespace) -> list[Entry]:
+def every_entry(args: argparse.Namespace) -> list[Entry]:
     fits = problems.sources(args.data, args.small)
     folds = cross_validation.sources(args.data, args.small)
     for name in ("a9a", "text"):
@@ -116,10 +115,15 @@ def chosen_entries(args: argparse.Namespace) -> list[Entry]:
     for name, source in folds.items():
         for target in cross_validation.targets(name):
             entries.append(Entry(name, f"{name}, scores to {target:g}", source, target))
-    names = [*fits, *folds]
+    return entries
+
+
+def chosen_entries(args: argparse.Namespace) -> list[Entry]:
+    entries = every_entry(args)
     if args.only:
+        names = {entry.name for entry in entries}
         exact = [word for word in args.only if word in names]
-        parts = [word for word in args.only if word not in exact]
+        parts = [word for word in args.only if word not in names]
         entries = [e for e in entries if e.name in exact or any(part in e.name for part in parts)]
     if args.quick:
         entries = [entry for entry in entries if entry.source.quick]
@@ -154,17 +158,6 @@ def search_settings(args: argparse.Namespace) -> None:
             print(f"{entry.label}: {peer} {setting}", flush=True)
 
 
-def can_race(entry: Entry) -> bool:
-    """Return whether polarstep has the estimator that a contest needs."""
-    name = "LogisticRegressionCV" if entry.name.startswith("cv-") else "LogisticRegression"
-    if not entry.source.softmax and not entry.name.startswith("cv-"):
-        name = "HalfspaceClassifier"
-    has = hasattr(polarstep, name)
-    if not has:
-        print(f"{entry.label} is skipped: polarstep has no {name} yet.")
-    return has
-
-
 def run_races(args: argparse.Namespace) -> None:
     stem = "linear_small" if args.small else "linear"
     results = read(RESULTS / f"{stem}.json")
@@ -175,7 +168,6 @@ def run_races(args: argparse.Namespace) -> None:
     if finished and not args.again:
         print(f"{len(finished)} races were finished before; --again repeats them.")
         entries = [entry for entry in entries if entry.label not in finished]
-    entries = [entry for entry in entries if can_race(entry)]
     labels = [entry.label for entry in entries]
     with progress.Bar(labels, args.rounds) as bar:
         for entry, contest, preparation in contests(entries):
@@ -243,7 +235,10 @@ def main() -> None:
     elif args.part == "settings":
         search_settings(args)
     elif args.part == "publish":
-        for path in publish.publish(stored("linear.json")):
+        found = stored("linear.json")
+        labels = [entry.label for entry in every_entry(args)]
+        found = {k: found[k] for k in dict.fromkeys([*labels, *found]) if k in found}
+        for path in publish.publish(found):
             print(f"Written: {path}")
     else:
         run_races(args)

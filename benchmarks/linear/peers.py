@@ -55,7 +55,7 @@ def contest(problem: Problem, exact: Exact) -> Contest:
 
 
 def ours(problem: Problem, tol: float) -> Any:
-    if problem.softmax or (len(problem.signs) == 1 and hasattr(ps, "LogisticRegression")):
+    if problem.softmax or len(problem.signs) == 1:
         return ps.LogisticRegression(C=problem.C, tol=tol)
     return ps.HalfspaceClassifier(loss="softplus", C=problem.C, tol=tol)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ HEADINGS = {
     "softmax": "softmax",
     "cross-validation": "cross-validation, 5 folds and 10 values of C",
 }
+COLORS = ("#0072B2", "#D55E00")  # of Okabe and Ito
 STYLE = {"svg.hashsalt": "polarstep", "font.size": 9, "axes.spines.right": False}
 STYLE |= {"axes.spines.top": False, "figure.facecolor": "white"}
 Result = dict[str, Any]
@@ -48,9 +49,8 @@ def table(objective: str, results: dict[str, Result]) -> list[list[str]]:
     rows = [[*head, "ratio", "range", *(["memory (MB)", "of the best (MB)"] if is_cv else [])]]
     for result in results.values():
         mine, best = result["table"][OURS], result["best_peer"]
-        number = f"{result['target']:g}" if is_cv else f"{result['C']:g}"
         size = f"{result['n']:,} x {result['d']:,}"
-        row = [result["title"], size, str(result["K"]), number, seconds(mine["seconds"])]
+        row = [result["title"], size, str(result["K"]), setting(result), seconds(mine["seconds"])]
         if best:
             peer = result["table"][best]
             spread = f"{peer['lowest']:.2g}–{peer['highest']:.2g}"
@@ -73,9 +73,9 @@ def seconds(value: float) -> str:
 
 
 def draw(results: dict[str, Result]) -> Path:
-    """Draw the ratio to the best peer of every race, with its range over the rounds."""
+    """Draw the ratio to the best peer on every data set, with its range over the rounds."""
     groups = {
-        objective: [r for r in results.values() if r["objective"] == objective and r["best_peer"]]
+        objective: by_data(r for r in results.values() if r["objective"] == objective)
         for objective in TABLES
     }
     groups = {objective: found for objective, found in groups.items() if found}
@@ -83,7 +83,7 @@ def draw(results: dict[str, Result]) -> Path:
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(
             len(groups),
-            figsize=(7.5, 0.17 * sum(heights) + 0.7 * len(groups) + 0.5),
+            figsize=(7.5, 0.22 * sum(heights) + 0.8 * len(groups) + 0.5),
             height_ratios=heights,
             sharex=True,
             squeeze=False,
@@ -98,22 +98,40 @@ def draw(results: dict[str, Result]) -> Path:
     return path
 
 
-def draw_group(panel: Any, objective: str, found: list[Result]) -> None:
-    peers = [result["table"][result["best_peer"]] for result in found]
-    middle, low, high = (np.array([p[k] for p in peers]) for k in ("ratio", "lowest", "highest"))
-    rows = np.arange(len(found))[::-1]
-    colors = np.where(middle >= 1.0, "#0072B2", "#D55E00")
-    panel.hlines(rows, low, high, colors=colors, linewidth=1.2)
-    panel.scatter(middle, rows, c=colors, s=16, zorder=3)
+def by_data(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Group results that have a best peer by their data."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        if result["best_peer"]:
+            classes = f", {result['K']} classes" if result["K"] > 2 else ""
+            label = f"{result['title']}, {result['n']:,} x {result['d']:,}{classes}"
+            found.setdefault(label, []).append(result)
+    return found
+
+
+def draw_group(panel: Any, objective: str, found: dict[str, list[Result]]) -> None:
+    numbers = sorted({setting(r) for many in found.values() for r in many}, key=float)
+    for row, results in enumerate(found.values()):
+        for result in results:
+            peer, place = result["table"][result["best_peer"]], numbers.index(setting(result))
+            height = row + 0.3 * ((place + 0.5) / len(numbers) - 0.5)
+            color = COLORS[place % len(COLORS)]
+            panel.hlines(height, peer["lowest"], peer["highest"], colors=color, linewidth=1.2)
+            panel.plot(peer["ratio"], height, "o", color=color, markersize=4)
     panel.axvline(1.0, color="0.4", linewidth=0.8)
-    panel.set_yticks(rows, [caption(objective, result) for result in found], fontsize=7)
-    panel.set(xscale="log", ylim=(-0.7, len(found) - 0.3))
+    panel.set_yticks(np.arange(len(found)), list(found), fontsize=7)
+    panel.set(xscale="log", ylim=(len(found) - 0.4, -0.6))
     panel.set_title(HEADINGS[objective], loc="left", fontsize=9)
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     panel.grid(axis="x", color="#e6e6e6")
+    name = "scores to" if objective == "cross-validation" else "C ="
+    for place, number in enumerate(numbers):
+        color = COLORS[place % len(COLORS)]
+        panel.plot([], [], "o", color=color, markersize=4, label=f"{name} {number}")
+    panel.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
 
 
-def caption(objective: str, result: Result) -> str:
-    is_cv = objective == "cross-validation"
-    end = f"to {result['target']:g}" if is_cv else f"C = {result['C']:g}"
-    return f"{result['title']}, {result['n']:,} x {result['d']:,}, {end}"
+def setting(result: Result) -> str:
+    """Return C of a fit, or the largest error of the scores of a cross-validation."""
+    is_cv = result["objective"] == "cross-validation"
+    return f"{result['target']:g}" if is_cv else f"{result['C']:g}"
