@@ -77,10 +77,10 @@ def peers(problem: Problem) -> dict[str, list[Make]]:
     if size > 4 * LARGEST_GRAM:  # the Hessian alone would take more than 800 MB
         for name in {"newton-cholesky", "glum"} & found.keys():
             del found[name]
-    first = ("newton-cholesky", "lbfgs") if size <= 500 else ("lbfgs", "newton-cg")
+    first = ("newton-cholesky", "newton-cg") if size <= 500 else ("lbfgs", "newton-cg")
     if sparse.issparse(problem.X) and d > 1_000:
         first = ("newton-cg", "lbfgs")
-    return dict(sorted(found.items(), key=lambda item: item[0] not in first))
+    return {name: found[name] for name in sorted(found, key=[*first, *found].index)}
 
 
 def logistic_regression(problem: Problem, options: dict[str, Any], tol: float) -> Any:

@@ -3,7 +3,7 @@
 The columns are scaled and, in dense data, centred, as in `reference.Exact`. Each Newton system is
 solved by conjugate gradients. Their preconditioner is the whole Hessian where it is small, and
 else its diagonal blocks, one for each class, or its diagonal. It is computed from a subsample of
-the rows where all of them would take too long.
+the rows where all of them would take too long, and kept while the gradients converge quickly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from scipy.special import logsumexp
 
 from problems import Problem
 
-WORK = 3e10  # floating-point operations that a preconditioner may take
+WORK = 2e10  # floating-point operations that a preconditioner may take
+PRODUCTS = 25  # Hessian products of a step after which the preconditioner is computed again
 Solve = Callable[[np.ndarray], np.ndarray]
 
 
@@ -87,9 +88,12 @@ def newton(
     """Return the optimum and Newton's decrement there, which is about 2 (F - F*)."""
     V = np.zeros((exact.A.shape[1], exact.n_classes)) if start is None else start
     value, before = exact.softmax_value(V, C), np.inf
+    solve, products = None, 0
     for _ in range(300):
         gradient, P = exact.softmax_gradient(V, C)
-        step = newton_step(exact, gradient, P, C)
+        if solve is None or products > PRODUCTS:
+            solve = preconditioner(exact, P, C)
+        step, products = newton_step(exact, gradient, P, C, solve)
         decrement = -float((gradient * step).sum())
         if decrement <= 1e-16 * value or (decrement < 1e-11 * value and decrement > 0.2 * before):
             break
@@ -121,17 +125,21 @@ def scipy_optimum(exact: ExactSoftmax, C: float) -> float:
     ).fun
 
 
-def newton_step(exact: ExactSoftmax, gradient: np.ndarray, P: np.ndarray, C: float) -> np.ndarray:
-    shape, size = gradient.shape, gradient.size
+def newton_step(
+    exact: ExactSoftmax, gradient: np.ndarray, P: np.ndarray, C: float, solve: Solve
+) -> tuple[np.ndarray, int]:
+    """Return the step and the number of Hessian products that it took."""
+    shape, size, count = gradient.shape, gradient.size, 0
 
     def product(flat: np.ndarray) -> np.ndarray:
+        nonlocal count
+        count += 1
         return exact.hessian_product(P, flat.reshape(shape), C).ravel()
 
-    solve = preconditioner(exact, P, C)
     inverse = LinearOperator((size, size), lambda flat: solve(flat.reshape(shape)).ravel())
     hessian = LinearOperator((size, size), product)
     flat = cg(hessian, gradient.ravel(), rtol=1e-4, M=inverse, maxiter=2_000)[0]
-    return -flat.reshape(shape)
+    return -flat.reshape(shape), count
 
 
 def preconditioner(exact: ExactSoftmax, P: np.ndarray, C: float) -> Solve:
