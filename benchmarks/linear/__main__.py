@@ -131,23 +131,25 @@ def chosen_entries(args: argparse.Namespace) -> list[Entry]:
 
 
 def contests(entries: list[Entry]) -> Iterator[tuple[Entry, Contest, float]]:
-    """Yield each contest with the seconds that its preparation took; data are made once."""
+    """Yield each contest with the CPU seconds that its data took; they are made once."""
     name = None
     for entry in entries:
-        start = time.perf_counter()
+        start = time.process_time()
         if entry.name != name:
             name, exact = entry.name, None
             X, y = entry.source.make()
         if entry.name.startswith("cv-"):
+            seconds = time.process_time() - start
             contest = cross_validation.contest(name, X, y, entry.number)
         else:
             digest = problems.fingerprint(X, y)
             softmax = entry.source.softmax
             problem = problems.Problem(name, X, y, entry.number, digest, softmax)
             exact = exact or peers.judge(problem)
+            seconds = time.process_time() - start
             contest = peers.contest(problem, exact)
         contest = replace(contest, facts={**contest.facts, "title": entry.source.title})
-        yield entry, contest, time.perf_counter() - start
+        yield entry, contest, seconds
 
 
 def search_settings(args: argparse.Namespace) -> None:
@@ -171,10 +173,10 @@ def run_races(args: argparse.Namespace) -> None:
     labels = [entry.label for entry in entries]
     with progress.Bar(labels, args.rounds) as bar:
         for entry, contest, preparation in contests(entries):
-            start = time.perf_counter()
             settings(contest, args.search_again)
+            start = time.process_time()
             result = race.race(contest, args.rounds, args.all_peers, clock)
-            spent = time.perf_counter() - start
+            spent = time.process_time() - start
             progress.remember(entry.label, {"preparation": preparation, "race": spent})
             report.show(result, entry.label)
             if args.curves and contest.target == peers.TARGET:

@@ -21,7 +21,7 @@ OVERHEAD = 1.0  # seconds of a race besides the fits
 
 
 def remember(label: str, seconds: dict[str, float]) -> None:
-    """Store what the preparation and the race of a label took."""
+    """Store the CPU seconds that the preparation and the race of a label took."""
     store(SECONDS, label, {**stored(SECONDS).get(label, {}), **seconds})
 
 
@@ -29,14 +29,11 @@ def estimate(label: str, rounds: int) -> float | None:
     """Return the seconds that a race will take: those of the last one, or from the settings."""
     known = stored(SECONDS).get(label, {})
     if "race" in known:
-        return known["preparation"] + known["race"] * (rounds + 1) / 6
+        return known["preparation"] + known["race"]
     for key, found in stored(FILE).items():
         if key.startswith(f"{label}, "):
-            racing = race.close_peers({name: Setting(**s) for name, s in found.items()})
-            times = [max(s.seconds, race.SAMPLE) for s in racing.values()]
-            if times:
-                fits = (sum(times) + min(times)) * (rounds + 1)  # polarstep as fast as the best
-                return OVERHEAD + known.get("preparation", 0.0) + fits
+            seconds = race.planned_seconds({n: Setting(**s) for n, s in found.items()}, rounds)
+            return OVERHEAD + known.get("preparation", 0.0) + seconds
     return None
 
 

@@ -65,6 +65,17 @@ def fewer_rounds(racing: dict[str, Setting], rounds: int) -> int:
     return rounds if best * rounds <= BUDGET else max(1, int(BUDGET / best))
 
 
+def planned_seconds(chosen: dict[str, Setting], rounds: int) -> float:
+    """Return what the rounds will take if polarstep is as fast as the best peer."""
+    racing = close_peers(chosen)
+    rounds, once = fewer_rounds(racing, rounds), only_once(racing)
+    total, best = 0.0, min((max(s.seconds, SAMPLE) for s in racing.values()), default=0.0)
+    for name, setting in racing.items():
+        fits = 1 if name in once else rounds + (setting.seconds <= LONG)
+        total += fits * max(setting.seconds, SAMPLE)
+    return total + best * (rounds + 1)
+
+
 def race(
     contest: Contest, rounds: int, everyone: bool = False, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
