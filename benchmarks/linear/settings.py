@@ -95,8 +95,8 @@ def sweep_and_send(
         tol = next(tolerances)
         while True:
             fit = measured(make, contest, tol, limit)
-            if not np.isfinite(fit.error):
-                sender.send("gives no finite numbers")
+            if np.isnan(fit.error):
+                sender.send("gives numbers that are not finite")
                 return
             if fit.error <= contest.target and fit.seconds < FAST:
                 fit.seconds = repeated(make, contest, tol)
