@@ -15,7 +15,6 @@ logarithms then still differ.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
 
 
 def chosen_codes(scores: np.ndarray) -> np.ndarray:
@@ -28,16 +27,20 @@ def chosen_codes(scores: np.ndarray) -> np.ndarray:
 
 def softmax_probabilities(scores: np.ndarray) -> np.ndarray:
     """Return exp(score_k)/sum_l exp(score_l) for each class k."""
-    if scores.ndim == 1:
-        return _preferring_chosen(np.column_stack([expit(-scores), expit(scores)]), scores)
-    return _preferring_chosen(_softmax(scores), scores)
+    if scores.ndim == 2:
+        return _preferring_chosen(_softmax(scores), scores)
+    ratio = np.exp(-np.abs(scores))
+    larger = 1.0 / (1.0 + ratio)
+    return _of_two_classes(larger, ratio * larger, scores)
 
 
 def softmax_logarithms(scores: np.ndarray) -> np.ndarray:
     """Return the logarithms of `softmax_probabilities`."""
-    if scores.ndim == 1:
-        return _preferring_chosen(_log_expit(np.column_stack([-scores, scores])), scores)
-    return _preferring_chosen(_log_softmax(scores), scores)
+    if scores.ndim == 2:
+        return _preferring_chosen(_log_softmax(scores), scores)
+    size = np.abs(scores)
+    larger = -np.log1p(np.exp(-size))
+    return _of_two_classes(larger, larger - size, scores)
 
 
 def normalised_probabilities(scores: np.ndarray) -> np.ndarray:
@@ -55,31 +58,48 @@ def normalised_logarithms(scores: np.ndarray) -> np.ndarray:
 
 
 def _log_expit(scores: np.ndarray) -> np.ndarray:
-    return -np.logaddexp(0.0, -scores)
+    return np.minimum(scores, 0.0) - np.log1p(np.exp(-np.abs(scores)))
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
     each = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return each / each.sum(axis=1, keepdims=True)
+    each /= each.sum(axis=1, keepdims=True)
+    return each
 
 
 def _log_softmax(scores: np.ndarray) -> np.ndarray:
     """Return log p, where log p of the highest score is -log(1 + sum of the other ratios)."""
-    differences = scores - scores.max(axis=1, keepdims=True)
+    highest = scores.argmax(axis=1)[:, None]
+    differences = scores - np.take_along_axis(scores, highest, axis=1)
     ratios = np.exp(differences)
-    np.put_along_axis(ratios, scores.argmax(axis=1)[:, None], 0.0, axis=1)
-    return differences - np.log1p(ratios.sum(axis=1, keepdims=True))
+    np.put_along_axis(ratios, highest, 0.0, axis=1)
+    differences -= np.log1p(ratios.sum(axis=1, keepdims=True))
+    return differences
+
+
+def _of_two_classes(larger: np.ndarray, smaller: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Put the larger value into the second column if the score is positive, else into the first.
+
+    If rounding made the two equal, although the score is not zero, the larger one is raised.
+    """
+    tied = np.flatnonzero(larger == smaller)
+    tied = tied[scores[tied] != 0]
+    larger[tied] = np.nextafter(larger[tied], np.inf)
+    positive = scores > 0
+    out = np.empty((len(scores), 2))
+    out[:, 0] = np.where(positive, smaller, larger)
+    out[:, 1] = np.where(positive, larger, smaller)
+    return out
 
 
 def _preferring_chosen(values: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Raise values of the highest score just above any other that rounding made as high."""
-    if scores.ndim == 1:
-        best = np.column_stack([scores <= 0, scores >= 0])
-    else:
-        best = scores == scores.max(axis=1, keepdims=True)
-    other = np.where(best, -np.inf, values).max(axis=1, keepdims=True)
-    rows = np.flatnonzero((best & (values <= other)).any(axis=1))
+    highest = scores.argmax(axis=1)[:, None]
+    top = np.take_along_axis(values, highest, axis=1)
+    rows = np.flatnonzero(np.count_nonzero(values >= top, axis=1) > 1)
     if len(rows):
-        above = np.nextafter(other[rows], np.inf)
-        values[rows] = np.where(best[rows], above, values[rows])
+        best = scores[rows] == np.take_along_axis(scores, highest, axis=1)[rows]
+        other = np.where(best, -np.inf, values[rows]).max(axis=1, keepdims=True)
+        above = np.maximum(top[rows], np.nextafter(other, np.inf))
+        values[rows] = np.where(best, above, values[rows])
     return values
