@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 import polarstep as ps
 from polarstep import Status
+from polarstep.linear_model.solver.lbfgs import Convergence
 from polarstep.linear_model.solver.newton_cg import (
     PoorMetric,
     can_use_newton_cg,
@@ -92,7 +93,8 @@ def test_where_the_method_can_be_used():
 def test_a_metric_is_poor_if_many_unit_steps_are_rejected():
     def outcomes(rejected):
         rule = PoorMetric()
-        return [rule(SimpleNamespace(rejected_unit_steps=int(k))) for k in [0, *rejected]]
+        steps = [SimpleNamespace(rejected_unit_steps=int(k)) for k in [0, *rejected]]
+        return [rule(None, step, Convergence()) for step in steps]
 
     assert outcomes([1, 1, 1]) == [False, False, False, True]
     assert not any(outcomes([0, 0, 1] * 10))

@@ -7,5 +7,6 @@ one another:
   `loss_sums` and `samples`, which implement the interface of `weighted_rows` for data in memory;
 - the problem: `penalty`, `row_space` and `problem`;
 - the metric: `columns` and `metric`;
-- the iteration: `start`, `lbfgs`, `conjugate_gradients`, `newton_cg` and `stages`.
+- the iteration: `start`, `lbfgs`, `conjugate_gradients`, `newton_cg`, `stages` and
+  `diagonal_descent`.
 """

@@ -15,24 +15,31 @@ from collections.abc import Callable
 import numpy as np
 
 from ...result import Status
-from .metric import HessianMetric
+from .metric import DiagonalMetric, HessianMetric
 from .problem import Plane, Point, Problem
 
 _FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
 _SAFETY = 1.5  # factor by which the estimated suboptimality is raised
 _SMALLEST_SCALE = 0.1  # smallest factor by which the inverse of the metric is multiplied
-_MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
+_LONG_WINDOW = 8  # number of steps that show the rate in a diagonal metric, which is uneven
+_MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient,
+_FEW_PAIRS = 10  # and in a diagonal metric, in which more steps do not help
 
 
 class Convergence:
     """An estimate of the suboptimality from the rate at which the decrement falls.
+
+    Parameters
+    ----------
+    window : int, default=3
+        The number of steps from which the rate is estimated.
 
     Attributes
     ----------
     decrements : list of float
         g^T H^-1 g/2 at every iterate, in the metric of the method.
     contraction : float
-        The factor by which the decrement changes in a step: the geometric mean of up to three.
+        The factor by which the decrement changes in a step: the geometric mean of up to `window`.
     excess : float
         The last decrease of f relative to the decrement that predicted it, between 1 and 10. It is
         larger than 1 where f is not yet quadratic.
@@ -47,14 +54,15 @@ class Convergence:
     and the suboptimality.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = 3) -> None:
+        self.window = window
         self.decrements: list[float] = []
         self.contraction, self.excess, self.gap = _FIRST_CONTRACTION, 1.0, np.inf
 
     def add(self, decrement: float) -> None:
         """Update the estimates with the decrement of a new iterate."""
         self.decrements.append(decrement)
-        recent = self.decrements[-4:]
+        recent = self.decrements[-self.window - 1 :]
         if len(recent) > 1 and recent[0] > 0:
             factor = (max(decrement, 1e-300) / recent[0]) ** (1.0 / (len(recent) - 1))
             self.contraction = min(max(factor, 1e-4), 0.95)
@@ -73,29 +81,32 @@ class InverseHessian:
 
     Parameters
     ----------
-    metric : HessianMetric
+    metric : HessianMetric or DiagonalMetric
         H0.
     """
 
-    def __init__(self, metric: HessianMetric) -> None:
+    def __init__(self, metric: HessianMetric | DiagonalMetric) -> None:
         self.metric, self.scale, self.rejected_unit_steps = metric, 1.0, 0
-        self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MOST_PAIRS)
+        self.is_diagonal = isinstance(metric, DiagonalMetric)
+        most = _FEW_PAIRS if self.is_diagonal else _MOST_PAIRS
+        self.pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=most)
 
     def add(self, step: np.ndarray, change: np.ndarray, is_unit_step: bool) -> None:
         """Remember a step and the change of the gradient, if f is convex along the step.
 
-        The scale is reduced after two rejected unit steps in a row, and raised by accepted ones.
+        The scale of a diagonal metric is fitted to each step. Otherwise it is reduced after two
+        rejected unit steps in a row, and raised by accepted ones.
         """
         curvature = float(step @ change)
         if curvature <= 0:
             return
         self.pairs.append((step, change, curvature))
         self.rejected_unit_steps = 0 if is_unit_step else self.rejected_unit_steps + 1
-        if is_unit_step:
+        if is_unit_step and not self.is_diagonal:
             self.scale = min(1.0, 2.0 * self.scale)
-        elif self.rejected_unit_steps > 1:
+        elif self.rejected_unit_steps > 1 or self.is_diagonal:
             wanted = curvature / float(change @ self.metric.solve(change))
-            self.scale = float(np.clip(wanted, _SMALLEST_SCALE, 1.0))
+            self.scale = wanted if self.is_diagonal else min(max(wanted, _SMALLEST_SCALE), 1.0)
 
     def times(self, g: np.ndarray) -> np.ndarray:
         """Return H^-1 g by the two-loop recursion."""
@@ -113,13 +124,13 @@ class InverseHessian:
 def descend(
     problem: Problem,
     point: Point,
-    metric: HessianMetric,
+    metric: HessianMetric | DiagonalMetric,
     tol: float,
     max_iter: int,
     *,
     observe: Callable[[Point, Convergence], None] | None = None,
     renew_metric: Callable[[Point, Convergence], HessianMetric | None] | None = None,
-    leave: Callable[[InverseHessian], bool] | None = None,
+    leave: Callable[[Point, InverseHessian, Convergence], bool] | None = None,
 ) -> tuple[Point, Status | None]:
     """Minimise f by L-BFGS until f - f* is estimated to be at most tol (|f| + 1e-14 f(0)).
 
@@ -128,7 +139,7 @@ def descend(
     problem : Problem
     point : Point
         The start.
-    metric : HessianMetric
+    metric : HessianMetric or DiagonalMetric
         The first approximation of the Hessian.
     tol : float
         The estimated relative suboptimality at which the iteration stops.
@@ -140,8 +151,9 @@ def descend(
         A function that is called with every iterate but the last and the `Convergence`. It returns
         a new metric, or None to keep the current one.
     leave : callable, optional
-        A function that is called at every iterate, before `observe`. If it returns true, the
-        iteration ends there, so that another method can continue.
+        A function that is called at every iterate, before `observe` and before the `Convergence`
+        knows of it. If it returns true, the iteration ends there, so that another method can
+        continue.
 
     Returns
     -------
@@ -151,14 +163,15 @@ def descend(
         Whether the iteration converged, reached max_iter, stalled or was ended by rounding errors;
         None if `leave` ended it.
     """
-    inverse, convergence, n_iter = InverseHessian(metric), Convergence(), 0
+    inverse, n_iter = InverseHessian(metric), 0
+    convergence = Convergence(_LONG_WINDOW) if inverse.is_diagonal else Convergence()
     while True:
-        if leave is not None and leave(inverse):
+        if leave is not None and leave(point, inverse, convergence):
             return point, None
         p = -inverse.times(point.gradient)
         decrement = -0.5 * float(point.gradient @ p)
-        # The scale shortens steps; the suboptimality is estimated as if it were 1.
-        convergence.add(decrement / inverse.scale)
+        # Below 1 the scale shortens steps; the suboptimality is estimated as if it were 1.
+        convergence.add(decrement if inverse.is_diagonal else decrement / inverse.scale)
         if observe is not None:
             observe(point, convergence)
         if convergence.gap <= tol * problem.magnitude(point.fun):

@@ -123,6 +123,25 @@ class HessianMetric:
         return x
 
 
+class DiagonalMetric:
+    """A diagonal approximation H0 of the Hessian, for columns that are nearly uncorrelated.
+
+    Its overall scale does not matter, because the method fits it to each step.
+
+    Parameters
+    ----------
+    diagonal : ndarray
+        The positive entries of H0, with that of the intercept if there is one.
+    """
+
+    def __init__(self, diagonal: np.ndarray) -> None:
+        self.diagonal = diagonal
+
+    def solve(self, g: np.ndarray) -> np.ndarray:
+        """Return H0^-1 g."""
+        return g / self.diagonal
+
+
 def _rescaled(
     G: np.ndarray,
     columns: GramColumns,

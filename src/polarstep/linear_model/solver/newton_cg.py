@@ -64,7 +64,7 @@ class PoorMetric:
     def __init__(self) -> None:
         self.n_iter, self.n_rejected = -1, 0
 
-    def __call__(self, inverse: InverseHessian) -> bool:
+    def __call__(self, point: Point, inverse: InverseHessian, convergence: Convergence) -> bool:
         self.n_iter += 1
         self.n_rejected += inverse.rejected_unit_steps > 0
         many_rejected = self.n_rejected >= max(_REJECTED, _REJECTED_SHARE * self.n_iter)

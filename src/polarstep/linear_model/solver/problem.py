@@ -209,8 +209,9 @@ class Problem:
     def gram_cost(self, m: int) -> float:
         """Estimate the time of a metric of m rows with its factorization, in passes over X."""
         samples, k = self.samples, self.columns.size
-        factorization = k**3 / (50.0 * max(samples.size, 1))
-        return m / samples.n * samples.gram_cost(k) + factorization
+        # With few rows the copies of a k x k matrix count, too.
+        copies = 0.0 if samples.is_sparse else 30.0 * k**2
+        return m / samples.n * samples.gram_cost(k) + (k**3 / 50.0 + copies) / max(samples.size, 1)
 
 
 class Plane:

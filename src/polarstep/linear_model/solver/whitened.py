@@ -25,6 +25,10 @@ Hessian. If there are also few rows, or if the steps of L-BFGS turn out to be po
 steps by conjugate gradients take the place of all stages, provided that the loss is convex and the
 weights are penalised; see `newton_cg`.
 
+Dense data with only a few times as many rows as columns make a Gram matrix as expensive as hundreds
+of passes. If their columns are nearly uncorrelated, L-BFGS runs in a diagonal metric instead; see
+`diagonal_descent`.
+
 The method stops when (f - f*)/(|f| + 1e-14 f(0)) is estimated to be at most tol. The estimate is
 designed to overestimate; it is not a guaranteed bound.
 
@@ -54,6 +58,11 @@ import numpy as np
 from ...losses import margin_loss
 from ...result import Progress, Result, Status, add_row
 from .confirmation import descend_until_confirmed
+from .diagonal_descent import (
+    descend_in_diagonal_metric,
+    start_in_diagonal_metric,
+    suits_diagonal_metric,
+)
 from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
 from .newton_cg import PoorMetric, can_use_newton_cg, descend_by_newton_cg, has_few_rows
@@ -101,6 +110,10 @@ def solve(
         zero = np.zeros(problem.samples.d + problem.intercept)
         point = require_finite(problem.evaluate(zero if theta is None else theta))
         return descend_by_newton_cg(problem, point, tol, max_iter, observe=observe)
+    if theta is None and suits_diagonal_metric(problem):
+        found = start_in_diagonal_metric(problem)
+        if found is not None:
+            return descend_in_diagonal_metric(problem, *found, tol, max_iter, rng, observe)
     metric = None
     if theta is None:
         theta, metric = start_on_line(stages[0])
