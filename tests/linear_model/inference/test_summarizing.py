@@ -389,6 +389,13 @@ def test_labels_of_other_classes_are_refused():
         summary(fitted(Z), Z, Y + 1)
 
 
+def test_a_class_without_weight_is_refused():
+    weight = np.where(THREE == "b", 0.0, 1.0)
+    model = ps.LogisticRegression().fit(Z, THREE)
+    with pytest.raises(ValueError, match="weight of every class; got none of class 'b'"):
+        summary(model, Z, THREE, sample_weight=weight)
+
+
 def test_too_few_rows_for_a_correction():
     rng = np.random.default_rng(1)
     wide, y = rng.standard_normal((4, 3)), np.array([0, 1, 2, 1])

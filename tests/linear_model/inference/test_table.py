@@ -37,6 +37,17 @@ def test_text_of_several_classes():
     assert text.count("intercept") == 2
 
 
+def test_long_tables_are_cut():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 120)), np.arange(200) % 2
+    found = summarized(X, y, fit={"C": 1.0})
+    lines = str(found).splitlines()
+    assert "... and 21 more, which to_frame() shows" in lines
+    assert sum(line.startswith("x") for line in lines) == 100
+    assert "... and 21 more" in found._repr_html_()
+    assert len(found.to_frame()) == 121
+
+
 def test_html():
     found = summarized(Z, feature_names=NAMES, fit={"C": 1.0})
     page = found._repr_html_()

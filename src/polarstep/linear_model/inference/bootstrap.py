@@ -124,8 +124,7 @@ def _draw(
         else:
             drawn, sums = bootstrap_weights(len(wanted), rows.weight, rng, groups=rows.groups)
         weights[wanted], totals[wanted] = drawn, sums
-        present = (drawn @ members > 0) | (rows.class_totals == 0)
-        wanted = wanted[~present.all(axis=1)]
+        wanted = wanted[~(drawn @ members > 0).all(axis=1)]
         if not len(wanted):
             return weights, totals
     raise ValueError(

@@ -189,6 +189,10 @@ def summary(
         must = f"have at most {_MOST:,} coefficients, because the covariances of all pairs are kept"
         raise ValueError(complaint(_WHO, "model", must, f"{q * len(terms):,}"))
     rows = read_rows(model, fitted, X, y, sample_weight, groups, _WHO)
+    if not rows.class_totals.all():
+        got = f"none of class {fitted.classes.tolist()[int(np.argmin(rows.class_totals))]!r}"
+        must, advice = "hold rows of positive weight of every class", "Fit the model without it."
+        raise ValueError(complaint(_WHO, "y", must, got, advice))
     if kind == "cluster" and n_groups(rows) < 2:
         raise ValueError(complaint(_WHO, "groups", "hold at least two groups", n_groups(rows)))
     ridge = fitted.ridge(rows.total_weight)

@@ -12,6 +12,7 @@ from ...extras import require_pandas
 
 _WIDTH = 88
 _LONGEST_NAME = 30
+_MOST_ROWS = 100
 _NAMES = {"model": "from the model", "cluster": "clustered"}
 
 
@@ -30,6 +31,7 @@ def text(summary: Any) -> str:
         if len(summary.equations) > 1 and k % per_equation == 0:
             lines.append(str(summary.equations[k // per_equation]))
         lines.append(f"{name:<{first}}" + _joined(rows[k][1:], widths))
+    lines += [_rest(summary)] if len(summary.coef) > _MOST_ROWS else []
     lines.append(line)
     for note in summary.notes:
         lines += textwrap.wrap(
@@ -52,6 +54,8 @@ def html(summary: Any) -> str:
             body.append(f'<tr><th colspan="{len(values) + 1}">{label}</th></tr>')
         cells = "".join(f"<td>{escape(value)}</td>" for value in values)
         body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    if len(summary.coef) > _MOST_ROWS:
+        body.append(f'<tr><th colspan="{len(_header(summary)) + 1}">{_rest(summary)}</th></tr>')
     notes = "".join(f"<li>{escape(note)}</li>" for note in summary.notes)
     return (
         f"<p>{escape(_title(summary))}</p><table>{facts}</table>"
@@ -130,15 +134,18 @@ def _header(summary: Any) -> list[str]:
 
 
 def _rows(summary: Any) -> list[list[str]]:
-    """Return the name of each coefficient and its formatted numbers."""
-    numbers = zip(
-        summary.coef, summary.std_err, summary.z, summary.p_value, *summary.interval.T, strict=True
-    )
-    names = summary.terms * len(summary.equations)
+    """Return the names of the first coefficients and their formatted numbers."""
+    columns = [summary.coef, summary.std_err, summary.z, summary.p_value, *summary.interval.T]
+    numbers = zip(*(column[:_MOST_ROWS] for column in columns), strict=True)
+    names = (summary.terms * len(summary.equations))[:_MOST_ROWS]
     return [
         [name, f"{w:.5g}", f"{se:.4g}", f"{z:.3f}", _probability(p), f"{low:.5g}", f"{high:.5g}"]
         for name, (w, se, z, p, low, high) in zip(names, numbers, strict=True)
     ]
+
+
+def _rest(summary: Any) -> str:
+    return f"... and {len(summary.coef) - _MOST_ROWS:,} more, which to_frame() shows"
 
 
 def _probability(p: float) -> str:
