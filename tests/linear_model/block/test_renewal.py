@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from block_problems import D, K, make_rows, softmax_minimum
+from polarstep.linear_model.block.convergence import BlockConvergence
 from polarstep.linear_model.block.descent import State, descend_block
 from polarstep.linear_model.block.families import Margins, Softmax
 from polarstep.linear_model.block.metrics import Choice, first_metrics
@@ -43,6 +44,22 @@ def test_a_shared_metric_costs_less_and_is_expected_to_contract_less():
     assert expected_contraction(problem, shared) > expected_contraction(problem, own)
     assert metric_bytes(problem, shared) == metric_bytes(problem, own) / 4
     assert metric_seconds(problem, shared) == metric_seconds(problem, own)
+
+
+def test_a_shared_metric_is_offered_to_the_whole_group():
+    problem = folds()
+    renew = BlockRenewal(problem, None, 1e-10, np.random.default_rng(0))
+    convergence = BlockConvergence(8)
+    shared, own = Choice(False, 100, shared=True), Choice(False, 400)
+    best = [shared, own, None, None, None, None, None, None]
+    convergence.exact[2] = True
+    renew._offer(best, np.arange(8), convergence)
+    # Models 0, 2, 4 and 6 are a group; model 2 knows its Hessian.
+    assert best == [shared, own, None, None, shared, None, shared, None]
+    renew.choice[4] = own
+    best = [shared, own, None, None, None, None, None, None]
+    renew._offer(best, np.arange(8), convergence)
+    assert best[4] is None
 
 
 @pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)

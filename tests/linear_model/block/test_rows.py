@@ -39,6 +39,14 @@ def test_rows_outside_a_split_are_not_read_for_it():
         assert (rows.weights[:, segment.rows] > 0).all(axis=1).tolist() == segment.splits.tolist()
 
 
+def test_rows_of_many_folds_are_grouped_by_fold():
+    rows = make_rows(splits=20)
+    folds = len(set((rows.weights == 0).argmax(axis=0)))
+    assert len(rows.segments) == folds > 16
+    for segment in rows.segments:
+        assert (rows.weights[:, segment.rows] > 0).all(axis=1).tolist() == segment.splits.tolist()
+
+
 def test_many_patterns_of_splits_are_read_at_once():
     rng = np.random.default_rng(0)
     rows = make_rows()

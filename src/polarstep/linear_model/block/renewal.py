@@ -121,12 +121,14 @@ class BlockRenewal:
         self, state: State, active: np.ndarray, convergence: BlockConvergence
     ) -> tuple[np.ndarray, list[ModelMetric]] | None:
         """Return the positions of the active models that get new metrics, and these; or None."""
-        wanted: dict[Choice, list[int]] = {}
         self.age[active] += 1
-        for at, b in enumerate(active):
-            if convergence.exact[at]:
-                continue
-            option = self._best(b, convergence, at, state.fun[b])
+        best = [
+            None if convergence.exact[at] else self._best(b, convergence, at, state.fun[b])
+            for at, b in enumerate(active)
+        ]
+        self._offer(best, active, convergence)
+        wanted: dict[Choice, list[int]] = {}
+        for at, (b, option) in enumerate(zip(active, best, strict=True)):
             if option is not None:
                 wanted.setdefault(option, []).append(at)
                 self.age[b], self.choice[b] = 0, option
@@ -141,6 +143,25 @@ class BlockRenewal:
             )
             which += places
         return np.array(which), metrics
+
+    def _offer(
+        self, best: list[Choice | None], active: np.ndarray, convergence: BlockConvergence
+    ) -> None:
+        """Let the whole group have a shared metric that one of its models gets, where it helps."""
+        group = self.problem.models.alike[active]
+        offered: dict[int, Choice] = {}
+        for g, option in zip(group, best, strict=True):
+            if option is not None and option.shared:
+                largest = offered.setdefault(g, option)
+                if (option.full, option.rows) > (largest.full, largest.rows):
+                    offered[g] = option
+        for at, (g, b) in enumerate(zip(group, active, strict=True)):
+            option, own, current = offered.get(g), best[at], self.choice[b]
+            if option is None or convergence.exact[at] or (own is not None and not own.shared):
+                continue
+            is_due = current is None or (self.age[b] >= 3 and _may_follow(current, option))
+            if is_due and expected_contraction(self.problem, option) < convergence.contraction[at]:
+                best[at] = option
 
     def repair(self, state: State, which: np.ndarray) -> list[ModelMetric]:
         best = self.options[-1]

@@ -22,6 +22,7 @@ from .families import Family
 from .models import Models
 from .tiles import Tiles, tiles_of
 
+_COUNTED_SPLITS = 16  # largest number of splits whose combinations are counted
 _MOST_SEGMENTS = 64  # largest number of groups of rows that are processed one after the other
 
 
@@ -85,13 +86,12 @@ class BlockRows(BlockData):
         everything = [Segment(slice(0, self.n), np.ones(len(present), bool))]
         if present.all():
             return everything
-        packed = np.packbits(present, axis=0)
-        patterns, group = np.unique(packed, axis=1, return_inverse=True)
-        if patterns.shape[1] > _MOST_SEGMENTS:
+        patterns, group = _patterns(present)
+        if len(patterns) > _MOST_SEGMENTS:
             return everything
         segments = []
-        for at in range(patterns.shape[1]):
-            rows = np.flatnonzero(group.ravel() == at)
+        for at in patterns:
+            rows = np.flatnonzero(group == at)
             if present[:, rows[0]].any():
                 segments.append(Segment(rows, present[:, rows[0]]))
         return segments
@@ -254,3 +254,16 @@ class BlockRows(BlockData):
             fun[which] += value
             gradient[which] += factors.reshape(-1, k, p)
         return fun, gradient
+
+
+def _patterns(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the different columns of a matrix of booleans, and that of each."""
+    if len(present) <= _COUNTED_SPLITS:  # counting is much faster than sorting
+        number = np.zeros(present.shape[1], np.intp)
+        for row in present:
+            number += number
+            number += row
+        return np.flatnonzero(np.bincount(number)), number
+    _, number = np.unique(np.packbits(present, axis=0), axis=1, return_inverse=True)
+    number = number.ravel()
+    return np.arange(number.max() + 1), number
