@@ -20,6 +20,7 @@ from .problem import BlockProblem, NotFinite
 from .rows import BlockRows
 
 _NEGLIGIBLE = 1e-3  # curvature of a row, in units of the mean, that a metric leaves out
+_FEW_ROWS = 2_000  # up to here no row is left out, because it may be alone in its direction
 _FIRST_ROWS = 10_000  # rows of second moments if the rows are not in memory
 
 
@@ -111,7 +112,7 @@ def _important_rows(
     importance = h.sum(axis=0) * rows.squared_lengths
     n = len(importance)
     total = importance.sum()
-    if not total > 0:
+    if not total > 0 or (m >= n and n <= _FEW_ROWS):
         return None, None
     if m >= n:
         at = np.flatnonzero(importance >= _NEGLIGIBLE * total / n)

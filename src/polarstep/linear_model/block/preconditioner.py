@@ -18,6 +18,7 @@ from ..solver.penalty import DiagonalPenalty
 from .families import Family
 
 _SINGLE_PRECISION_FROM = 256  # from this width on, a Hessian of all blocks is computed in float32
+_LARGE_PRODUCT = 1e9  # and from this number of products on, because small ones cost little
 _CHUNK_VALUES = 1 << 18  # values of the weighted rows that are formed at a time
 
 
@@ -69,7 +70,7 @@ class FullMetric(ModelMetric):
         (k, m), width = p.shape, Z.shape[1]
         unit = np.sqrt(np.einsum("ij,ij,i->j", Z, Z, s))
         unit[unit == 0] = 1.0
-        single = k * width >= _SINGLE_PRECISION_FROM
+        single = k * width >= _SINGLE_PRECISION_FROM and m * (k * width) ** 2 >= _LARGE_PRODUCT
         kind = np.float32 if single else np.float64
         syrk = la.blas.ssyrk if single else la.blas.dsyrk
         H = np.zeros((k * width, k * width), kind, order="F")

@@ -47,7 +47,7 @@ def solve_small(
     clock, models, family = time.perf_counter(), problem.models, problem.family
     rows: Any = problem.rows.in_memory()
     Z = np.ascontiguousarray(rows.centred_array(problem.intercept).T)
-    theta = theta.copy()
+    theta = np.ascontiguousarray(family.project(theta))
     B = len(models)
     fun, gap, n_iter = np.empty(B), np.empty(B), np.zeros(B, int)
     status, traces = [], []

@@ -17,6 +17,7 @@ from .descent import State, descend_block
 from .families import Family
 from .metrics import first_metrics
 from .models import BlockResult, Models
+from .orthogonal_newton import iterations_before, rescue
 from .problem import BlockProblem, NotFinite
 from .renewal import BlockRenewal, can_be_full
 from .small import is_small, solve_small
@@ -112,13 +113,13 @@ def solve_block(
     problem = BlockProblem(rows, family, models, intercept)
     if callback is None and is_small(problem):
         first = first_theta(problem) if start is None else start
-        small = solve_small(problem, first, tol, max_iter)
+        small = solve_small(problem, first, tol, iterations_before(problem, max_iter))
         if small is not None:
-            return small
+            return rescue(problem, small, tol, max_iter)
     log = BlockLog(problem, callback)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            state = _solve(problem, start, tol, max_iter, rng, log)
+            state = _solve(problem, start, tol, iterations_before(problem, max_iter), rng, log)
     except (KeyboardInterrupt, StopIteration):
         if log.state is None:
             raise KeyboardInterrupt from None
@@ -126,7 +127,8 @@ def solve_block(
         state.status = [Status.interrupted if s is Status.max_iter else s for s in state.status]
     gap = state.gap / problem.magnitude(state.fun)
     theta = family.project(state.theta)
-    return BlockResult(theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes)
+    found = BlockResult(theta, state.fun, gap, state.n_iter, state.status, log.rows, problem.passes)
+    return rescue(problem, found, tol, max_iter, callback)
 
 
 def _in_row_space(rows: BlockData, models: Models) -> tuple[BlockData, RowSpace] | None:

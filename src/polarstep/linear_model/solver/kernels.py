@@ -904,9 +904,17 @@ def minimise_small_softmax(
         for j in range(size):
             step[j] = -g[j] / scale[j]
         solve_factorized(a, step)
-        slope = 0.0
         for j in range(size):
             step[j] /= scale[j]
+        for j in range(p):  # a change of all classes alike is a rounding error
+            mean = 0.0
+            for c in range(n_classes):
+                mean += step[c * p + j]
+            mean /= n_classes
+            for c in range(n_classes):
+                step[c * p + j] -= mean
+        slope = 0.0
+        for j in range(size):
             slope += step[j] * g[j]
         decrement = -0.5 * slope
         funs[iteration], decrements[iteration] = fun, decrement
