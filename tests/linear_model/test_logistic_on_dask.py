@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 
 import polarstep as ps
 from polarstep.linear_model.on_dask import block_rows
@@ -18,10 +19,10 @@ def data(n=900, d=6, n_classes=4):
     return X, np.array(["ape", "bee", "cat", "dog", "elk"])[y], rng.integers(0, 3, n)
 
 
-def close(far, near):
+def close(far, near, rtol=1e-7):
     scale = np.abs(near.coef_).max(axis=0)
-    np.testing.assert_allclose(far.coef_ / scale, near.coef_ / scale, atol=1e-6)
-    np.testing.assert_allclose(far.intercept_, near.intercept_, atol=1e-6)
+    np.testing.assert_allclose(far.coef_ / scale, near.coef_ / scale, rtol, 1e-6)
+    np.testing.assert_allclose(far.intercept_, near.intercept_, rtol, 1e-6)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, np.float32, sp.csr_array])
@@ -57,3 +58,19 @@ def test_a_warm_start_ends_at_once():
     model = ps.LogisticRegression(tol=1e-10).fit(blocks, y)
     again = model.set_params(warm_start=True).fit(blocks, y)
     assert again.n_iter_[0] <= 1
+
+
+@pytest.mark.parametrize("limit", [1 << 22, 900], ids=["small", "large"])
+def test_classes_that_a_hyperplane_separates(limit, monkeypatch):
+    monkeypatch.setattr(block_rows, "CLIENT_VALUES", limit)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((900, 3))
+    y = (X @ rng.standard_normal((3, 3))).argmax(axis=1)
+    blocks = da.from_array(X, chunks=(300, -1))
+    with pytest.warns(ConvergenceWarning, match="separate"):
+        model = ps.LogisticRegression(C=np.inf).fit(blocks, y)
+    assert model.result_.status.name == "separable"
+    assert model.score(blocks, y) == 1.0
+    # With a penalty the optimum exists, and is found although it lies far out.
+    near = ps.LogisticRegression(C=1e4, tol=1e-12).fit(X, y)
+    close(ps.LogisticRegression(C=1e4, tol=1e-14).fit(blocks, y), near, rtol=1e-5)

@@ -100,9 +100,3 @@ def test_verbose_prints_progress(capsys):
 def test_invalid_arguments(call, error, message):
     with warnings.catch_warnings(), pytest.raises(error, match=message):
         call()
-
-
-def test_collections_are_refused_with_advice():
-    da = pytest.importorskip("dask.array", reason="Dask is not installed")
-    with pytest.raises(TypeError, match="HalfspaceClassifier: `X` must be in memory in path"):
-        path(da.from_array(X))

@@ -14,6 +14,7 @@ from ..validation import complaint
 from .block.families import Margins
 from .grid import read_Cs, ridges, solve_grid
 from .on_dask.collections import is_dask
+from .on_dask.training_data import DaskTrainingData
 from .one_against_rest import ClassRun, solve_whitened
 from .reporting import progress_printer, warn_unless_converged
 from .training_data import TrainingData, read_training_data
@@ -38,7 +39,7 @@ class RegularizationPath(NamedTuple):
 
 
 def solve_path(
-    data: TrainingData,
+    data: TrainingData | DaskTrainingData,
     loss: MarginLoss,
     Cs: np.ndarray,
     *,
@@ -57,7 +58,7 @@ def solve_path(
 
     Parameters
     ----------
-    data : TrainingData
+    data : TrainingData or DaskTrainingData
     loss : MarginLoss
     Cs : ndarray, shape (n_Cs,)
     intercept : bool
@@ -83,13 +84,13 @@ def solve_path(
     n_classes = len(data.classes)
     positive = np.arange(n_classes) if n_classes > 2 else np.array([1])
     shape = len(Cs), len(positive)
-    coefs, intercepts = np.empty((*shape, data.X.shape[1])), np.zeros(shape)
+    coefs, intercepts = np.empty((*shape, data.n_features)), np.zeros(shape)
     total = np.array([data.total_weight])
     options |= {"intercept": intercept, "who": who}
 
     in_block = np.flatnonzero(np.isfinite(Cs)) if loss.is_convex else np.empty(0, int)
     if len(in_block):
-        rows, centre = data.block_rows(data.codes, intercept=intercept, n_threads=n_threads)
+        rows, centre = data.block_rows(intercept=intercept, n_threads=n_threads)
         fit = solve_grid(
             rows, Margins(loss), Cs[in_block], total, centre, positive=positive, **options
         )
@@ -124,6 +125,7 @@ def solve_path(
 class PathMixin(ABC):
     """The method ``path`` of a classifier with a margin loss."""
 
+    class_weight: Any
     fit_intercept: bool
     method: str
     tol: float
@@ -143,14 +145,14 @@ class PathMixin(ABC):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or data frame, shape (n, n_features)
+        X : array-like, sparse matrix, data frame or Dask collection, shape (n, n_features)
             Finite real numbers.
-        y : array-like, shape (n,)
+        y : array-like, Dask array or Series, shape (n,)
             The class labels.
         Cs : int or array-like, shape (n_Cs,), default=10
             The values of C, > 0. An int is their number; they then are spread evenly on a
             logarithmic scale from 1e-4 to 1e4.
-        sample_weight : array-like, shape (n,), default=None
+        sample_weight : array-like, Dask array or Series, shape (n,), default=None
             Finite weights >= 0 of the samples.
 
         Returns
@@ -195,11 +197,13 @@ class PathMixin(ABC):
         if self.method != "whitened":
             got, advice = repr(self.method), "The other methods fit one C at a time."
             raise ValueError(complaint(who, "method", "be 'whitened' in path", got, advice))
-        if is_dask(X, y, sample_weight):
-            advice = "Fit one C at a time, with warm_start=True."
-            raise TypeError(complaint(who, "X", "be in memory in path", "a collection", advice))
-        # A copy is checked, because checks set attributes.
-        data = read_training_data(clone(self), X, y, sample_weight, check_finite=True)
+        data: TrainingData | DaskTrainingData
+        if is_dask(X, y):
+            data = DaskTrainingData.read(
+                X, y, sample_weight, class_weight=self.class_weight, n_threads=n_threads, who=who
+            )
+        else:  # A copy is checked, because checks set attributes.
+            data = read_training_data(clone(self), X, y, sample_weight, check_finite=True)
         return solve_path(
             data, loss, read_Cs(Cs, who), intercept=self.fit_intercept, n_restarts=self.n_restarts,
             n_threads=n_threads, tol=self.tol, max_iter=self.max_iter, rng=rng,

@@ -37,6 +37,11 @@ class TrainingData:
     classes: np.ndarray
 
     @property
+    def n_features(self) -> int:
+        """The number of columns of X."""
+        return self.X.shape[1]
+
+    @property
     def total_weight(self) -> float:
         """The sum of the weights."""
         return float(len(self.codes) if self.weight is None else self.weight.sum())
@@ -54,12 +59,13 @@ class TrainingData:
         return samples, centre
 
     def block_rows(
-        self, codes: np.ndarray, *, intercept: bool, n_threads: int
+        self, codes: np.ndarray | None = None, *, intercept: bool, n_threads: int
     ) -> tuple[BlockRows, np.ndarray]:
         """Return rows for a block of models, and the centre of the columns, as `samples` does.
 
-        The indices of the classes are passed, because classes without rows may be left out.
+        Other indices of the classes may be given, because classes without rows may be left out.
         """
+        codes = self.codes if codes is None else codes
         X, remaining, centre = centre_columns(self.X, intercept)
         return BlockRows.from_arrays(X, codes, self.shares(), remaining, n_threads), centre
 

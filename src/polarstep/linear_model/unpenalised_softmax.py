@@ -64,8 +64,8 @@ def find_separation(
 ) -> Separation | None:
     """Return the separation of the classes, or None; the arguments are those of `settle_softmax`.
 
-    If the rows are not in memory, a direction that separates a subsample is checked on all of them.
-    A direction that only a few rows reveal is then not found.
+    If the rows are not in memory, the weights themselves and a direction that separates a subsample
+    are checked on all of them. A direction that only a few rows reveal is then not found.
     """
     d, shift = rows.d, rows.centre
     start = np.column_stack([theta[:, :d], -theta[:, :d] @ shift])
@@ -73,11 +73,14 @@ def find_separation(
         start[:, -1] += theta[:, d]
     inside = rows.in_memory()
     if inside is None:
-        some = rows.subsample(max(2_000, 20 * d), rng)
-        direction = separating_direction(some.matrix.X, some.codes, fit_intercept=intercept)
-        if direction is not None and not separates(rows, direction, intercept):
-            direction = None
         spread = np.sqrt(rows.samples.squares(rows.samples.weight))
+        size = np.linalg.norm(start[:, :d] * spread)
+        direction: np.ndarray | None = start / size if size > 0 else None
+        if direction is None or not separates(rows, direction, intercept):
+            some = rows.subsample(max(2_000, 20 * d), rng)
+            direction = separating_direction(some.matrix.X, some.codes, fit_intercept=intercept)
+            if direction is not None and not separates(rows, direction, intercept):
+                direction = None
     else:
         X = inside.matrix.X
         direction = separating_direction(

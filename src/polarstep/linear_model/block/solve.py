@@ -191,6 +191,8 @@ def _solve(
     if metric is None:
         metric = first_metrics(problem, theta)
     renew = BlockRenewal(problem, choice, tol, rng)
+    # Without a penalty a Hessian may be nearly singular, which takes many products.
+    products |= rows.in_memory() is None and bool((problem.models.alpha > 0).all())
     descend_block(
         problem, state, metric, tol, max_iter, products=products, observe=log, renew=renew
     )
