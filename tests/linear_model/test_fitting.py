@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from classifier_cases import THREE, UNITS, X, Y
 from polarstep import HalfspaceClassifier, LogisticRegression, Status
+from polarstep.linear_model.block import small
 from polarstep.linear_model.block.rows import BlockRows
 from polarstep.linear_model.fitting import unchanged_on_error
 from polarstep.linear_model.solver.samples import Samples
@@ -107,6 +108,7 @@ def test_an_interruption_of_softmax_leaves_a_model_of_all_classes(monkeypatch):
 
     model = LogisticRegression(tol=1e-13, warm_start=True)
     with monkeypatch.context() as patch:
+        patch.setattr(small, "_MOST_UNKNOWNS", 0)  # a single compiled call is not interrupted
         patch.setattr(BlockRows, "evaluate", counting)
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, THREE)
@@ -148,6 +150,17 @@ def test_a_tiny_C_gives_weights_of_zero_and_the_intercept_of_the_shares(kind, C,
     assert np.abs(model.coef_ * UNITS * unit).max() < 1e-270
     share = Y.mean()
     np.testing.assert_allclose(model.intercept_, np.log(share / (1 - share)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("y", [Y, THREE], ids=["two", "three"])
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e200, 1e308])
+def test_weights_of_any_size_without_a_penalty(kind, y, size):
+    weight = np.full(300, size)
+    model = kind(C=np.inf, tol=1e-10, class_weight="balanced").fit(X / UNITS, y, weight)
+    expected = kind(C=np.inf, tol=1e-10, class_weight="balanced").fit(X / UNITS, y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-4, atol=1e-6)
+    assert model.result_.status is Status.converged
 
 
 def test_a_huge_C_and_a_huge_alpha():

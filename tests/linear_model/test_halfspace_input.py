@@ -141,6 +141,14 @@ BAD = {
     "few weights": (
         {}, (X, Y, WEIGHT[:-1]), ValueError, r"`sample_weight` must .*300.*; got shape \(299,\)"
     ),
+    "weights overflow": (
+        {}, (X, Y, np.full(300, 1e308)), ValueError,
+        "`sample_weight` must have a finite sum.*; got inf. Divide all weights",
+    ),
+    "class weights overflow": (
+        {"class_weight": {0: 1e300}}, (X, Y, np.full(300, 1e9)), ValueError,
+        "`sample_weight` must be finite after multiplication by the class weights",
+    ),
     "nan label": ({}, (X, np.where(np.arange(300) == 3, np.nan, Y)), ValueError, "y contains NaN"),
     "real y": ({}, (X, SCORE), ValueError, "continuous"),
     "few labels": ({}, (X, Y[:-1]), ValueError, "inconsistent"),

@@ -78,6 +78,10 @@ class IterativeClassifier(LinearClassifier):
 
     def _ridge(self, total: float) -> float:
         """Return alpha = 1/(C sum_i s_i) of the mean loss, given the sum of the weights."""
+        if not np.isfinite(total) and np.isfinite(self.C):
+            must = "have a finite sum, because C is multiplied by it"
+            advice = "Divide all weights by a number, and multiply C by it."
+            raise ValueError(complaint(type(self).__name__, "sample_weight", must, total, advice))
         with np.errstate(over="ignore"):
             return float(min(np.float64(1.0) / self.C / total, LARGEST_RIDGE))
 

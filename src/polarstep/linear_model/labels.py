@@ -84,9 +84,14 @@ def row_weights(
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, len(codes), who)
     if class_weight is not None:
-        totals = np.bincount(codes, weight, minlength=len(classes))
+        scaled = None if weight is None else weight / weight.max()  # so that no sum overflows
+        totals = np.bincount(codes, scaled, minlength=len(classes))
         factors = class_factors(class_weight, classes, totals, who)[codes]
-        weight = factors if weight is None else weight * factors
+        with np.errstate(over="ignore"):
+            weight = factors if weight is None else weight * factors
+        if not np.isfinite(weight).all():
+            must, got = "be finite after multiplication by the class weights", "an overflow"
+            raise ValueError(complaint(who, "sample_weight", must, got))
     return weight
 
 

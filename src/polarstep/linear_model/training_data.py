@@ -43,8 +43,9 @@ class TrainingData:
 
     @property
     def total_weight(self) -> float:
-        """The sum of the weights."""
-        return float(len(self.codes) if self.weight is None else self.weight.sum())
+        """The sum of the weights, which is infinite if it overflows."""
+        with np.errstate(over="ignore"):
+            return float(len(self.codes) if self.weight is None else self.weight.sum())
 
     def samples(
         self, loss: MarginLoss, *, intercept: bool, n_threads: int
@@ -71,10 +72,13 @@ class TrainingData:
 
     def shares(self) -> np.ndarray:
         """Return the weights of the rows, scaled so that they sum to 1."""
-        total = self.total_weight
         if self.weight is None:
-            return np.full(len(self.codes), 1.0 / total)
-        return self.weight / total
+            return np.full(len(self.codes), 1.0 / len(self.codes))
+        total = self.total_weight
+        if np.isfinite(total) and total > np.finfo(float).tiny:
+            return self.weight / total
+        scaled = self.weight / self.weight.max()
+        return scaled / scaled.sum()
 
 
 def read_training_data(
