@@ -25,7 +25,14 @@ def fit(X=Z, y=Y, weight=None, **options):
     return LogisticRegression(**{"tol": 1e-13, **options}).fit(X, y, weight)
 
 
-@parametrize_with_checks([LogisticRegression(), LogisticRegression(alpha=0.01, n_jobs=2)])
+@parametrize_with_checks(
+    [
+        LogisticRegression(),
+        LogisticRegression(alpha=0.01, n_jobs=2),
+        LogisticRegression(penalty=None, class_weight="balanced", warm_start=True),
+    ]
+)
+@pytest.mark.filterwarnings("ignore:LogisticRegression. A hyperplane separates")
 def test_scikit_learn_checks(estimator, check):
     before = estimator.get_params()
     check(estimator)

@@ -120,3 +120,16 @@ def test_iterates_fall():
     values = [fun for _, fun, _, _ in found]
     assert (np.diff(values) <= 0).all()
     assert found[-1][3] is Status.converged
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-4])
+def test_rows_without_curvature_leave_the_step_to_the_penalty(alpha):
+    problem = _problem(alpha=(alpha, 1.0))
+    Z, s = dense_rows(problem.rows, True), problem.rows.weights[0]
+    model = _Model(Z, problem.rows.codes, s, problem.ridge(np.array([0]))[0], K)
+    scores = np.where(model.own, 1e6, 0.0)  # every row is far on the right side
+    theta = np.random.default_rng(0).standard_normal((K, D + 1))
+    theta -= theta.mean(axis=0)
+    step, _ = model.newton_step(theta, scores, 1e-14)
+    expected = -theta[:, :-1] if alpha else np.zeros((K, D))
+    np.testing.assert_allclose(step[:, :-1], expected, atol=1e-9)

@@ -210,16 +210,18 @@ class _Model:
                 # The pairs of the own class make up the gradient: root r is +-s P of the other.
                 own_k, own_m = self.own[kept, k], self.own[kept, m]
                 slope = np.where(own_k, -P[kept, m], np.where(own_m, P[kept, k], 0.0))
-                blocks.append(J.reshape(len(kept), -1))
+                blocks.append(J.reshape(len(kept), K * p))
                 right.append(self.s[kept] * slope / root[kept])
         penalty = np.sqrt(self.alpha) / self.unit
         at = np.flatnonzero(penalty)
         for k in range(K):
             J = np.zeros((len(at), K, p))
             J[np.arange(len(at)), k, at] = penalty[at]
-            blocks.append(J.reshape(len(at), -1))
+            blocks.append(J.reshape(len(at), K * p))
             right.append(np.sqrt(self.alpha[at]) * theta[k, at])
         A, r = np.concatenate(blocks), np.concatenate(right)
+        if not len(A):  # no row has a curvature that double precision can tell from zero
+            return np.zeros((K, p)), 0.0
         order = np.argsort(-np.abs(A).max(axis=1), kind="stable")  # stable for graded rows
         size = np.linalg.norm(A, axis=0)
         size[size == 0] = 1.0
