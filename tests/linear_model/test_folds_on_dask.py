@@ -64,6 +64,16 @@ def test_scores_that_need_more_than_accuracy(scoring):
     assert far.score(*blocks(X, Y)) == pytest.approx(near.score(X, Y), rel=1e-6)
 
 
+def test_a_number_or_one_column_as_sample_weight():
+    options = {"Cs": [1.0, 10.0], "cv": 3, "scoring": "neg_log_loss"}
+    models = [
+        ps.LogisticRegressionCV(**options).fit(*blocks(X, Y), weight)
+        for weight in (2.0, blocks(np.full((N, 1), 2.0))[0])
+    ]
+    for near, far in zip(*(model.scores_.values() for model in models), strict=True):
+        np.testing.assert_array_equal(near, far)
+
+
 def test_scorers_that_read_rows_are_refused():
     with pytest.raises(TypeError, match="use X on Dask only by passing it to methods"):
         compare((), {"scoring": lambda model, X, y: np.asarray(X).sum()})

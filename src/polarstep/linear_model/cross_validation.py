@@ -125,6 +125,9 @@ class LogisticRegressionCV(LogisticRegression):
     times the memory of ``coefs_paths_``. It never copies X, except for the held-out rows of one
     fold at a time if `scoring` is not the accuracy.
 
+    X may be a Dask collection; install the extra ``polarstep[dask]``. Its rows then stay on the
+    workers, and the splitter sees the labels but not X.
+
     With metadata routing, ``fit(X, y, groups=groups)`` passes the groups on to a splitter such as
     GroupKFold, and sample weights reach only the scorers that ask for them; see scikit-learn's
     ``set_config(enable_metadata_routing=True)``. Without it, the weights also weigh the scores.

@@ -68,7 +68,11 @@ class FoldsOnDask(Folds):
         found, lengths = gather_labels(samples.rows)
         self._codes = np.searchsorted(labels, found)
         y = classes[self._codes]
-        given = None if sample_weight is None else _in_memory(sample_weight)
+        given = None
+        if isinstance(sample_weight, Real):
+            given = np.full(len(y), float(sample_weight))
+        elif sample_weight is not None:
+            given = np.asarray(_in_memory(sample_weight)).ravel()
         of_splitter, of_scorer = route(
             estimator, "fit", given, {name: _in_memory(value) for name, value in params.items()}
         )
