@@ -16,7 +16,7 @@ from .inverse import Inverse, invert
 from .likelihood import LikelihoodSums, likelihood_sums
 from .rows import FittedRows, RowsInMemory
 
-_CLOSE = 1e-8  # the distance in standard errors at which the optimum counts as reached
+_CLOSE = 1e-10  # the distance in standard errors at which the optimum counts as reached
 _MOST_STEPS = 20
 _FARTHEST = 1.0  # standard errors between the model and the optimum, beyond which it is refused
 _FLAT = 1e-6  # the largest slope per weight along a direction in which the likelihood is constant
