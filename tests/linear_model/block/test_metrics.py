@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from block_problems import D, K, dense_rows, make_rows
+from block_problems import D, K, dense_rows, make_rows, softmax_hessian
 from polarstep.linear_model.block.families import Margins, Softmax
-from polarstep.linear_model.block.metrics import Choice, first_metrics, make_metrics
+from polarstep.linear_model.block.metrics import (
+    Choice,
+    diagonal_metrics,
+    first_metrics,
+    make_metrics,
+)
 from polarstep.linear_model.block.models import Models
 from polarstep.linear_model.block.problem import BlockProblem
 from polarstep.losses import LOSSES
@@ -78,3 +83,16 @@ def test_a_shared_metric_is_that_of_the_first_model_at_the_mean_point(family):
     g = np.random.default_rng(1).standard_normal((k, D + 1))
     np.testing.assert_array_equal(one.solve(g), same.solve(g))
     np.testing.assert_array_equal(three.solve(g), own.solve(g))
+
+
+@pytest.mark.parametrize("kind", ["C", "csr"])
+def test_diagonal_metrics_are_roots_of_the_diagonal_of_the_hessian(kind):
+    rows, models = make_rows(kind), Models.of([0.1, 0.5])
+    problem = BlockProblem(rows, Softmax(K), models, True)
+    theta = np.zeros((2, K, D + 1))
+    metric = diagonal_metrics(problem, theta)
+    for b in range(2):
+        H = softmax_hessian(rows, models, theta, True, b)
+        g = np.ones((K, D + 1))
+        root = np.sqrt(H.diagonal()).reshape(K, D + 1)
+        np.testing.assert_allclose(metric.metrics[b].solve(g), 1.0 / root, rtol=1e-9)

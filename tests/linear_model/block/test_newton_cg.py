@@ -60,7 +60,7 @@ def test_slow_models_go_over_to_newton_directions(monkeypatch):
     problem = _problem()
     state = descent.State(problem, np.zeros((3, K, D + 1)))
     metric = first_metrics(problem, state.theta)
-    descent.descend_block(problem, state, metric, 1e-12, 50, products=True)
+    descent.descend_block(problem, state, metric, 1e-12, 50, newton="slow")
     assert state.status == [Status.converged] * 3
     assert problem.passes > 2 * state.n_iter.max()  # several products for each step
     for b in range(3):

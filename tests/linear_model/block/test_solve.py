@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from block_problems import D, K, make_rows, softmax_minimum
 from polarstep.linear_model.block.families import Margins, Softmax
 from polarstep.linear_model.block.models import Models
-from polarstep.linear_model.block.problem import NotFinite
+from polarstep.linear_model.block.problem import BlockProblem, NotFinite
 from polarstep.linear_model.block.rows import BlockRows
-from polarstep.linear_model.block.solve import solve_block
+from polarstep.linear_model.block.solve import is_wide, solve_block
 from polarstep.losses import LOSSES
 from polarstep.result import Status
 
@@ -108,3 +109,19 @@ def test_wide_data_are_solved_in_the_space_of_their_rows(kind):
         np.testing.assert_allclose(result.theta[b], expected, rtol=1e-4, atol=1e-6)
     again = _solve(rows, Softmax(K), models, tol=1e-9, start=result.theta)
     assert again.n_iter.max() <= 1
+
+
+def test_wide_sparse_data_take_newton_directions_from_the_start(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = sp.random_array((60, 1_500), density=0.02, format="csr", rng=rng)
+    codes = np.arange(60) % K
+    rows = BlockRows.from_arrays(
+        X, codes, np.full((1, 60), 1 / 60), np.asarray(X.mean(axis=0)).ravel()
+    )
+    models = Models.of([1e-3, 1e-1])
+    in_row_space = _solve(rows, Softmax(K), models)
+    monkeypatch.setattr(BlockRows, "in_row_space", lambda self: None)
+    assert is_wide(BlockProblem(rows, Softmax(K), models, True))
+    result = _solve(rows, Softmax(K), models)
+    assert result.status == [Status.converged] * 2
+    np.testing.assert_allclose(result.theta, in_row_space.theta, atol=1e-5)

@@ -7,7 +7,7 @@ shared. Models that have ended leave the block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -25,14 +25,17 @@ _PATIENCE = 3  # slow steps in a row before the directions are Newton's
 _STATE_VALUES = 4e7  # largest number of values that the products with a Hessian may need
 
 
+Newton = Literal["never", "slow", "always"]
+
+
 class BlockInverseHessian:
     """The L-BFGS approximations of the inverse Hessians, started from scale * H0^-1."""
 
-    def __init__(self, metric: Preconditioner, n_models: int, size: int) -> None:
-        self.metric, self.scale = metric, np.ones(n_models)
+    def __init__(self, metric: Preconditioner, n_models: int, shape: tuple[int, ...]) -> None:
+        self.metric, self.shape, self.scale = metric, shape, np.ones(n_models)
         self.rejected = np.zeros(n_models, int)
         self.pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.most = int(np.clip(_PAIR_VALUES / (2 * n_models * size), 5, _MOST_PAIRS))
+        self.most = int(np.clip(_PAIR_VALUES / (2 * n_models * np.prod(shape)), 5, _MOST_PAIRS))
 
     def add(self, step: np.ndarray, change: np.ndarray, is_unit: np.ndarray) -> None:
         """Remember a step of each model and the change of the gradient, where f is convex."""
@@ -52,7 +55,6 @@ class BlockInverseHessian:
 
     def times(self, g: np.ndarray) -> np.ndarray:
         """Return H^-1 g for gradients of shape (b, k, p)."""
-        self.shape = g.shape[1:]
         q = g.reshape(len(g), -1).copy()
         coefficients = []
         for step, change, curvature in reversed(self.pairs):
@@ -136,7 +138,7 @@ def descend_block(
     max_iter: int,
     *,
     absolute: float = 0.0,
-    products: bool = False,
+    newton: Newton = "never",
     observe: Callable[[State], None] | None = None,
     renew: Renewal | None = None,
 ) -> None:
@@ -154,18 +156,21 @@ def descend_block(
         The largest number of steps.
     absolute : float, default=0.0
         The estimated absolute suboptimality at which a model leaves the block as well.
-    products : bool, default=False
-        Whether models whose steps are slow go over to Newton directions by conjugate gradients.
+    newton : {"never", "slow", "always"}, default="never"
+        Which models take Newton directions by conjugate gradients: none, those whose steps are
+        slow, or all of them. The directions are L-BFGS's if they would need too much memory.
     observe : callable, optional
         A function that is called with the state at every iteration.
     renew : Renewal, optional
         The rule that is asked at every iteration whether models get new metrics.
     """
     active = np.arange(len(state.fun))
-    inverse = BlockInverseHessian(metric, len(active), state.theta[0].size)
+    inverse = BlockInverseHessian(metric, len(active), state.theta.shape[1:])
     convergence = BlockConvergence(len(active))
     values = len(active) * problem.n_outputs * problem.rows.n
-    products = products and problem.family.is_convex and values <= _STATE_VALUES
+    if not problem.family.is_convex or values > _STATE_VALUES:
+        newton = "never"
+    convergence.exact[:] = newton == "always"
     iteration = 0
     while True:
         g = state.gradient[active]
@@ -198,7 +203,7 @@ def descend_block(
             decrement[which] = -0.5 * np.einsum("bkp,bkp->b", g[which], p[which])
             convergence.decrements[-1][which] = decrement[which]
             convergence.slow[which] = 0
-        elif products:
+        elif newton == "slow":
             convergence.exact |= convergence.slow >= _PATIENCE
         length, fun, gradient = take_steps(
             problem, active, state.theta[active], state.fun[active], g, p
@@ -216,7 +221,8 @@ def descend_block(
                 state.status[active[at]] = Status.rounding if is_flat[at] else Status.stalled
         step = (length[:, None, None] * p).reshape(len(active), -1)
         change = (gradient - g).reshape(len(active), -1)
-        inverse.add(step, change, length == 1.0)
+        if not convergence.exact.all():
+            inverse.add(step, change, length == 1.0)
         before = state.fun[active]
         expected = decrement > 1e-9 * np.abs(before)
         ratio = np.divide(before - fun, decrement, out=np.ones_like(fun), where=expected)

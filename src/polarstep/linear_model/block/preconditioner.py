@@ -45,6 +45,22 @@ class BlockDiagonalMetric(ModelMetric):
         return np.array([part.solve(row) for part, row in zip(self.parts, g, strict=True)])
 
 
+class DiagonalMetric(ModelMetric):
+    """A diagonal approximation of the Hessian.
+
+    Parameters
+    ----------
+    diagonal : ndarray, shape (k, p)
+        Second derivatives >= 0. Along a coordinate without curvature the inverse is 0.
+    """
+
+    def __init__(self, diagonal: np.ndarray) -> None:
+        self.inverse = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+
+    def solve(self, g: np.ndarray) -> np.ndarray:
+        return g * self.inverse
+
+
 class FullMetric(ModelMetric):
     """All blocks of the Hessian of a softmax model.
 

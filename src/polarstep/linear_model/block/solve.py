@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...result import Progress, Status, add_row
+from ..solver.newton_cg import FEW_ROWS
 from ..solver.row_space import RowSpace
 from ..solver.stages import MOST_ROWS_OF_BASIS
 from .data import BlockData
-from .descent import State, descend_block
+from .descent import Newton, State, descend_block
 from .families import Family
-from .metrics import first_metrics
+from .metrics import diagonal_metrics, first_metrics
 from .models import BlockResult, Models
 from .orthogonal_newton import iterations_before, rescue
 from .problem import BlockProblem, NotFinite
@@ -145,6 +146,12 @@ def _mapped(change: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np
     return np.array([[change(row) for row in model] for model in theta])
 
 
+def is_wide(problem: BlockProblem) -> bool:
+    """Return whether X is sparse with so many columns that no affordable metric serves well."""
+    rows = problem.rows
+    return rows.is_sparse and not problem.columns.all_single and rows.n < FEW_ROWS * rows.d
+
+
 def first_theta(problem: BlockProblem) -> np.ndarray:
     """Return weights of zero, and the intercepts that fit the class frequencies."""
     theta = np.zeros((len(problem.models), problem.n_outputs, problem.width))
@@ -168,12 +175,17 @@ def _solve(
     stages = [problem]
     if start is None and sizes:
         stages.insert(0, problem.subsample(sizes[0], rng))
-    products = not can_be_full(problem)  # otherwise all of the Hessian is affordable
+    newton: Newton = "always" if is_wide(problem) else "slow"
+    # All of a small Hessian is affordable if the rows are in memory. Without a penalty it may be
+    # nearly singular, and then it takes many products.
+    if can_be_full(problem) and (rows.in_memory() is not None or not problem.models.alpha.all()):
+        newton = "never"
+    first = diagonal_metrics if newton == "always" else first_metrics
     theta = start
     metric, choice = None, None
     if theta is None:
         theta = first_theta(problem)
-        metric = first_metrics(stages[0], theta)
+        metric = first(stages[0], theta)
     for stage in stages[:-1]:
         assert metric is not None
         # The error of the optimum on m rows is itself about parameters/m.
@@ -182,18 +194,14 @@ def _solve(
         state = State(stage, theta)
         renew = BlockRenewal(stage, choice, accuracy, rng)
         descend_block(
-            stage, state, metric, accuracy, 30, absolute=absolute, products=products, renew=renew
+            stage, state, metric, accuracy, 30, absolute=absolute, newton=newton, renew=renew
         )
         theta = state.theta
     state = State(problem, theta)
     if not (np.isfinite(state.fun).all() and np.isfinite(state.gradient).all()):
         raise NotFinite
     if metric is None:
-        metric = first_metrics(problem, theta)
+        metric = first(problem, theta)
     renew = BlockRenewal(problem, choice, tol, rng)
-    # Without a penalty a Hessian may be nearly singular, which takes many products.
-    products |= rows.in_memory() is None and bool((problem.models.alpha > 0).all())
-    descend_block(
-        problem, state, metric, tol, max_iter, products=products, observe=log, renew=renew
-    )
+    descend_block(problem, state, metric, tol, max_iter, newton=newton, observe=log, renew=renew)
     return state

@@ -29,7 +29,7 @@ from .lbfgs import Convergence, InverseHessian, take_step
 from .problem import Point, Problem
 
 _LOOSE = 0.02  # squared norm of the residual, relative to the gradient, at which a step is accepted
-_FEW_ROWS = 2  # rows for each column below which the method is used from the start on
+FEW_ROWS = 2  # rows for each column below which the method is used from the start on
 _REJECTED = 3  # unit steps that must be rejected before L-BFGS is left,
 _REJECTED_SHARE = 0.4  # and the share of all steps that these must be
 _PATIENCE = 60  # largest number of steps of L-BFGS
@@ -46,7 +46,7 @@ def can_use_newton_cg(problem: Problem) -> bool:
 
 def has_few_rows(problem: Problem) -> bool:
     """Return whether there are so few rows that a metric of two levels is expected to be poor."""
-    return problem.samples.n < _FEW_ROWS * problem.samples.d
+    return problem.samples.n < FEW_ROWS * problem.samples.d
 
 
 class PoorMetric:
