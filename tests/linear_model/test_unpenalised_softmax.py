@@ -87,6 +87,18 @@ def test_a_direction_is_checked_on_all_rows(kind, intercept):
         assert not separates(rows, direction, intercept)
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("absent", [0, 1, 2])
+def test_a_class_without_rows(intercept, absent):
+    X = RNG.normal(size=(200, 3))
+    y = RNG.integers(0, 3, 200)
+    weights = {k: 0.0 if k == absent else 1.0 for k in range(3)}
+    model, text = fit(X, y, fit_intercept=intercept, class_weight=weights)
+    assert not text
+    assert model.coef_.shape == (3, 3)
+    assert not intercept or absent not in model.predict(X)
+
+
 def test_dask_arrays(monkeypatch):
     da = pytest.importorskip("dask.array", reason="needs Dask: pip install 'polarstep[dask]'")
     from polarstep.linear_model.on_dask import block_rows

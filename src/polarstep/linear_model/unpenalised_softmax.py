@@ -66,7 +66,10 @@ def find_separation(
 
     If the rows are not in memory, the weights themselves and a direction that separates a subsample
     are checked on all of them. A direction that only a few rows reveal is then not found.
+    There is no search if a class has no rows, which happens without an intercept only.
     """
+    if np.count_nonzero(rows.totals) < len(theta):
+        return None
     d, shift = rows.d, rows.centre
     start = np.column_stack([theta[:, :d], -theta[:, :d] @ shift])
     if intercept:
