@@ -96,3 +96,22 @@ def test_diagonal_metrics_are_roots_of_the_diagonal_of_the_hessian(kind):
         g = np.ones((K, D + 1))
         root = np.sqrt(H.diagonal()).reshape(K, D + 1)
         np.testing.assert_allclose(metric.metrics[b].solve(g), 1.0 / root, rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)
+def test_points_that_are_close_share_second_moments_but_not_the_penalty(family, monkeypatch):
+    rows, k = make_rows(), family.n_outputs
+    problem = BlockProblem(rows, family, Models.of([1.0, 1e-3, 1e-9]), True)
+    theta = np.zeros((3, k, D + 1))
+    theta[:2] = np.random.default_rng(0).standard_normal((k, D + 1)) * 0.2
+    theta[1] += 1e-6
+    options = np.arange(3), Choice(k > 1, rows.n, shared=True), np.random.default_rng(0)
+    grams = []
+    read = type(rows).scores
+    monkeypatch.setattr(type(rows), "scores", lambda *args: grams.append(len(args)) or read(*args))
+    shared = make_metrics(problem, rows, theta, *options)
+    assert len(grams) == 1 + 2  # the probes, and the curvatures of two of the three models
+    g = np.random.default_rng(1).standard_normal((k, D + 1))
+    for b in range(3):
+        own = make_metrics(problem, rows, theta[[b]], np.array([b]), *options[1:])[0]
+        np.testing.assert_allclose(shared[b].solve(g), own.solve(g), rtol=1e-4, atol=1e-5)

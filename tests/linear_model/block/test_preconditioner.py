@@ -6,7 +6,7 @@ import pytest
 from block_problems import D, K, dense_rows, make_rows, softmax_hessian
 from polarstep.linear_model.block.families import Softmax
 from polarstep.linear_model.block.models import Models
-from polarstep.linear_model.block.preconditioner import FullMetric, Preconditioner
+from polarstep.linear_model.block.preconditioner import FullMetric, Preconditioner, SoftmaxHessian
 
 
 @pytest.mark.parametrize("intercept", [True, False])
@@ -15,7 +15,7 @@ def test_the_full_metric_solves_with_the_hessian(intercept):
     theta = Softmax(K).project(np.random.default_rng(1).standard_normal((1, K, D + intercept)))
     Z = dense_rows(rows, intercept)
     p = Softmax(K).probabilities(theta @ Z.T)[0]
-    metric = FullMetric(Z, p, rows.weights[0], np.full(D, 0.1))
+    metric = FullMetric(SoftmaxHessian(Z, p, rows.weights[0]), np.full(D, 0.1))
     g = Softmax(K).project(np.random.default_rng(2).standard_normal((1, K, D + intercept)))
     step = Preconditioner([metric], Softmax(K)).solve(g)
     H = softmax_hessian(rows, models, theta, intercept)
@@ -29,8 +29,10 @@ def test_the_full_metric_does_not_depend_on_units():
     unit = np.append(10.0 ** np.arange(-3, -3 + 2 * D, 2), 1.0)
     ridge = np.full(D, 1e-2)
     g = np.random.default_rng(0).standard_normal((K, D + 1))
-    plain = FullMetric(Z, p, rows.weights[0], ridge).solve(g)
-    scaled = FullMetric(Z * unit, p, rows.weights[0], ridge * unit[:D] ** 2).solve(g * unit)
+    plain = FullMetric(SoftmaxHessian(Z, p, rows.weights[0]), ridge).solve(g)
+    scaled = FullMetric(SoftmaxHessian(Z * unit, p, rows.weights[0]), ridge * unit[:D] ** 2).solve(
+        g * unit
+    )
     np.testing.assert_allclose(scaled * unit, plain, rtol=1e-8)
 
 
@@ -39,7 +41,7 @@ def test_single_precision_is_close_to_double_precision():
     Z, k = rng.standard_normal((500, 60)), 5
     p = rng.dirichlet(np.ones(k), 500).T
     g = Softmax(k).project(rng.standard_normal((1, k, 60)))[0]
-    large = FullMetric(Z, p, np.full(500, 1 / 500), np.full(60, 0.1))
+    large = FullMetric(SoftmaxHessian(Z, p, np.full(500, 1 / 500)), np.full(60, 0.1))
     H = np.zeros((k, 60, k, 60))
     for c in range(k):
         for e in range(k):

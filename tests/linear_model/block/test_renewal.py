@@ -50,7 +50,7 @@ def test_a_shared_metric_is_offered_to_the_whole_group():
     problem = folds()
     renew = BlockRenewal(problem, None, 1e-10, np.random.default_rng(0))
     convergence = BlockConvergence(8)
-    shared, own = Choice(False, 100, shared=True), Choice(False, 400)
+    shared, own = Choice(False, 400, shared=True), Choice(False, 400)
     best = [shared, own, None, None, None, None, None, None]
     convergence.exact[2] = True
     renew._offer(best, np.arange(8), convergence)

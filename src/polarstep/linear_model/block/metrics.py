@@ -8,20 +8,29 @@ non-uniform sampling", NeurIPS 2016.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..solver.metric import ENOUGH_ROWS
 from .families import Softmax
-from .preconditioner import DiagonalMetric, FullMetric, ModelMetric, Preconditioner, class_metrics
+from .preconditioner import (
+    DiagonalMetric,
+    FullMetric,
+    ModelMetric,
+    Preconditioner,
+    SoftmaxHessian,
+    class_metrics,
+)
 from .problem import BlockProblem, NotFinite
 from .rows import BlockRows
 
 _NEGLIGIBLE = 1e-3  # curvature of a row, in units of the mean, that a metric leaves out
 _FEW_ROWS = 2_000  # up to here no row is left out, because it may be alone in its direction
 _FIRST_ROWS = 10_000  # rows of second moments if the rows are not in memory
+_PROBES = 300  # rows on which the scores of models are compared
+_NEAR = 0.15  # root mean square difference of scores up to which curvatures are shared
 
 
 @dataclass(frozen=True)
@@ -53,25 +62,60 @@ def make_metrics(
     """Return the metrics of some models at theta (b, k, p), from rows in memory.
 
     If there are more rows than the choice asks for, those of large curvature are preferred. A
-    shared metric is that of the first model of a group, at the mean of their points.
+    shared metric is that of the first model of a group, at the mean of their points; groups whose
+    points are close to each other share the second moments as well, and differ in the penalty.
     """
-    if choice.shared:
-        group = problem.models.alike[which]
-        _, first, group = np.unique(group, return_index=True, return_inverse=True)
-        theta = np.array([theta[group == g].mean(axis=0) for g in range(len(first))])
-        own = replace(choice, shared=False)
-        metrics = make_metrics(problem, rows, theta, which[first], own, rng)
-        return [metrics[g] for g in group]
+    if not choice.shared:
+        return _metrics(problem, rows, theta, which, np.arange(len(which)), choice, rng)
+    group = problem.models.alike[which]
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    theta = np.array([theta[group == g].mean(axis=0) for g in range(len(first))])
+    anchor = _anchors(problem, rows, theta, which[first])
+    metrics = _metrics(problem, rows, theta, which[first], anchor, choice, rng)
+    return [metrics[g] for g in group]
+
+
+def _anchors(
+    problem: BlockProblem, rows: BlockRows, theta: np.ndarray, which: np.ndarray
+) -> np.ndarray:
+    """Return for each model the position of the model whose curvatures it may use, shape (b,).
+
+    The relative change of a curvature of the logistic loss is at most the change of the score.
+    """
+    at = np.unique(np.linspace(0, rows.n - 1, _PROBES).astype(np.intp))
+    scores = rows.scores(problem.family.project(theta), problem.intercept, at)
+    positive, anchor, last = problem.models.positive[which], np.arange(len(which)), 0
+    for b in range(1, len(which)):
+        change = np.abs(scores[b] - scores[last]).max(axis=0)
+        if positive[b] == positive[last] and np.sqrt(np.square(change).mean()) <= _NEAR:
+            anchor[b] = last
+        else:
+            last = b
+    return anchor
+
+
+def _metrics(
+    problem: BlockProblem,
+    rows: BlockRows,
+    theta: np.ndarray,
+    which: np.ndarray,
+    anchor: np.ndarray,
+    choice: Choice,
+    rng: np.random.Generator,
+) -> list[ModelMetric]:
+    """Return a metric for each model, with the second moments of its anchor and its own penalty."""
     family, intercept, columns = problem.family, problem.intercept, problem.columns
+    own = np.flatnonzero(anchor == np.arange(len(which)))
     models, ridge = problem.models.take(which), problem.ridge(which)
-    diagonals = None
+    diagonals = {}
     counts = rows.matrix.effective_rows()
     exact = rows.n == problem.rows.n and choice.rows >= rows.n
     if not choice.full and ((not exact and counts.min() < ENOUGH_ROWS) or not columns.all_single):
-        diagonals = problem.rows.curvature_squares(family, models, theta, intercept)
-        problem.passes += len(which) / len(problem.models)
-    metrics = []
-    for b in range(len(which)):
+        squares = problem.rows.curvature_squares(family, models.take(own), theta[own], intercept)
+        diagonals = dict(zip(own.tolist(), squares, strict=True))
+        problem.passes += len(own) / len(problem.models)
+    moments: dict[int, Any] = {}
+    for b in own.tolist():
         one = models.take(np.array([b]))
         scores = rows.scores(theta[b : b + 1], intercept)
         p = family.probabilities(scores)[0] if isinstance(family, Softmax) else scores[0]
@@ -79,21 +123,21 @@ def make_metrics(
         at, factor = _important_rows(h, rows, choice.rows, rng)
         part = rows if at is None else rows.take(at, factor)
         if choice.full:
-            s = part.weights[one.split[0]]
-            Z = part.centred_array(intercept)
-            metrics.append(FullMetric(Z, p if at is None else p[:, at], s, ridge[b]))
+            Z, s = part.centred_array(intercept), part.weights[one.split[0]]
+            moments[b] = SoftmaxHessian(Z, p if at is None else p[:, at], s)
             continue
         h = h if at is None else h[:, at] * factor
-        grams = [
+        moments[b] = [
             part.matrix.gram(np.ascontiguousarray(row), columns.place, columns.size) for row in h
         ]
-        metrics.append(
-            class_metrics(
-                grams, columns, ridge[b], intercept,
-                None if diagonals is None else diagonals[b], None if exact else counts,
-            )
-        )  # fmt: skip
-    return metrics
+    if choice.full:
+        return [FullMetric(moments[a], ridge[b]) for b, a in enumerate(anchor.tolist())]
+    return [
+        class_metrics(
+            moments[a], columns, ridge[b], intercept, diagonals.get(a), None if exact else counts
+        )
+        for b, a in enumerate(anchor.tolist())
+    ]
 
 
 def _important_rows(

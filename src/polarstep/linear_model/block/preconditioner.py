@@ -61,8 +61,8 @@ class DiagonalMetric(ModelMetric):
         return g * self.inverse
 
 
-class FullMetric(ModelMetric):
-    """All blocks of the Hessian of a softmax model.
+class SoftmaxHessian:
+    """All blocks of the Hessian of a softmax model, without the penalty.
 
     Parameters
     ----------
@@ -72,8 +72,13 @@ class FullMetric(ModelMetric):
         The probabilities of the classes.
     s : ndarray, shape (m,)
         The row weights.
-    ridge : ndarray, shape (d,)
-        The penalty of each column.
+
+    Attributes
+    ----------
+    blocks : ndarray, shape (k, p, k, p)
+        The blocks for columns in their units.
+    unit : ndarray, shape (p,)
+        The root mean square of each column.
 
     Notes
     -----
@@ -82,7 +87,7 @@ class FullMetric(ModelMetric):
     gradient points, so that it can be factorized.
     """
 
-    def __init__(self, Z: np.ndarray, p: np.ndarray, s: np.ndarray, ridge: np.ndarray) -> None:
+    def __init__(self, Z: np.ndarray, p: np.ndarray, s: np.ndarray) -> None:
         (k, m), width = p.shape, Z.shape[1]
         unit = np.sqrt(np.einsum("ij,ij,i->j", Z, Z, s))
         unit[unit == 0] = 1.0
@@ -106,11 +111,27 @@ class FullMetric(ModelMetric):
         blocks = H.reshape(k, width, k, width)
         for c in range(k):
             blocks[c, :, c, :] += own[c]
-        d = len(ridge)
-        index = np.arange(d)
         blocks += (own.mean(axis=0) / k)[None, :, None, :]
+        self.blocks, self.unit = blocks, unit
+
+
+class FullMetric(ModelMetric):
+    """The Hessian of a softmax model.
+
+    Parameters
+    ----------
+    hessian : SoftmaxHessian
+        The Hessian without the penalty, which models of several penalties may share.
+    ridge : ndarray, shape (d,)
+        The penalty of each column.
+    """
+
+    def __init__(self, hessian: SoftmaxHessian, ridge: np.ndarray) -> None:
+        blocks, unit = hessian.blocks.copy(), hessian.unit
+        k, width = blocks.shape[:2]
+        index = np.arange(len(ridge))
         for c in range(k):
-            blocks[c, index, c, index] += ridge / unit[:d] ** 2
+            blocks[c, index, c, index] += ridge / unit[: len(ridge)] ** 2
         H = blocks.reshape(k * width, k * width)
         scale = np.sqrt(H.diagonal().clip(0.0))
         scale[scale == 0] = 1.0

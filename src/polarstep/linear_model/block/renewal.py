@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..solver.metric import ENOUGH_ROWS
@@ -111,6 +113,7 @@ class BlockRenewal:
         ]
         self.options = [o for o in options if metric_bytes(problem, o) <= _MOST_BYTES]
         self.seconds = {option: metric_seconds(problem, option) for option in self.options}
+        self.rates = {option: expected_contraction(problem, option) for option in self.options}
         self.heavy_tailed = (
             everything is not None and everything.matrix.effective_rows().min() < ENOUGH_ROWS
         )
@@ -160,7 +163,7 @@ class BlockRenewal:
             if option is None or convergence.exact[at] or (own is not None and not own.shared):
                 continue
             is_due = current is None or (self.age[b] >= 3 and _may_follow(current, option))
-            if is_due and expected_contraction(self.problem, option) < convergence.contraction[at]:
+            if is_due and self.rates[option] < convergence.contraction[at]:
                 best[at] = option
 
     def repair(self, state: State, which: np.ndarray) -> list[ModelMetric]:
@@ -184,22 +187,22 @@ class BlockRenewal:
 
     def _best(self, b: int, convergence: BlockConvergence, at: int, fun: float) -> Choice | None:
         """Return the metric that model b should get now, or None to keep its metric."""
-        now, current = convergence.contraction[at], self.choice[b]
-        gap = convergence.gap[at] / float(self.problem.magnitude(np.array(fun)))
+        now, current = float(convergence.contraction[at]), self.choice[b]
+        gap = float(convergence.gap[at] / self.problem.magnitude(np.asarray(fun)))
         if gap > _FAR:
-            return self._best_far(b, now, np.log(gap / _FAR) + 1.0, current)
-        log_reduction = np.log(max(gap / self.tol, 2.0))
+            return self._best_far(b, now, math.log(gap / _FAR) + 1.0, current)
+        log_reduction = math.log(max(gap / self.tol, 2.0))
         if current is not None and self.age[b] < 3:
             return None
 
         def seconds(contraction: float) -> float:
-            return log_reduction / -np.log(contraction) * self.one_pass
+            return log_reduction / -math.log(contraction) * self.one_pass
 
         best, least = None, seconds(now) - self.one_pass
         for option in self.options:
             if current is not None and not _may_follow(current, option):
                 continue
-            rate = expected_contraction(self.problem, option)
+            rate = self.rates[option]
             if current is not None and _is_same_kind(current, option):
                 rate = max(rate, 0.5 * now * current.rows / option.rows)
             total = self._cost(option, b) + seconds(rate)
@@ -211,16 +214,16 @@ class BlockRenewal:
         self, b: int, now: float, log_reduction: float, current: Choice | None
     ) -> Choice | None:
         """Return the metric to be renewed at every step while f is far from quadratic."""
-        best, least = None, log_reduction / -np.log(max(now, _NEWTON_RATE)) * self.one_pass
+        best, least = None, log_reduction / -math.log(max(now, _NEWTON_RATE)) * self.one_pass
         n = self.problem.rows.n
         for option in self.options:
-            rate = max(_NEWTON_RATE, expected_contraction(self.problem, option))
+            rate = max(_NEWTON_RATE, self.rates[option])
             is_hessian = option.rows == n and (option.full or self.problem.n_outputs == 1)
             if current is not None and not _may_follow(current, option, is_hessian):
                 continue
             if current is not None and _is_same_kind(current, option) and not is_hessian:
                 rate = max(rate, now * (current.rows / option.rows) ** 0.25)
-            total = log_reduction / -np.log(rate) * (self.one_pass + self._cost(option, b))
+            total = log_reduction / -math.log(rate) * (self.one_pass + self._cost(option, b))
             if total < least:
                 best, least = option, total
         return best
