@@ -68,7 +68,7 @@ bench: $(READY)  ## time an iteration of each method beside plain NumPy
 bench-coupling: $(READY)  ## time coupling beside its peers (pip install curvlinops-for-pytorch pyhessian)
 	$(BIN)/python benchmarks/coupling.py
 
-bench-linear: $(READY)  ## time linear classifiers to the same accuracy beside their peers (pip install glum)
+bench-linear: $(READY)  ## time linear models to the same accuracy beside their peers (pip install glum; some 25 minutes)
 	$(BIN)/python benchmarks/linear
 
 bench-optim: $(READY)  ## train networks with LengthDirection and its peers at many learning rates (hours)

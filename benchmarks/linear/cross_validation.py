@@ -63,7 +63,9 @@ def contest(name: str, X: Any, y: np.ndarray, target: float) -> Contest:
     key = f"{name}, {fingerprint(X, y)}"
     scores = reference_scores(key, X, y)
     binary = int(y.max()) == 1
-    solvers = ["newton-cholesky", "lbfgs", "newton-cg", *(["liblinear"] if binary else [])]
+    solvers = ["lbfgs", "newton-cg", "newton-cholesky"]  # likely winners are searched first
+    if binary:
+        solvers = ["newton-cholesky", "lbfgs", "newton-cg", "liblinear"]
     peers: dict[str, list[Make]] = {solver: [partial(sklearn_cv, solver)] for solver in solvers}
     loops = [partial(Loop, partial(sklearn_fit, solver)) for solver in solvers[:3]]
     peers[LOOP] = list(loops)

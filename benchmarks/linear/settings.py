@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import resource
@@ -19,6 +20,7 @@ from contest import Contest, Make
 from storage import store, stored
 from tqdm import tqdm
 
+LIBC = ctypes.CDLL(None)
 FILE = "linear_settings.json"
 TOLERANCES = [10.0**-k for k in range(1, 15)]
 FINER = 10**0.5  # the last step between tolerances
@@ -131,7 +133,12 @@ def repeated(make: Make, contest: Contest, tol: float) -> float:
 
 
 def reset_peak() -> float:
-    """Forget the peak of this process's memory so far, where Linux can; return the present one."""
+    """Forget the peak of this process's memory so far, where Linux can; return the present one.
+
+    Memory that earlier fits freed goes back to the system before, so that it is counted again.
+    """
+    if hasattr(LIBC, "malloc_trim"):
+        LIBC.malloc_trim(0)
     reset = Path("/proc/self/clear_refs")
     if reset.exists():
         reset.write_text("5")
