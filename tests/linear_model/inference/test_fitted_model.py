@@ -88,6 +88,14 @@ def test_what_is_not_a_fitted_logistic_model():
             read_model(thing, None, "f")
 
 
+def test_how_far_a_fit_says_it_is_from_its_minimum():
+    model = fitted(Z, tol=1e-3)
+    assert read_model(model, None, "f").excess == model.result_.gap * model.result_.fun > 0
+    assert read_model(Softmax().fit(Z, THREE), None, "f").excess == 0.0
+    paper = fitted(Z, C=1.0, method="gdnp", tol=1e-3, max_iter=1000)
+    assert read_model(paper, None, "f").excess == 0.0  # such a run estimates no suboptimality
+
+
 def test_names():
     class Named:
         feature_names_in_ = np.array(["a", "intercept"], dtype=object)

@@ -1,5 +1,7 @@
 """Newton's method near the optimum, and starts that are too far from it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,14 @@ def test_a_separating_direction_is_named_for_several_classes():
     known, rows = read(model, THREE, apart)
     with pytest.raises(ValueError, match="that a hyperplane separates along d"):
         refuse_separation(rows, known, model, list("abcd"), "f")
+
+
+def test_a_fit_that_says_it_is_loose_may_be_farther_away():
+    """At its default tolerance a fit of many rows may end several standard errors away."""
+    model = fitted(Z)
+    model.coef_ = model.coef_ + 0.05
+    known, rows = read(model, Y)
+    with pytest.raises(ValueError, match="must be at the optimum"):
+        find_optimum(rows, known, 0.0, "f")
+    found = find_optimum(rows, replace(known, excess=0.1), 0.0, "f")
+    assert found.distance < 1e-8 < 1.0 < found.start_distance

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ...losses import margin_loss
+from ...result import Result
 from ...validation import complaint, type_of
 
 _NEEDED = ("classes_", "coef_", "intercept_", "fit_intercept", "class_weight")
@@ -38,7 +39,10 @@ class FittedModel:
         Whether the intercepts were fitted.
     class_weight : dict, "balanced" or None
     C, alpha : float or None
-        The strength of the penalty, of which one is given; C is infinite without a penalty.
+        The strength of the penalty; at most one is given, and none without a penalty.
+    excess : float
+        By how much the fit estimates its objective, per unit of weight, to be above the minimum; 0
+        if it does not say so.
     """
 
     classes: np.ndarray
@@ -49,6 +53,7 @@ class FittedModel:
     class_weight: Any
     C: float | None
     alpha: float | None
+    excess: float
 
     @property
     def equations(self) -> np.ndarray:
@@ -148,7 +153,15 @@ def read_model(model: Any, base: Any, who: str) -> FittedModel:
         model.class_weight,
         C,
         alpha,
+        _excess(getattr(model, "result_", None)),
     )
+
+
+def _excess(result: Any) -> float:
+    """Return the estimated suboptimality of a run, in units of the mean loss."""
+    if not isinstance(result, Result) or not np.isfinite(result.gap):
+        return 0.0
+    return float(result.gap * abs(result.fun))
 
 
 def _strength(model: Any, who: str) -> tuple[float | None, float | None]:

@@ -88,7 +88,8 @@ def find_optimum(rows: FittedRows, fitted: FittedModel, ridge: float, who: str) 
     Raises
     ------
     ValueError
-        If it is not near.
+        If it is not near: more than a standard error away, and more than the accuracy of the fit
+        lets expect.
     """
     q, standard = len(fitted.coef), rows.standard
     penalty = None
@@ -98,14 +99,17 @@ def find_optimum(rows: FittedRows, fitted: FittedModel, ridge: float, who: str) 
         # differences g_k to the base class it is (sum_k ||g_k||^2 - ||sum_k g_k||^2/K)/2.
         mix = np.identity(q) - (1.0 / (q + 1) if q > 1 else 0.0)
         penalty = np.kron(mix, np.diag(own))
+    # The objective at a distance t from the optimum is about t^2/2 above its minimum there.
+    expected = float(np.sqrt(2.0 * fitted.excess * rows.total_weight))
+    farthest = max(_FARTHEST, 2.0 * expected)
     optimum = climb(
         lambda theta: rows.sum(likelihood_sums, theta),
         standard.from_raw(fitted.coef, fitted.intercept),
         penalty,
-        farthest=_FARTHEST,
+        farthest=farthest,
         total_weight=rows.total_weight,
     )
-    if not optimum.start_distance <= _FARTHEST:
+    if not optimum.start_distance <= farthest:
         must = "be at the optimum of the data that are passed"
         got = f"coefficients {optimum.start_distance:.3g} standard errors away from it"
         advice = (

@@ -96,9 +96,9 @@ def summary(
     ------
     TypeError, ValueError
         If an argument is not valid; if the model is not a logistic model; if its coefficients are
-        more than one standard error from the optimum of these data, as they are if other data were
-        passed or the fit has not converged; or if a hyperplane separates the classes and there is
-        no penalty, so that no optimum exists.
+        more than one standard error from the optimum of these data, and more than the accuracy of
+        the fit lets expect, as they are if other data were passed or the fit has not converged; or
+        if a hyperplane separates the classes and there is no penalty, so that no optimum exists.
 
     Warns
     -----
@@ -189,6 +189,10 @@ def summary(
         must = f"have at most {_MOST:,} coefficients, because the covariances of all pairs are kept"
         raise ValueError(complaint(_WHO, "model", must, f"{q * len(terms):,}"))
     rows = read_rows(model, fitted, X, y, sample_weight, groups, _WHO)
+    in_memory = rows if isinstance(rows, RowsInMemory) else None
+    if n_samples and in_memory is None:
+        must, advice = "be None for Dask collections", "Use Wald intervals, or data in memory."
+        raise ValueError(complaint(_WHO, "bootstrap", must, n_samples, advice))
     if not rows.class_totals.all():
         got = f"none of class {fitted.classes.tolist()[int(np.argmin(rows.class_totals))]!r}"
         must, advice = "hold rows of positive weight of every class", "Fit the model without it."
@@ -218,12 +222,9 @@ def summary(
         )
         warnings.warn(text, UserWarning, stacklevel=2)
     draws, n_failed = None, 0
-    if n_samples and not isinstance(rows, RowsInMemory):
-        must, advice = "be None for Dask collections", "Use Wald intervals, or data in memory."
-        raise ValueError(complaint(_WHO, "bootstrap", must, n_samples, advice))
-    if n_samples and isinstance(rows, RowsInMemory):
+    if n_samples and in_memory is not None:
         draws, n_failed = bootstrap_coefficients(
-            rows, fitted, optimum, n_samples, _generator(random_state), frequency=frequency,
+            in_memory, fitted, optimum, n_samples, _generator(random_state), frequency=frequency,
             n_threads=effective_n_jobs(getattr(model, "n_jobs", None)), verbose=bool(verbose),
             who=_WHO,
         )  # fmt: skip
