@@ -3,8 +3,9 @@
     python benchmarks/linear [PART] [--only NAME ...] [--quick] [--rounds 5] [--data DIR] [--curves]
 
 Parts: race (the default), settings (the preparation of the race on its own), publish (writes the
-tables and the figure of docs/benchmarks from the results), first-fit, robustness, and dask (a
-cluster, with dask-ml if it is installed).
+tables and the figure of docs/benchmarks from the results), first-fit, robustness (to wrong labels),
+degenerate (random problems that are hard for a solver), and dask (a cluster, with dask-ml if it is
+installed).
 
 The race measures the time that a whole `fit`, validation included, needs to reach
 (F - F*)/F* <= 1e-8, for C = 1 and C = 100. F is the objective of logistic regression for two
@@ -44,6 +45,7 @@ from pathlib import Path
 from typing import Any
 
 import cross_validation
+import degenerate
 import first_fit
 import on_dask
 import peers
@@ -68,7 +70,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parts = ("race", "settings", "publish", "first-fit", "robustness", "dask")
+    parts = ("race", "settings", "publish", "first-fit", "robustness", "degenerate", "dask")
     parser.add_argument("part", nargs="?", default="race", choices=parts)
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="only data sets whose name contains NAME"
@@ -76,6 +78,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--C", type=float, nargs="+", default=PENALTIES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds of robustness")
+    parser.add_argument("--problems", type=int, default=5_000, help="number of degenerate ones")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data", type=Path, default=os.environ.get("POLARSTEP_DATA"))
     parser.add_argument("--quick", action="store_true", help="only a selection of the data sets")
@@ -228,6 +231,10 @@ def main() -> None:
         robustness.show(rows)
         (RESULTS / "linear_robustness.json").write_text(json.dumps(rows, indent=1))
         print(f"\nSaved: {robustness.draw(rows)}")
+    elif args.part == "degenerate":
+        rows = degenerate.measure(args.problems)
+        degenerate.show(rows)
+        (RESULTS / "linear_degenerate.json").write_text(json.dumps(rows, indent=1))
     elif args.part == "dask":
         stem = "linear_small_dask" if args.small else "linear_dask"
         for found in on_dask.measure(args.rounds, args.small):

@@ -13,8 +13,10 @@ import warnings
 from collections import Counter
 from typing import Any
 
+import numpy as np
 from degenerate_problems import Degenerate, Optimum, degenerate
 from sklearn.exceptions import ConvergenceWarning
+from tqdm import tqdm
 
 import polarstep as ps
 
@@ -44,9 +46,10 @@ def run(problem: Degenerate, seed: int) -> dict[str, Any]:
 
 def measure(count: int, first: int = 0) -> list[dict[str, Any]]:
     rows = []
-    for seed in range(first, first + count):
-        n_classes = 2 if seed % 4 < 2 else 3 + seed % 2
-        rows.append(run(degenerate(seed, n_classes), seed))
+    with np.errstate(over="ignore"):  # exponentials in the reference
+        for seed in tqdm(range(first, first + count), desc="degenerate problems", leave=False):
+            n_classes = 2 if seed % 4 < 2 else 3 + seed % 2
+            rows.append(run(degenerate(seed, n_classes), seed))
     return rows
 
 
