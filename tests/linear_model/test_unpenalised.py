@@ -64,6 +64,20 @@ def test_losses_that_fall_forever_have_no_optimum_on_separable_classes(loss):
     assert text.startswith("HalfspaceClassifier: A hyperplane separates the classes")
 
 
+@pytest.mark.parametrize("method", ["gd", "gdnp", "bn"])
+def test_the_methods_of_the_paper_report_separation_too(method):
+    X = np.hstack([LINE + 7.0, RNG.normal(size=(4, 1))])
+    model, text = fit(X, [0, 0, 1, 1], method=method)
+    assert model.result_.status is Status.separable
+    assert "The direction is led by x0" in text
+    scores = (
+        X @ model.result_.separation.direction[0, :2] + model.result_.separation.direction[0, 2]
+    )
+    assert (scores * [-1, -1, 1, 1] > 0).all()
+    overlap = np.append(LINE, [[3.0], [-3.0]], axis=0), [0, 0, 1, 1, 0, 1]
+    assert fit(*overlap, method=method)[0].result_.separation is None
+
+
 @pytest.mark.parametrize("loss", ["smooth_hinge", "squared"])
 def test_other_losses_converge_on_separable_classes(loss):
     model, text = fit(LINE, [0, 0, 1, 1], loss)

@@ -19,9 +19,10 @@ from .least_norm import LeastNorm
 from .solver import whitened
 from .solver.penalty import DiagonalPenalty
 from .solver.problem import NotFinite, Problem
+from .solver.samples import Samples
 from .solver.stages import make_stages
 from .solver.weighted_rows import WeightedRows
-from .unpenalised import settle
+from .unpenalised import settle, with_separation
 
 Callback = Callable[[Progress], None]
 
@@ -137,12 +138,15 @@ def solve_by_method(
     for k, run in zip(positive, runs, strict=True):
         labels = plus_minus_one(codes == k)
         objective = Halfspace(design, labels, loss, l2_penalty=alpha, intercept=True)
-        results.append(
-            loop.run(
-                objective, find_method(method), run.start,
-                max_iter=max_iter, tol=tol, callback=run.callback,
-            )
+        result = loop.run(
+            objective, find_method(method), run.start,
+            max_iter=max_iter, tol=tol, callback=run.callback,
         )  # fmt: skip
+        if alpha == 0:
+            weight = np.ones(len(labels)) if design.weights is None else design.weights
+            rows = Samples.from_arrays(design.X, labels, weight, design.mean, loss)
+            result = with_separation(result, rows, True, design.mean, np.random.default_rng(0))
+        results.append(result)
         if results[-1].status is Status.interrupted:
             break
     return results

@@ -53,14 +53,29 @@ def settle(
     """
     if result.status is Status.interrupted:
         return result
-    separation = None
-    if samples.loss.falls_forever:
-        separation = find_separation(samples, result.x, inside.intercept, centre, rng)
+    result = with_separation(result, samples, inside.intercept, centre, rng)
     coordinates = inside.coordinates
-    x = coordinates.leave(least_norm.of(coordinates.enter(result.x)))
+    return replace(result, x=coordinates.leave(least_norm.of(coordinates.enter(result.x))))
+
+
+def with_separation(
+    result: Result,
+    samples: WeightedRows[Any],
+    intercept: bool,
+    centre: np.ndarray,
+    rng: np.random.Generator,
+) -> Result:
+    """Return the result with the status `separable` if a hyperplane separates the classes.
+
+    The result stays as it is if the loss has a minimum then, or if the run was interrupted. The
+    arguments are those of `settle` and `find_separation`.
+    """
+    if result.status is Status.interrupted or not samples.loss.falls_forever:
+        return result
+    separation = find_separation(samples, result.x, intercept, centre, rng)
     if separation is None:
-        return replace(result, x=x)
-    return replace(result, x=x, status=Status.separable, separation=separation)
+        return result
+    return replace(result, status=Status.separable, separation=separation)
 
 
 def find_separation(
