@@ -76,3 +76,10 @@ def test_separates():
     assert line.separates(line.enter(np.array([[1.0, -1.0]])))
     assert not line.separates(line.enter(np.array([[1.0, -1.1]])))
     assert not line.separates(np.zeros((1, 2)))
+
+
+def test_a_constant_column_of_a_sparse_matrix_takes_no_part_beside_an_offset():
+    data = sp.csr_array(np.hstack([X, np.full((30, 1), 1e5)]))
+    assert rows(data).leave(np.ones((2, 6)))[1, 4] == 1e-5
+    assert not rows(data).Z[:, [4]].toarray().any()
+    assert rows(data, intercept=False).Z[:, [4]].toarray().all()

@@ -72,7 +72,8 @@ class RowsOfClasses:
             X = sp.csr_array(X, dtype=np.float64)
             unit = _nonzero(np.sqrt(np.asarray(X.multiply(X).mean(axis=0), float).ravel()))
             Z: Any = sp.csr_array((X.data / unit[X.indices], X.indices, X.indptr), shape=X.shape)
-            if intercept:
+            if intercept:  # constant columns would share the offset between them
+                Z.data[_constant(X)[Z.indices]] = 0.0
                 Z = sp.csr_array(sp.hstack([Z, sp.csr_array(np.ones((n, 1)))], format="csr"))
         else:
             Z = np.empty((n, d + intercept))
@@ -251,6 +252,12 @@ class RowsOfClasses:
         operator = LinearOperator((size, size), product, dtype=np.float64)
         found, _ = cg(operator, right.ravel() / scale, rtol=1e-10, maxiter=500)
         return (found / scale).reshape(self.shape)
+
+
+def _constant(X: Any) -> np.ndarray:
+    """Return which columns of a CSR array have the same value in every row."""
+    low, high = (np.asarray(e.toarray()).ravel() for e in (X.min(axis=0), X.max(axis=0)))
+    return low == high
 
 
 def _squared(Z: Any) -> Any:
