@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from newton import Reference
 from polarstep import HalfspaceClassifier
 from polarstep.linear_model.solver.confirmation import descend_until_confirmed, find_lower
 from polarstep.linear_model.solver.stages import Renewal
@@ -96,3 +97,18 @@ def test_a_direction_in_which_curvatures_cancel_is_searched():
         if status is Status.converged:
             for step in 1e-2 * rng.normal(size=(20, 3)):
                 assert problem.evaluate(point.theta + step).fun > point.fun - 1e-7
+
+
+def test_a_metric_from_where_f_was_much_larger_is_renewed_before_convergence_is_believed():
+    """Weights of many magnitudes on hardly more rows than columns, as in nearly separable data."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n, d = rng.integers(5, 12), rng.integers(5, 13)
+        X = rng.normal(size=(n, d)) * 10.0 ** rng.uniform(-6, 6, d)
+        y = np.where(np.arange(n) % 2, 1.0, -1.0)
+        weight = 10.0 ** rng.uniform(-5, 5, n)
+        C = 10.0 ** rng.uniform(0, 5)
+        model = HalfspaceClassifier(C=C).fit(X, y, weight)
+        assert model.result_.status is Status.converged
+        reference = Reference(X, y, "softplus", 1 / C, weight=weight)
+        assert reference.excess(model.coef_[0], model.intercept_[0]) < 1e-5, seed

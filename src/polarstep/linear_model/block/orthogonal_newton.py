@@ -140,6 +140,10 @@ def iterates(
         if _SAFETY * decrement <= target and floor > _LEAST_FLOOR:
             floor = _LEAST_FLOOR  # the floor may have made the decrement too small
             continue
+        if _SAFETY * decrement <= target:
+            other, more = model.newton_step(theta, scores, floor, model.negligible(scores, target))
+            if more > decrement:
+                step, decrement = other, more
         gap = _SAFETY * decrement
         if gap <= target:
             yield theta, fun, gap, Status.converged
@@ -183,13 +187,31 @@ class _Model:
         loss = np.where(top > 0, top + np.log(rest + np.exp(-top)), np.log1p(rest))
         return float(self.s @ loss + 0.5 * (self.alpha * np.square(theta)).sum()), scores
 
+    def negligible(self, scores: np.ndarray, target: float) -> np.ndarray:
+        """Return the rows whose losses add up to less than a tenth of a suboptimality.
+
+        A row of negligible loss that lies far out can have a large curvature along a direction in
+        which its loss only falls. The quadratic model then hides what the other rows would gain.
+        """
+        rest = np.where(self.own, 0.0, np.exp(np.minimum(scores, 0.0))).sum(axis=1)
+        losses = self.s * np.where((scores > 0).any(axis=1), np.inf, rest)
+        order = np.argsort(losses)
+        out = np.zeros(len(losses), bool)
+        out[order[np.cumsum(losses[order]) <= 0.1 * target]] = True
+        return out
+
     def newton_step(
-        self, theta: np.ndarray, scores: np.ndarray, floor: float
+        self,
+        theta: np.ndarray,
+        scores: np.ndarray,
+        floor: float,
+        without: np.ndarray | None = None,
     ) -> tuple[np.ndarray, float]:
         """Return Newton's step and the decrement g^T H^-1 g/2.
 
         The probability of a row's own class counts as at least `floor` in the curvature. A row that
         is far on the wrong side has a gradient but no curvature, and the step would be unbounded.
+        Rows can be left out, shape (n,).
 
         For one row the Hessian is diag(p) - p p^T = sum_{k<l} p_k p_l v v^T with v = e_k - e_l, and
         the gradient is sum_k p_k (e_k - e_c), where c is its own class. Both are thus J^T J and
@@ -199,11 +221,12 @@ class _Model:
         P = np.exp(scores - scores.max(axis=1, keepdims=True))
         P /= P.sum(axis=1, keepdims=True)
         blocks, right = [], []
+        used = np.ones(len(P), bool) if without is None else ~without
         Q = np.where(self.own, np.maximum(P, floor), P)
         for k in range(K):
             for m in range(k + 1, K):
                 root = np.sqrt(self.s * Q[:, k] * Q[:, m])
-                kept = np.flatnonzero(root > 1e-150)
+                kept = np.flatnonzero(used & (root > 1e-150))
                 J = np.zeros((len(kept), K, p))
                 J[:, k] = root[kept, None] * self.Z[kept]
                 J[:, m] = -J[:, k]
@@ -222,11 +245,17 @@ class _Model:
         A, r = np.concatenate(blocks), np.concatenate(right)
         if not len(A):  # no row has a curvature that double precision can tell from zero
             return np.zeros((K, p)), 0.0
+        # A change of all classes alike has no curvature and no gradient; these rows rule it out.
+        gauge = np.linalg.norm(A, axis=0).reshape(K, p).max(axis=0)
+        gauge[gauge == 0] = 1.0
+        A, r = np.concatenate([A, np.tile(np.diag(gauge), K)]), np.append(r, np.zeros(p))
+        # With a penalty the rank is full, and no direction is too flat to matter.
+        cond = 1e-300 if self.alpha.any() else 1e-15
         order = np.argsort(-np.abs(A).max(axis=1), kind="stable")  # stable for graded rows
         size = np.linalg.norm(A, axis=0)
         size[size == 0] = 1.0
         solution = la.lstsq(
-            A[order] / size, -r[order], cond=1e-15, lapack_driver="gelsy", check_finite=False
+            A[order] / size, -r[order], cond=cond, lapack_driver="gelsy", check_finite=False
         )[0]
         step = (solution / size).reshape(K, p)
         step -= step.mean(axis=0)

@@ -1,9 +1,13 @@
-"""Whether a run with a loss that is not convex has really converged.
+"""Whether a run has really converged.
 
-Such a loss is flat far from the boundary. There the gradient and with it the decrement are small
-although f is far from a minimum, all the more so in the metric of a point where it was not flat.
-Before convergence is believed, the metric is renewed, and f is compared along two directions: the
-ray through the weights, and the Newton step.
+The decrement is measured in a metric. If f has fallen by a large factor since the metric was
+computed, as it does where the classes are almost separable, the metric overestimates curvatures and
+the decrement says too little. The metric is then renewed before convergence is believed.
+
+A loss that is not convex is flat far from the boundary. There the gradient and with it the
+decrement are small although f is far from a minimum, all the more so in the metric of a point where
+it was not flat. Before convergence is believed, the metric is renewed, and f is compared along two
+directions: the ray through the weights, and the Newton step.
 """
 
 from __future__ import annotations
@@ -13,11 +17,12 @@ from collections.abc import Callable
 import numpy as np
 
 from ...result import Status
-from .lbfgs import Convergence, descend
+from .lbfgs import Convergence, InverseHessian, descend
 from .metric import HessianMetric
 from .problem import Plane, Point, Problem
 
 _AFFORDABLE = 30.0  # passes that a metric of all rows may cost
+_STALE = 0.1  # factor by which a convex f may have fallen since the metric was computed
 _CAUTION = 4.5  # ratio of the estimated suboptimality to the decrement before the first steps
 _STEPS = (2.0 ** np.arange(-4.0, 16.0)).tolist()
 _SMALL = 300_000  # largest number of values of X for which the Hessian itself is decomposed
@@ -42,12 +47,14 @@ def descend_until_confirmed(
     *,
     observe: Callable[[Point, Convergence], None] | None,
     renew_metric: Callable[[Point, Convergence], HessianMetric | None],
-) -> tuple[Point, Status]:
-    """Call `descend` until it converges or stalls where `find_lower` finds nothing lower.
+    leave: Callable[[Point, InverseHessian, Convergence], bool] | None = None,
+) -> tuple[Point, Status | None]:
+    """Call `descend` until convergence can be believed.
 
-    The arguments and the results are those of `descend`.
+    A convex f must not have fallen by a large factor since the metric was computed. Otherwise
+    `find_lower` must find nothing lower. The arguments and the results are those of `descend`.
     """
-    n_seen = 0
+    n_seen, fun_of_metric = 0, point.fun
     known: Point | None = None
 
     def count(point: Point, convergence: Convergence) -> None:
@@ -58,14 +65,25 @@ def descend_until_confirmed(
         if observe is not None:
             observe(point, convergence)
 
+    def renew(point: Point, convergence: Convergence) -> HessianMetric | None:
+        nonlocal fun_of_metric
+        new = renew_metric(point, convergence)
+        if new is not None:
+            fun_of_metric = point.fun
+        return new
+
     while True:
         point, status = descend(
             problem, point, metric, tol, max_iter - max(n_seen - 1, 0),
-            observe=count, renew_metric=renew_metric,
+            observe=count, renew_metric=renew, leave=leave,
         )  # fmt: skip
-        assert status is not None  # nothing makes it leave before it has ended
         if status not in (Status.converged, Status.stalled):
             return point, status
+        if problem.convex:
+            if status is Status.stalled or point.fun >= _STALE * fun_of_metric:
+                return point, status
+            known, metric, fun_of_metric = point, problem.metric(point), point.fun
+            continue
         found = find_lower(problem, point, metric, tol)
         if found is None or (status is Status.stalled and found[0] is point):
             return point, status

@@ -140,11 +140,7 @@ def solve(
         else:
             metric, n_rows = problem.metric_of_subsample(subsample, point), subsample.n
     renewal, leave = Renewal(problem, n_rows, tol, rng), PoorMetric()
-    if not problem.convex:
-        return descend_until_confirmed(
-            problem, point, metric, tol, max_iter, observe=observe, renew_metric=renewal
-        )
-    point, status = descend(
+    point, status = descend_until_confirmed(
         problem, point, metric, tol, max_iter,
         observe=observe, renew_metric=renewal, leave=leave if can_change else None,
     )  # fmt: skip
