@@ -5,9 +5,9 @@ import operator
 import numpy as np
 import pytest
 
-pytest.importorskip("dask", reason="Dask is not installed: pip install 'polarstep[dask]'")
+dask = pytest.importorskip("dask", reason="Dask is not installed: pip install 'polarstep[dask]'")
 
-from polarstep.linear_model.on_dask.graphs import (
+from polarstep.linear_model.on_dask.graphs import (  # noqa: E402
     BlockValues,
     OnePerBlock,
     combine_blocks,
@@ -50,3 +50,13 @@ def test_persisted_values_can_be_taken_one_by_one():
     doubled = map_blocks("double", lambda number: 2 * number, NUMBERS).persist()
     assert doubled.take([3, 19]).compute() == [6.0, 38.0]
     assert len(doubled.take([3, 19]).graph) == 2
+
+
+def test_dask_does_not_warn_about_large_arguments():
+    """The users could not change them, and other ways to send them do not survive a worker."""
+    pytest.importorskip("distributed", reason="only its schedulers warn")
+    option = "distributed.admin.large-graph-warning-threshold"
+    task = BlockValues({"limit": (dask.config.get, option)}, ["limit"])
+    with dask.config.set({option: "10 MB"}):
+        assert task.compute() == task.persist().compute() == ["1 GiB"]
+        assert dask.config.get(option) == "10 MB"

@@ -89,13 +89,14 @@ def coefficients(X, y, observe, monkeypatch):
 
 
 def test_many_models(client, monkeypatch):
-    """Softmax regression and a cross-validation do not depend on where the rows are."""
+    """Models of several classes and a cross-validation do not depend on where the rows are."""
     monkeypatch.setattr(block_rows, "CLIENT_VALUES", 3_000)  # so that most rows stay on workers
     X, y, _ = data(4_000, classes=3)
     blocks = da.from_array(X, chunks=(1_000, D)), da.from_array(y, chunks=1_000)
     undisturbed = coefficients(*blocks, lambda row: None, monkeypatch)
     here = coefficients(X, y, lambda row: None, monkeypatch)
-    for mine, theirs in zip(undisturbed, here, strict=True):
+    rest = [ps.HalfspaceClassifier(tol=1e-15).fit(*rows).coef_ for rows in (blocks, (X, y))]
+    for mine, theirs in [rest, *zip(undisturbed, here, strict=True)]:
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6 * np.abs(theirs).max())
 
     # One worker dies in each of the fits. Lost blocks are recomputed identically.

@@ -7,8 +7,10 @@ a fixed order. A worker may therefore die at any time: lost blocks are recompute
 from __future__ import annotations
 
 import operator
+import sys
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import reduce
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -50,12 +52,14 @@ class BlockValues:
 
     def persist(self) -> BlockValues:
         """Submit the tasks and return a collection of their results."""
-        (values,) = import_dask().persist(self)
+        with _large_graphs_allowed():
+            (values,) = import_dask().persist(self)
         return values
 
     def compute(self) -> list[Any]:
         """Bring the values to the client."""
-        (values,) = import_dask().compute(self)
+        with _large_graphs_allowed():
+            (values,) = import_dask().compute(self)
         return values
 
     def __dask_graph__(self) -> dict[Any, Any]:
@@ -87,6 +91,17 @@ class OnePerBlock(NamedTuple):
     """An argument of `map_blocks` that has a different value for each block."""
 
     values: list[Any]
+
+
+def _large_graphs_allowed() -> Any:
+    """Return a context in which Dask does not warn about tasks with 10 MB of arguments.
+
+    Coefficients of many models and the folds of many rows are as large as that, and a scattered
+    copy, which Dask advises instead, would be lost together with a worker.
+    """
+    if "distributed" not in sys.modules:  # whose options do not exist yet
+        return nullcontext()
+    return import_dask().config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
 
 
 def import_dask() -> Any:
