@@ -11,7 +11,7 @@ from .penalty import DiagonalPenalty
 from .problem import Point, Problem
 
 _FEWEST_ROWS = 2_000  # smallest number of rows of a subsample
-_SMALL = 300_000  # values of X; below this size a pass over X is negligible
+_SMALL = 30_000  # values of X; below this size a pass over X is negligible
 _AFFORDABLE = 8.0  # passes that a metric of all rows may cost once
 _NEWTON_COST = 30.0  # passes that a metric may cost at every step if a pass is negligible
 _LOG_REDUCTION = 18.0  # log(1e8): subsample sizes are chosen for a relative accuracy of 1e-8
