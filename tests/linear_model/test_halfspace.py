@@ -66,7 +66,10 @@ def test_a_warm_start_of_another_shape_is_ignored():
 
 
 def test_an_interrupted_fit_keeps_its_last_iterate(monkeypatch):
-    """KeyboardInterrupt is raised in the third evaluation on all rows, as if by Ctrl-C."""
+    """KeyboardInterrupt is raised in the third evaluation on all rows, as if by Ctrl-C.
+
+    With verbose=True the iteration runs in Python, where it can be interrupted.
+    """
     from polarstep.linear_model.solver.samples import Samples
 
     seen, evaluate = [], Samples.evaluate
@@ -78,7 +81,7 @@ def test_an_interrupted_fit_keeps_its_last_iterate(monkeypatch):
             raise KeyboardInterrupt
         return evaluate(self, w, b)
 
-    model = HalfspaceClassifier(tol=1e-13, warm_start=True)
+    model = HalfspaceClassifier(tol=1e-13, warm_start=True, verbose=True)
     with monkeypatch.context() as patch:
         patch.setattr(Samples, "evaluate", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -126,8 +129,8 @@ def test_verbose_prints_one_line_for_each_iteration(capsys):
 
 def test_random_state():
     # Sums round differently if arrays are aligned differently, so results are equal to rounding.
-    many = np.random.default_rng(1).integers(0, 300, 5000)
-    large_X, large_y = X[many] + 0.01 * UNITS * RNG.standard_normal((5000, 4)), Y[many]
+    many = np.random.default_rng(1).integers(0, 300, 40_000)
+    large_X, large_y = X[many] + 0.01 * UNITS * RNG.standard_normal((40_000, 4)), Y[many]
     loose = {"tol": 1e-2}
     first = fit(large_X, large_y, **loose).coef_
     np.testing.assert_allclose(fit(large_X, large_y, **loose).coef_, first, rtol=1e-7)

@@ -92,7 +92,7 @@ def test_options_are_checked():
 
 @pytest.mark.parametrize("kind", ["C", "F", "csr"])
 def test_threads_and_seeds(kind):
-    X, y = gaussian(6000, 5)
+    X, y = gaussian(30_000, 5)
     objective = ps.Halfspace(KINDS[kind](X), y)
     one = ps.minimize(objective, "whitened", tol=1e-10)
     three = ps.minimize(objective, "whitened", tol=1e-10, n_threads=3)

@@ -129,7 +129,7 @@ def test_a_dense_penalty_reaches_its_optimum_in_a_metric_of_two_levels():
 
 
 def test_a_read_of_all_rows_is_what_passes_count():
-    X, y = gaussian(4000, 4)
+    X, y = gaussian(40_000, 4)
     calls, evaluate, project = [], Samples.evaluate, Samples.project
 
     class Counting(Samples):
@@ -141,13 +141,13 @@ def test_a_read_of_all_rows_is_what_passes_count():
             calls.append(self.n)
             return project(self, v, h)
 
-    s = np.full(4000, 1 / 4000)
+    s = np.full(40_000, 1 / 40_000)
     samples = Counting.from_arrays(X, y, s, np.zeros(4), LOSSES["softplus"])
     problem = problem_of(samples)
     rng = np.random.default_rng(0)
     result = whitened.run(make_stages(problem, rng), None, 1e-10, 100, rng)
     assert result.success
-    assert calls.count(4000) <= result.n_passes <= calls.count(4000) + 3
+    assert calls.count(40_000) <= result.n_passes <= calls.count(40_000) + 3
 
 
 def test_suboptimalities_are_relative_to_f_or_to_its_rounding_error_at_zero():

@@ -27,7 +27,7 @@ def test_the_optimum_is_the_same(convert, fit_intercept, C, monkeypatch):
     model = ps.HalfspaceClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12)
     inside = model.fit(convert(X), y)
     coef, intercept = inside.coef_.copy(), inside.intercept_.copy()
-    monkeypatch.setattr(stages, "_MOST_ROWS_OF_BASIS", 0)
+    monkeypatch.setattr(stages, "MOST_ROWS_OF_BASIS", 0)
     outside = ps.HalfspaceClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12, max_iter=5000)
     outside.fit(convert(X), y)
     scale = np.abs(X @ coef.T).max()

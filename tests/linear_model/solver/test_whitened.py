@@ -114,7 +114,7 @@ def test_an_interruption_before_the_first_iterate_is_passed_on(monkeypatch):
 
     monkeypatch.setattr(whitened, "start_on_line", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(problem)
+        run(problem, callback=lambda row: None)  # with a callback the iteration runs in Python
 
 
 # ------------------------------------------------------------------ the estimated suboptimality

@@ -7,6 +7,6 @@ one another:
   `loss_sums` and `samples`, which implement the interface of `weighted_rows` for data in memory;
 - the problem: `penalty`, `row_space` and `problem`;
 - the metric: `columns` and `metric`;
-- the iteration: `start`, `lbfgs`, `conjugate_gradients`, `newton_cg`, `stages` and
+- the iteration: `start`, `lbfgs`, `conjugate_gradients`, `newton_cg`, `small`, `stages` and
   `diagonal_descent`.
 """

@@ -962,3 +962,242 @@ def minimise_small_softmax(
                 m[c, i] += length * moved[c, i]
         before, expected = fun, decrement
     return iteration, False, gap
+
+
+@_compiled
+def slopes(
+    a: np.ndarray, s: np.ndarray, code: int, width: float, r: np.ndarray, h: np.ndarray
+) -> float:
+    """Set r to s phi'(a) and h to s phi''(a), and return the sum of s phi(a)."""
+    n, total = len(a), 0.0
+    e, bits = np.empty(_TILE), np.empty(_TILE, np.int64)
+    for start in range(0, n, _TILE):
+        k = min(_TILE, n - start)
+        for i in range(k):
+            r[start + i] = a[start + i]
+        total += _loss(
+            code,
+            width,
+            r[start : start + k],
+            s[start : start + k],
+            h[start : start + k],
+            e,
+            bits,
+            k,
+        )
+    return total
+
+
+@_compiled
+def gram_of_columns(z: np.ndarray, h: np.ndarray, out: np.ndarray) -> None:
+    """Set the lower triangle of out to z diag(h) z^T, for the columns z (p, n) of a matrix."""
+    p, n = z.shape
+    v = np.empty(n)
+    for j in range(p):
+        for i in range(n):
+            v[i] = h[i] * z[j, i]
+        last = j + 1 - (j + 1) % 4
+        for k in range(0, last, 4):  # four at a time, so that v is read less often
+            z0, z1, z2, z3 = z[k], z[k + 1], z[k + 2], z[k + 3]
+            t0 = t1 = t2 = t3 = 0.0
+            for i in range(n):
+                t0 += v[i] * z0[i]
+                t1 += v[i] * z1[i]
+                t2 += v[i] * z2[i]
+                t3 += v[i] * z3[i]
+            out[j, k], out[j, k + 1], out[j, k + 2], out[j, k + 3] = t0, t1, t2, t3
+        for k in range(last, j + 1):
+            total = 0.0
+            for i in range(n):
+                total += v[i] * z[k, i]
+            out[j, k] = total
+
+
+@_compiled
+def newton_direction(h: np.ndarray, g: np.ndarray, step: np.ndarray) -> bool:
+    """Set step to -h^-1 g, where h is given by its lower triangle; return whether that worked.
+
+    The matrix is scaled to the diagonal 1, and the smallest ridge is added with which it is
+    positive definite.
+    """
+    p = len(g)
+    a, scale = np.empty((p, p)), np.empty(p)
+    for j in range(p):
+        if not math.isfinite(h[j, j]):
+            return False
+        scale[j] = math.sqrt(h[j, j]) if h[j, j] > 0 else 1.0
+    extra = 1e-14 * p
+    while True:
+        for j in range(p):
+            for k in range(j):
+                a[j, k] = h[j, k] / (scale[j] * scale[k])
+            a[j, j] = 1.0
+        if factorize(a, extra):
+            break
+        extra *= 10.0
+        if extra > 1e3 or extra != extra:
+            return False
+    for j in range(p):
+        step[j] = -g[j] / scale[j]
+    solve_factorized(a, step)
+    for j in range(p):
+        step[j] /= scale[j]
+    return True
+
+
+@_compiled
+def search_length(
+    a: np.ndarray,
+    change: np.ndarray,
+    y: np.ndarray,
+    s: np.ndarray,
+    code: int,
+    width: float,
+    penalty: tuple[float, float, float],
+    fun: float,
+    slope: float,
+) -> float:
+    """Return the length of a step whose unit changes the margins a by `change`; 0 if f rises.
+
+    The penalty has the given value, slope and curvature along the step. The rule is that of
+    `lbfgs.take_step`: the unit step if it satisfies the Wolfe conditions, else Newton's method on
+    the slope within a bracket, down to a tenth of the slope at 0.
+    """
+    low, high, t = 0.0, np.inf, 1.0
+    is_flat = -slope <= 1e-11 * abs(fun)
+    for trial in range(60):
+        value, by_t, _, by_tt, _, _ = plane(a, change, y, s, t, 0.0, code, width)
+        value += penalty[0] + t * penalty[1] + 0.5 * t * t * penalty[2]
+        by_t += penalty[1] + t * penalty[2]
+        by_tt += penalty[2]
+        if trial == 0:
+            is_lower = value <= fun + 1e-4 * slope
+            is_lower = is_lower or (is_flat and value <= fun * (1.0 + 1e-12))
+            if is_lower and abs(by_t) <= 0.9 * abs(slope):
+                return 1.0
+            if -slope <= 1e-15 * abs(fun):
+                return 0.0
+        is_lower = math.isfinite(value) and value <= fun
+        if is_lower and abs(by_t) <= 0.1 * abs(slope):
+            return t
+        if is_lower and by_t < 0:
+            low = t
+        else:
+            high = t
+        new = t - by_t / by_tt if by_tt > 0 else np.nan
+        if not low < new < high:
+            new = 0.5 * (low + high) if high < np.inf else 4.0 * t
+            if low == 0.0 and high < np.inf:
+                new = 0.1 * high
+        t = min(new, 10.0 * t)
+        if (high < np.inf and high - low <= 1e-14 * high) or t > 1e12:
+            break
+    return low
+
+
+@_compiled
+def minimise_small_margins(
+    z: np.ndarray,
+    y: np.ndarray,
+    s: np.ndarray,
+    alpha: np.ndarray,
+    intercept: bool,
+    code: int,
+    width: float,
+    floor: float,
+    tol: float,
+    rounding: float,
+    theta: np.ndarray,
+    trace: np.ndarray,
+) -> tuple[int, int, float]:
+    """Minimise a convex margin loss by Newton's method, for a few rows and columns.
+
+    z (p, n) are the columns, of which the last is 1 if there is an intercept, and alpha (p,) the
+    penalties, of which that of the intercept is 0. If the curvature almost vanishes, it is at least
+    `floor` times the slope, as in `Samples.curvatures`.
+
+    theta (max_iter + 1, p) holds the start and receives the iterates. A row of the trace receives
+    the value, the decrement, and the root mean square of the margins without the intercept.
+
+    Returns the number of steps, how the iteration ended (0 converged, 1 the most steps, 2 no step
+    lowers f, 3 not finite), and the estimated suboptimality.
+    """
+    p, n = z.shape
+    a, change, r, h = np.empty((4, n))
+    g, step = np.empty((2, p))
+    H = np.empty((p, p))
+    contraction, excess, gap = 0.25, 1.0, np.inf
+    before, expected = 0.0, 0.0
+    most = len(theta) - 1
+    for iteration in range(most + 1):
+        w = theta[iteration]
+        change[:] = 0.0
+        for j in range(p):
+            for i in range(n):
+                change[i] += w[j] * z[j, i]
+        for i in range(n):
+            a[i] = -y[i] * change[i]
+        b = w[p - 1] if intercept else 0.0
+        square = 0.0
+        for i in range(n):
+            square += s[i] * (change[i] - b) * (change[i] - b)
+        fun = slopes(a, s, code, width, r, h)
+        total, steepness = 0.0, 0.0
+        for i in range(n):
+            total += abs(h[i])
+            steepness += abs(r[i])
+        least = floor if total < 0.1 * floor * steepness else 0.0
+        for i in range(n):
+            h[i] = max(abs(h[i]), least * abs(r[i]))
+        for i in range(n):
+            r[i] *= -y[i]
+        gram_of_columns(z, h, H)
+        for j in range(p):
+            total = 0.0
+            for i in range(n):
+                total += r[i] * z[j, i]
+            g[j] = total + alpha[j] * w[j]
+            H[j, j] += alpha[j]
+            fun += 0.5 * alpha[j] * w[j] * w[j]
+        if iteration > 0 and expected > 1e-9 * abs(before):
+            excess = min(max((before - fun) / expected, 1.0), 10.0)
+        if not (math.isfinite(fun) and newton_direction(H, g, step)):
+            return iteration, 3, gap
+        slope = 0.0
+        for j in range(p):
+            slope += step[j] * g[j]
+        decrement = -0.5 * slope
+        if not math.isfinite(decrement):
+            return iteration, 3, gap
+        trace[iteration, 0], trace[iteration, 1] = fun, decrement
+        trace[iteration, 2] = math.sqrt(square)
+        first = max(iteration - 3, 0)
+        if iteration > 0 and trace[first, 1] > 0:
+            power = 1.0 / (iteration - first)
+            factor = (max(decrement, 1e-300) / trace[first, 1]) ** power
+            contraction = min(max(factor, 1e-4), 0.95)
+        root = math.sqrt(max(contraction, 0.25) if iteration < 3 else contraction)
+        gap = 1.5 * decrement * excess * (1.0 + root) / (1.0 - root)
+        if gap <= tol * (abs(fun) + rounding):
+            return iteration, 0, gap
+        if iteration == most:
+            break
+        change[:] = 0.0
+        for j in range(p):
+            for i in range(n):
+                change[i] += step[j] * z[j, i]
+        for i in range(n):
+            change[i] *= -y[i]
+        at_w, at_step, both = 0.0, 0.0, 0.0
+        for j in range(p):
+            at_w += 0.5 * alpha[j] * w[j] * w[j]
+            both += alpha[j] * w[j] * step[j]
+            at_step += alpha[j] * step[j] * step[j]
+        penalty = (at_w, both, at_step)
+        length = search_length(a, change, y, s, code, width, penalty, fun, slope)
+        if length == 0.0:
+            return iteration, 2, gap
+        for j in range(p):
+            theta[iteration + 1, j] = w[j] + length * step[j]
+        before, expected = fun, decrement
+    return most, 1, gap

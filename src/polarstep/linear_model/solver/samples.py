@@ -171,9 +171,13 @@ class Samples(WeightedRows[np.ndarray]):
         """Return the weighted sum of squares of one value for each row."""
         return float(self.weight @ np.square(values))
 
+    @property
+    def least_curvature(self) -> float:
+        """The ratio of the curvature to the slope below which `curvatures` raises the curvature."""
+        return _LEAST_CURVATURE * self.loss.sup_curvature / self.loss.typical_slope
+
     def curvatures(self, margins: np.ndarray) -> np.ndarray:
-        out = np.empty(self.n)
-        floor = _LEAST_CURVATURE * self.loss.sup_curvature / self.loss.typical_slope
+        out, floor = np.empty(self.n), self.least_curvature
         total, slope = self._sums.curvatures(margins, self.weight, 0.0, out)
         if total < 0.1 * floor * slope:
             self._sums.curvatures(margins, self.weight, floor, out)

@@ -9,6 +9,7 @@ from .metric import HessianMetric
 from .newton_cg import can_use_newton_cg
 from .penalty import DiagonalPenalty
 from .problem import Point, Problem
+from .small import is_small
 
 _FEWEST_ROWS = 2_000  # smallest number of rows of a subsample
 _SMALL = 30_000  # values of X; below this size a pass over X is negligible
@@ -22,6 +23,8 @@ def make_stages(problem: Problem, rng: np.random.Generator) -> list[Problem]:
     """Return the problem on nested subsamples of growing size and, last, on all rows."""
     problem = in_row_space(problem)
     stages = [problem]
+    if is_small(problem):
+        return stages
     for m in reversed(subsample_sizes(problem)):
         stages.insert(0, stages[0].subsample(m, rng))
     return stages

@@ -29,6 +29,9 @@ Dense data with only a few times as many rows as columns make a Gram matrix as e
 of passes. If their columns are nearly uncorrelated, L-BFGS runs in a diagonal metric instead; see
 `diagonal_descent`.
 
+For few rows and columns, Newton's method as one compiled function replaces all of this, if the loss
+is convex and no callback is given; see `small`.
+
 The method stops when (f - f*)/(|f| + 1e-14 f(0)) is estimated to be at most tol. The estimate is
 designed to overestimate; it is not a guaranteed bound.
 
@@ -67,6 +70,7 @@ from .lbfgs import Convergence, descend
 from .metric import ENOUGH_ROWS
 from .newton_cg import PoorMetric, can_use_newton_cg, descend_by_newton_cg, has_few_rows
 from .problem import Point, Problem, require_finite
+from .small import is_small, solve_small
 from .stages import Renewal, can_afford_metric_of_all_rows
 from .start import start_on_line
 
@@ -253,7 +257,14 @@ def _run_once(
     rng: np.random.Generator,
     callback: Callable[[Progress], Any] | None,
 ) -> Result:
-    """Run `solve` with a trace; if it is interrupted, return the last iterate."""
+    """Run `solve` with a trace; if it is interrupted, return the last iterate.
+
+    Without a callback, small problems are solved by one call of a compiled function.
+    """
+    if callback is None and is_small(stages[-1]):
+        result = solve_small(stages[-1], theta, tol, max_iter)
+        if result is not None:
+            return result
     log = Log(stages[-1], callback)
     theta = None if theta is None else stages[-1].coordinates.enter(theta)
     try:
