@@ -133,3 +133,20 @@ def test_rows_without_curvature_leave_the_step_to_the_penalty(alpha):
     step, _ = model.newton_step(theta, scores, 1e-14)
     expected = -theta[:, :-1] if alpha else np.zeros((K, D))
     np.testing.assert_allclose(step[:, :-1], expected, atol=1e-9)
+
+
+def test_a_point_from_which_rounding_errors_allow_no_step_ends_the_iteration(monkeypatch):
+    problem = _problem(alpha=(1e-4,))
+    theta = first_theta(problem)[0]
+    value = _Model.value
+    start = problem.evaluate(theta[None], np.arange(1))[0][0]
+
+    def stuck(self, at):
+        found, scores = value(self, at)
+        return max(found, start), scores
+
+    monkeypatch.setattr(_Model, "value", stuck)
+    *_, (_, fun, gap, status) = iterates(problem, 0, theta, 1e-10)
+    assert status is Status.stalled
+    assert fun == start
+    assert gap > 1e-10 * fun

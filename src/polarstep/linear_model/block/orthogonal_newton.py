@@ -133,20 +133,20 @@ def iterates(
     )  # fmt: skip
     theta = theta - theta.mean(axis=0)
     fun, scores = model.value(theta)
-    floor = 1e-2
+    floor, least, hidden = 1e-2, _LEAST_FLOOR, 0.0
     while True:
         step, decrement = model.newton_step(theta, scores, floor)
         target = tol * float(problem.magnitude(np.array(fun)))
-        if _SAFETY * decrement <= target and floor > _LEAST_FLOOR:
-            floor = _LEAST_FLOOR  # the floor may have made the decrement too small
+        if _SAFETY * decrement <= target and floor > least:
+            floor = least  # the floor may have made the decrement too small
             continue
         if _SAFETY * decrement <= target:
             other, more = model.newton_step(theta, scores, floor, model.negligible(scores, target))
             if more > decrement:
                 step, decrement = other, more
-        gap = _SAFETY * decrement
-        if gap <= target:
-            yield theta, fun, gap, Status.converged
+        gap = _SAFETY * max(decrement, hidden)
+        if _SAFETY * decrement <= target:
+            yield theta, fun, gap, Status.converged if gap <= target else Status.stalled
             return
         yield theta, fun, gap, Status.max_iter
         length, new = 1.0, model.value(theta + step)
@@ -156,12 +156,15 @@ def iterates(
         if new[0] < fun:
             theta = theta + length * step
             fun, scores = new
-        elif floor >= _LARGEST_FLOOR or decrement <= _FLAT * fun:
+            least, hidden = _LEAST_FLOOR, 0.0
+            floor = min(max(floor * (0.1 if length == 1.0 else 10.0), least), _LARGEST_FLOOR)
+        elif decrement <= _FLAT * fun or floor >= _LARGEST_FLOOR:
             flat = decrement <= _FLAT * fun
             yield theta, fun, gap, Status.rounding if flat else Status.stalled
             return
-        floor = floor * (0.1 if length == 1.0 else 10.0)
-        floor = min(max(floor, _LEAST_FLOOR), _LARGEST_FLOOR)
+        else:  # a smaller floor would fail at this point as well
+            floor = least = min(10.0 * floor, _LARGEST_FLOOR)
+            hidden = max(hidden, decrement)
 
 
 class _Model:
