@@ -37,6 +37,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -174,11 +175,17 @@ def run_races(args: argparse.Namespace) -> None:
         print(f"{len(finished)} races were finished before; --again repeats them.")
         entries = [entry for entry in entries if entry.label not in finished]
     labels = [entry.label for entry in entries]
+    failed = []
     with progress.Bar(labels, args.rounds) as bar:
         for entry, contest, preparation in contests(entries):
-            settings(contest, args.search_again)
-            start = time.process_time()
-            result = race.race(contest, args.rounds, args.all_peers, clock)
+            try:
+                settings(contest, args.search_again)
+                start = time.process_time()
+                result = race.race(contest, args.rounds, args.all_peers, clock)
+            except Exception:  # the other races go on
+                traceback.print_exc()
+                failed.append(entry.label)
+                continue
             spent = time.process_time() - start
             progress.remember(entry.label, {"preparation": preparation, "race": spent})
             report.show(result, entry.label)
@@ -190,6 +197,8 @@ def run_races(args: argparse.Namespace) -> None:
                 curves.draw(result["curves"], entry.label, file_name)
             save(stem, entry.label, {**result, "stamp": stamp})
             bar.finish(entry.label)
+    if failed:
+        sys.exit(f"These races ended with an error: {'; '.join(failed)}.")
 
 
 def save(stem: str, label: str, result: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def sources(folder: Path | None, small: bool = False) -> dict[str, Source]:
 
     found = {
         "cv-20000x40": Source("2 Gaussian classes", made(20_000, 40, 2), quick=True),
-        "cv-20000x40-10": Source("10 Gaussian classes", made(20_000, 40, 10), quick=True),
+        "cv-20000x40-10": Source("10 Gaussian classes", made(20_000, 40, 10)),
         "cv-100000x100": Source("2 Gaussian classes", made(100_000, 100, 2)),
         LARGEST: Source("10 Gaussian classes", made(100_000, 100, 10)),
     }

@@ -19,9 +19,8 @@ from tqdm import tqdm
 CLOSE = 2.0  # peers slower than the best one by this factor in the search do not race
 ONCE = 1.3  # peers slower than the best one by this factor run in one round if they take long
 LONG = 2.0  # seconds
-BUDGET = 60.0  # seconds; a contest whose best peer takes longer has fewer rounds
+BUDGET = 50.0  # seconds; a contest whose best peer takes longer has fewer rounds
 TIGHT = 1e-10  # polarstep's tolerance where none was found; the table says that it fails
-BELOW = 1e-10  # a contestant that is further below F* shows that the reference is wrong
 SAMPLE = 0.02  # seconds; the rounds repeat faster fits until this time has passed
 Clock = Callable[[], float]
 READ, GRAM = "one read of X", "one Gram matrix"
@@ -99,8 +98,6 @@ def race(
     table = {name: summary(values, times[OURS]) for name, values in times.items()}
     for name in solvers:
         error = contest.error(*contest.outcome(fitted[name]))
-        if error < -BELOW:
-            raise ArithmeticError(f"{contest.label}: {name} is {-error:.0e} below the reference.")
         table[name] |= {"tol": found[name].tol, "suboptimality": error}
         table[name] |= {"megabytes": found[name].megabytes}
     failed = {name: s for name, s in chosen.items() if s.tol is None}

@@ -9,6 +9,7 @@ from race import GRAM, READ
 
 Result = dict[str, Any]
 ALIGN = "---:"
+BELOW = 1e-10  # a contestant that is further below F* shows that the reference is wrong
 
 
 def show(result: Result, label: str) -> None:
@@ -22,6 +23,7 @@ def show(result: Result, label: str) -> None:
         if "tol" in row:
             line += f"{row['tol']:9.0e}{row['suboptimality']:15.1e}"
             line += "" if row["suboptimality"] <= result["target"] else "  *** not reached"
+            line += "  *** the reference is wrong" if row["suboptimality"] < -BELOW else ""
         print(line)
     for name, seconds in result["slower"].items():
         print(f"{name:{width}}{'~' + format(seconds, '.3g'):>10}  in the search; does not race")
