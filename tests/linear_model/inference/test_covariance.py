@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference_cases import GROUPS, N, Y, Z, fitted, newton
-from polarstep.linear_model.inference.covariance import covariance_matrix, n_groups
+from polarstep.linear_model.inference.covariance import covariance_root, n_groups
 from polarstep.linear_model.inference.fitted_model import read_model
 from polarstep.linear_model.inference.optimum import find_optimum
 from polarstep.linear_model.inference.rows import read_rows
@@ -23,7 +23,7 @@ def problem(ridge=0.0, groups=GROUPS, X=Z, y=Y):
 @pytest.mark.parametrize("ridge", [0.0, 1.0])
 def test_clusters(correction, ridge):
     rows, optimum = problem(ridge)
-    found = covariance_matrix(
+    found = covariance_root(
         "cluster", rows, optimum, correction=correction, frequency=False, who="f"
     )
     _, H, r = newton(ONES, Y, np.ones(N), np.array([ridge] * 3 + [0.0]))
@@ -46,4 +46,4 @@ def test_a_row_of_leverage_one_is_refused(monkeypatch):
     rows, optimum = problem()
     monkeypatch.setattr(rows, "sum", lambda *arguments: np.full((4, 4), np.inf))
     with pytest.raises(ValueError, match="got 'HC3', and the leverage of a row is 1"):
-        covariance_matrix("HC3", rows, optimum, correction=True, frequency=False, who="f")
+        covariance_root("HC3", rows, optimum, correction=True, frequency=False, who="f")

@@ -10,6 +10,11 @@ A = RNG.standard_normal((30, 4))
 J = A.T @ A
 
 
+def sandwich(inverse, B):
+    root = inverse.sandwich_root(B)
+    return root @ root.T
+
+
 def test_regular_matrices_of_any_scale():
     scale = np.array([1e-8, 1.0, 1e3, 1e8])
     found = invert(J * np.outer(scale, scale))
@@ -19,7 +24,7 @@ def test_regular_matrices_of_any_scale():
     assert found.condition < 10
     np.testing.assert_allclose(found.on_rows(), found.matrix)
     B = np.diag([1.0, 2.0, 3.0, 4.0])
-    np.testing.assert_allclose(invert(J).sandwich(B), exact @ B @ exact, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(sandwich(invert(J), B), exact @ B @ exact, rtol=1e-9, atol=1e-14)
     g, h = RNG.standard_normal((2, 4))
     step, square = invert(J).solve(g, h)
     np.testing.assert_allclose(step, exact @ (g - h))
@@ -35,6 +40,7 @@ def test_singular_matrices():
     np.testing.assert_allclose(H @ found.null, 0, atol=1e-10)
     np.testing.assert_allclose(H @ found.matrix @ H, H, atol=1e-9)
     np.testing.assert_array_equal(found.matrix, found.matrix.T)
+    np.testing.assert_allclose(found.root() @ found.root().T, found.matrix, atol=1e-12)
     assert found.trace(H) == pytest.approx(4)
 
 
@@ -59,7 +65,7 @@ def test_a_small_penalty_on_dependent_columns(ridge, factor):
     K = whole.T @ whole
     bread = np.linalg.inv(K + ridge * np.eye(4))
     expected = bread @ K @ bread
-    V = found.sandwich(H)
+    V = sandwich(found, H)
     weights = share * np.sqrt(1 + factor**2)
     np.testing.assert_allclose(V[[0, 4], [0, 4]], weights**2 * expected[0, 0], rtol=1e-7)
     np.testing.assert_allclose(V[[1, 2, 3], [1, 2, 3]], np.diag(expected)[1:], rtol=1e-7)
@@ -73,7 +79,7 @@ def test_penalties_of_very_different_sizes():
     """A column that the penalty holds keeps its small spread beside dependent columns."""
     B = np.column_stack([A, A[:, 0]])
     P = np.diag([1e-10, 1e-10, 1e9, 1e-10, 1e-10])
-    V = invert(B.T @ B, P).sandwich(B.T @ B)
+    V = sandwich(invert(B.T @ B, P), B.T @ B)
     rest = A[:, [0, 1, 3]]
     residual = A[:, 2] - rest @ np.linalg.lstsq(rest, A[:, 2], rcond=None)[0]
     assert V[2, 2] == pytest.approx(residual @ residual / 1e18, rel=1e-6)

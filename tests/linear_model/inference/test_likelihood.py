@@ -7,6 +7,7 @@ from scipy.optimize import approx_fprime
 
 from polarstep.linear_model.inference import likelihood
 from polarstep.linear_model.inference.likelihood import (
+    class_curvatures,
     group_squares,
     likelihood_sums,
     probabilities,
@@ -53,6 +54,16 @@ def test_derivatives(form, q):
     twice = sums + sums
     np.testing.assert_allclose(twice.information, 2 * H, atol=1e-9)
     assert twice.value == 2 * sums.value
+
+
+@FORMS
+@EQUATIONS
+def test_curvatures_of_classes(form, q):
+    codes, theta = problem(q)
+    _, P, _ = residuals(theta, codes)
+    whole = np.column_stack([P, 1 - P.sum(axis=1)])
+    found = class_curvatures(form(X), codes, S, STANDARD, theta)
+    np.testing.assert_allclose(found, S @ (whole * (1 - whole)))
 
 
 @FORMS

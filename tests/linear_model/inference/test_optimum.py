@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from inference_cases import GROUPS, THREE, N, Softmax, Y, Z, fitted, newton
+from polarstep import LogisticRegression
 from polarstep.linear_model.inference.fitted_model import read_model
 from polarstep.linear_model.inference.likelihood import LikelihoodSums, likelihood_sums
-from polarstep.linear_model.inference.optimum import climb, find_optimum, refuse_separation
+from polarstep.linear_model.inference.optimum import (
+    climb,
+    find_optimum,
+    refuse_separation,
+    steadiest_base,
+)
 from polarstep.linear_model.inference.rows import read_rows
 
 
@@ -96,3 +102,25 @@ def test_a_fit_that_says_it_is_loose_may_be_farther_away():
         find_optimum(rows, known, 0.0, "f")
     found = find_optimum(rows, replace(known, excess=0.1), 0.0, "f")
     assert found.distance < 1e-8 < 1.0 < found.start_distance
+
+
+def test_the_steadiest_base_has_the_largest_curvature():
+    """A class that almost never is in doubt is not the base of the computation."""
+    y = np.where(Z[:, 0] > np.sort(Z[:, 0])[-30], "apart", np.where(Y == 1, "b", "c"))
+    model = LogisticRegression(C=1e3).fit(Z, y)
+    known, rows = read(model, y)
+    assert known.base == 0
+    assert steadiest_base(rows, known) in (1, 2)
+    two, of_two = read(fitted(Z), Y)
+    assert steadiest_base(of_two, two) == 0
+
+
+@pytest.mark.parametrize("base", ["a", "b", "c"])
+def test_the_base_of_the_computation_does_not_show(base):
+    known, rows = read(Softmax().fit(Z, THREE), THREE)
+    other = known.with_base("abc".index(base))
+    change = other.change_of_base(0)
+    np.testing.assert_allclose(change @ other.coef, known.coef, atol=1e-12)
+    one = find_optimum(rows, known, 0.0, "f")
+    two = find_optimum(rows.coded_for(other), other, 0.0, "f")
+    np.testing.assert_allclose(change @ two.theta, one.theta, rtol=1e-8, atol=1e-8)

@@ -82,6 +82,4 @@ def test_coefficients_and_covariances_for_raw_columns(intercept):
     np.testing.assert_allclose(standard.from_raw(w, b), theta)
     A = RNG.standard_normal((2 * p, 2 * p))
     both = np.kron(np.eye(2), T)
-    np.testing.assert_allclose(
-        standard.covariance_to_raw(A @ A.T), both @ A @ A.T @ both.T, atol=1e-12
-    )
+    np.testing.assert_allclose(standard.covariance_to_raw(A), both @ A @ A.T @ both.T, atol=1e-12)

@@ -83,7 +83,7 @@ def bootstrap_coefficients(
     start = _centred(fitted.of_classes(raw), rows)
     accuracy = _PENALISED_ACCURACY if optimum.is_penalised else _ACCURACY
     known = determined(optimum.inverse.null, optimum.inverse.scale, rows.standard).ravel()
-    unit = np.sqrt(np.diag(rows.standard.covariance_to_raw(optimum.inverse.matrix)))
+    unit = np.sqrt(np.diag(rows.standard.covariance_to_raw(optimum.inverse.root())))
     farthest = np.where(known, _FAR * unit, np.inf)
     tol = float(np.clip(0.5 * accuracy**2 / max(-optimum.sums.value, 1e-300), 1e-12, 1e-4))
     together = int(np.clip(_BATCH_VALUES // rows.n, 1, _MOST_TOGETHER))

@@ -13,10 +13,10 @@ KINDS = ("model", "HC0", "HC1", "HC2", "HC3", "cluster")
 _POWERS = {"HC2": 0.5, "HC3": 1.0}
 
 
-def covariance_matrix(
+def covariance_root(
     kind: str, rows: FittedRows, optimum: Optimum, *, correction: bool, frequency: bool, who: str
 ) -> np.ndarray:
-    """Return the covariance matrix of the coefficients for z, shape (q p, q p).
+    """Return a root R, shape (q p, q p), of the covariance matrix R R^T of coefficients for z.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def covariance_matrix(
         If the kind is "HC2" or "HC3" and a row determines a coefficient by itself.
     """
     if kind == "model" and not optimum.is_penalised:
-        return optimum.inverse.matrix
+        return optimum.inverse.root()
     if kind == "model":
         squares = optimum.sums.information  # the scores' covariance, if the model is right
     elif kind == "cluster":
@@ -51,7 +51,7 @@ def covariance_matrix(
             got = f"{kind!r}, and the leverage of a row is 1"
             advice = "Such a row determines a coefficient by itself. Use 'HC0' or 'HC1'."
             raise ValueError(complaint(who, "covariance", "be defined", got, advice))
-    product = optimum.inverse.sandwich(squares)
+    root = optimum.inverse.sandwich_root(squares)
     size = rows.total_weight if frequency else rows.n
     left = size - optimum.df
     if kind == "HC1" or (kind == "cluster" and correction):
@@ -62,8 +62,9 @@ def covariance_matrix(
             )
             raise ValueError(complaint(who, "covariance", must, got, "Use 'HC0' or more rows."))
         g = n_groups(rows)
-        product *= size / left if kind == "HC1" else g / (g - 1) * ((size - 1) / left)
-    return product
+        factor = size / left if kind == "HC1" else g / (g - 1) * ((size - 1) / left)
+        root *= np.sqrt(factor)
+    return root
 
 
 def n_groups(rows: FittedRows) -> int:

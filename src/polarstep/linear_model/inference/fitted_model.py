@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,17 @@ class FittedModel:
             return theta if self.base == 0 else -theta
         change = theta - theta[..., self.base : self.base + 1, :]
         return np.delete(change, self.base, axis=-2)
+
+    def with_base(self, base: int) -> FittedModel:
+        """Return the same model with its scores relative to another base class."""
+        change = self.change_of_base(base)
+        return replace(self, base=base, coef=change @ self.coef, intercept=change @ self.intercept)
+
+    def change_of_base(self, base: int) -> np.ndarray:
+        """Return the matrix, shape (K - 1, K - 1), that maps equations to those of another base."""
+        K = len(self.classes)
+        scores = np.insert(np.identity(K - 1), self.base, 0.0, axis=0)  # of the K classes
+        return np.delete(scores - scores[base], base, axis=0)
 
     def ridge(self, total_weight: float) -> float:
         """Return the factor of ||w||^2/2 that the log-likelihood is penalised with."""

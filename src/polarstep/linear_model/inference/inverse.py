@@ -54,15 +54,18 @@ class Inverse:
         """Return H^-1 in the span of the rows, which is enough for z^T H^-1 z."""
         return self._out(self.core * np.outer(self.inside, self.inside))
 
-    def sandwich(self, squares: np.ndarray) -> np.ndarray:
-        """Return H^-1 B H^-1 for a positive semidefinite B whose null space contains that of J.
+    def root(self) -> np.ndarray:
+        """Return R with R R^T = H^-1, shape (m, m)."""
+        return self._times(_root(self.core))
 
-        It is the square of H^-1 B^(1/2). A product of matrices would have its small entries, those
-        of weights that a penalty holds, as differences of large ones.
+    def sandwich_root(self, squares: np.ndarray) -> np.ndarray:
+        """Return R = H^-1 B^(1/2), shape (m, m), of which R R^T is the sandwich H^-1 B H^-1.
+
+        The null space of B, which is positive semidefinite, must contain that of J. A product of
+        the matrices themselves would have its small entries, those of weights that a penalty holds
+        or of sums that cancel, as differences of large ones.
         """
-        root = self.core @ _root(self._into(squares))
-        root = self.basis[:, None] * root if self.basis.ndim == 1 else self.basis @ root
-        return root @ root.T
+        return self._times(self.core @ _root(self._into(squares)))
 
     def trace(self, information: np.ndarray) -> float:
         """Return tr(J H^-1)."""
@@ -76,6 +79,9 @@ class Inverse:
             rhs = self.inside * (self.basis.T @ slopes) - self.basis.T @ pull
         step = self.core @ rhs
         return (self.basis * step if self.basis.ndim == 1 else self.basis @ step), float(rhs @ step)
+
+    def _times(self, root: np.ndarray) -> np.ndarray:
+        return self.basis[:, None] * root if self.basis.ndim == 1 else self.basis @ root
 
     def _into(self, B: np.ndarray) -> np.ndarray:
         if self.basis.ndim == 1:
@@ -135,8 +141,9 @@ def invert(J: np.ndarray, P: np.ndarray | None = None) -> Inverse:
 
 
 def _unit_factors(diagonal: np.ndarray) -> np.ndarray:
-    """Return the factors that turn a diagonal to ones; 1 for entries that are zero."""
-    return np.divide(1.0, np.sqrt(diagonal), out=np.ones_like(diagonal), where=diagonal > 0)
+    """Return the factors that turn a diagonal to ones; 1 for entries that are not positive."""
+    roots = np.sqrt(np.maximum(diagonal, 0.0))
+    return np.divide(1.0, roots, out=np.ones_like(roots), where=roots > 0)
 
 
 def _factorized(C: np.ndarray) -> tuple[np.ndarray, float]:

@@ -35,7 +35,7 @@ class Probabilities(NamedTuple):
 
     log: np.ndarray  # log P(y) of the observed classes, shape (m,)
     of: np.ndarray  # the probabilities of the q classes, shape (m, q)
-    others: np.ndarray  # 1 - of, without cancellation if q is 1, shape (m, q)
+    others: np.ndarray  # 1 - of, without cancellation, shape (m, q)
     residual: np.ndarray  # 1[y = k] - of, shape (m, q)
 
     def curvature(self, k: int, j: int) -> np.ndarray:
@@ -49,7 +49,7 @@ def probabilities(scores: np.ndarray, codes: np.ndarray) -> Probabilities:
     e, base = np.exp(scores - top[:, None]), np.exp(-top)
     total = base + e.sum(axis=1)
     P = e / total[:, None]
-    others = base[:, None] / total[:, None] if scores.shape[1] == 1 else 1.0 - P
+    others = (base[:, None] + e @ (1.0 - np.identity(e.shape[1]))) / total[:, None]
     rows = np.flatnonzero(codes >= 0)
     log = -top - np.log(total)
     log[rows] += scores[rows, codes[rows]]
@@ -70,6 +70,18 @@ def likelihood_sums(
         gradient += Z.combined(np.ascontiguousarray((s[:, None] * model.residual).T))
         add_grams(information, Z, partial(_curvature, s, model))
     return LikelihoodSums(value, gradient, information.reshape(q * p, q * p))
+
+
+def class_curvatures(
+    X: Any, codes: np.ndarray, weight: np.ndarray, standard: Standard, theta: np.ndarray
+) -> np.ndarray:
+    """Return the sums of s P(k) (1 - P(k)), shape (q + 1,), that of the base class at the end."""
+    sums = np.zeros(len(theta) + 1)
+    for at, Z in blocks_of_rows(X, standard):
+        s, model = weight[at], probabilities(Z.times(theta.T), codes[at])
+        rest = model.of.sum(axis=1)
+        sums += np.append(s @ (model.of * model.others), s @ (rest * np.maximum(1.0 - rest, 0.0)))
+    return sums
 
 
 def score_squares(

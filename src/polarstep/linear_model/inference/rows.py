@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,10 @@ class FittedRows(ABC):
     def sum(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``work(X, codes, weight, standard, *arguments)``, summed over sets of rows."""
 
+    @abstractmethod
+    def coded_for(self, model: FittedModel) -> FittedRows:
+        """Return the same rows with the numbers of the equations of a model of another base."""
+
 
 class RowsInMemory(FittedRows):
     """Rows in memory.
@@ -95,6 +100,11 @@ class RowsInMemory(FittedRows):
         here = Standard(self.remaining, self.standard.unit, self.standard.intercept)
         return work(self.X, self.codes, self.weight, here, *arguments)
 
+    def coded_for(self, model: FittedModel) -> RowsInMemory:
+        rows = copy(self)
+        rows.codes = model.codes(self.positions)
+        return rows
+
 
 class RowsOnDask(FittedRows):
     """Rows on Dask workers."""
@@ -112,6 +122,11 @@ class RowsOnDask(FittedRows):
         return self._samples.combined(
             _work_on_block, work, *self._on_block, self.standard, *arguments
         )
+
+    def coded_for(self, model: FittedModel) -> RowsOnDask:
+        rows = copy(self)
+        rows._on_block = self._on_block[0], model.codes(np.arange(len(model.classes)))
+        return rows
 
 
 def _largest_of_block(samples: Any) -> np.ndarray:

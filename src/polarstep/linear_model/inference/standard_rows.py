@@ -55,12 +55,15 @@ class Standard:
             raw[..., d] -= raw[..., :d] @ self.centre
         return raw
 
-    def covariance_to_raw(self, covariance: np.ndarray) -> np.ndarray:
-        """Return the covariance matrix of coefficients for (x, 1), shape (q p, q p)."""
-        m, p = len(covariance), self.n_terms
-        half = self.to_raw(covariance.reshape(m, m // p, p)).reshape(m, m)
-        whole = self.to_raw(half.T.reshape(m, m // p, p)).reshape(m, m)
-        return (whole + whole.T) / 2
+    def covariance_to_raw(self, root: np.ndarray) -> np.ndarray:
+        """Return the covariance matrix of coefficients for (x, 1), shape (q p, q p).
+
+        ``root`` (q p, r) is a root R of that for z, R R^T. The variance of an intercept far from
+        the rows is a sum that cancels, and it would lose twice as many digits without the root.
+        """
+        m, r = root.shape
+        raw = self.to_raw(root.T.reshape(r, m // self.n_terms, self.n_terms)).reshape(r, m)
+        return raw.T @ raw
 
 
 def largest_entries(X: Any, centre: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ from sklearn.utils import check_random_state
 
 from ...validation import complaint, flag, look_up, whole_number
 from .bootstrap import bootstrap_coefficients
-from .covariance import KINDS, covariance_matrix, n_groups
+from .covariance import KINDS, covariance_root, n_groups
 from .fitted_model import FittedModel, read_model, term_names
 from .identification import determined
 from .notes import listed, write_notes
-from .optimum import find_optimum, refuse_separation
+from .optimum import find_optimum, refuse_separation, steadiest_base
 from .results import Summary, coverage, intervals
 from .rows import FittedRows, RowsInMemory, read_rows
 
@@ -202,14 +202,18 @@ def summary(
     ridge = fitted.ridge(rows.total_weight)
     if not ridge:
         refuse_separation(rows, fitted, model, terms, _WHO)
-    optimum = find_optimum(rows, fitted, ridge, _WHO)
+    inner = fitted.with_base(steadiest_base(rows, fitted))
+    optimum = find_optimum(rows.coded_for(inner), inner, ridge, _WHO)
 
-    matrix = covariance_matrix(
-        kind, rows, optimum, correction=correction, frequency=frequency, who=_WHO
+    root = covariance_root(
+        kind, rows.coded_for(inner), optimum, correction=correction, frequency=frequency, who=_WHO
     )
-    matrix = rows.standard.covariance_to_raw(matrix)
-    coef = rows.standard.to_raw(optimum.theta).ravel()
-    known = determined(optimum.inverse.null, optimum.inverse.scale, rows.standard).ravel()
+    change = inner.change_of_base(fitted.base)
+    root = np.tensordot(change, root.reshape(q, len(terms), -1), 1).reshape(root.shape)
+    matrix = rows.standard.covariance_to_raw(root)
+    coef = (change @ rows.standard.to_raw(optimum.theta)).ravel()
+    known = determined(optimum.inverse.null, optimum.inverse.scale, rows.standard)
+    known = ((np.abs(change) @ ~known) == 0).ravel()
     matrix[~known], matrix[:, ~known] = np.nan, np.nan
     labels = fitted.equations.tolist()
     names = terms if q == 1 else [f"{label}: {term}" for label in labels for term in terms]
@@ -224,10 +228,11 @@ def summary(
     draws, n_failed = None, 0
     if n_samples and in_memory is not None:
         draws, n_failed = bootstrap_coefficients(
-            in_memory, fitted, optimum, n_samples, _generator(random_state), frequency=frequency,
+            in_memory, inner, optimum, n_samples, _generator(random_state), frequency=frequency,
             n_threads=effective_n_jobs(getattr(model, "n_jobs", None)), verbose=bool(verbose),
             who=_WHO,
         )  # fmt: skip
+        draws = (change @ draws.reshape(n_samples, q, -1)).reshape(draws.shape)
         draws[:, ~known] = np.nan
     interval_kind = interval if n_samples else "wald"
     std_err = np.sqrt(np.diag(matrix))
