@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from polarstep import HalfspaceClassifier
-from polarstep.linear_model.training_data import read_training_data
+from polarstep.linear_model.training_data import are_plain, read_training_data
 from polarstep.losses import LOSSES
 
 RNG = np.random.default_rng(0)
@@ -74,3 +74,41 @@ def test_rows_of_weight_zero_can_be_kept():
     kept = read_training_data(HalfspaceClassifier(), X, Y, weight, check_finite=True, keep_all=True)
     assert kept.X.shape == X.shape
     np.testing.assert_array_equal(kept.weight, weight)
+
+
+PLAIN = np.ones((4, 2)), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "expected"),
+    [
+        (*PLAIN, True),
+        (PLAIN[0].astype(np.float32), PLAIN[1] == 1, True),
+        (np.asfortranarray(PLAIN[0])[::2], PLAIN[1][::2].astype(np.uint8), True),
+        (PLAIN[0], PLAIN[1].astype(float), False),
+        (PLAIN[0], PLAIN[1][:, None], False),
+        (PLAIN[0], PLAIN[1][:3], False),
+        (PLAIN[0], PLAIN[1].tolist(), False),
+        (PLAIN[0].astype(int), PLAIN[1], False),
+        (PLAIN[0].astype(">f8"), PLAIN[1], False),
+        (PLAIN[0][0], PLAIN[1], False),
+        (PLAIN[0][:, :0], PLAIN[1], False),
+        (np.matrix(PLAIN[0]), PLAIN[1], False),
+        (sp.csr_array(PLAIN[0]), PLAIN[1], False),
+    ],
+)
+def test_plain_data(X, y, expected):
+    assert are_plain(X, y) == expected
+
+
+def test_plain_data_are_read_as_scikit_learn_reads_them():
+    estimator = HalfspaceClassifier()
+    estimator.feature_names_in_ = np.array(["a", "b", "c"], object)  # of a former fit
+    codes = RNG.integers(2, size=30)
+    fast = read_training_data(estimator, X, codes, None, check_finite=False)
+    slow, _ = read(y=codes)
+    assert estimator.n_features_in_ == 3
+    assert not hasattr(estimator, "feature_names_in_")
+    np.testing.assert_array_equal(fast.X, slow.X)
+    np.testing.assert_array_equal(fast.codes, slow.codes)
+    np.testing.assert_array_equal(fast.classes, slow.classes)

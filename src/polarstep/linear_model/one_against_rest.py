@@ -165,16 +165,11 @@ def join_results(results: Sequence[Result]) -> Result:
     order = list(Status)
     worst = max(results, key=lambda result: (not result.success, order.index(result.status)))
     n_rows = max(len(result.trace) for result in results)
-    columns = {
-        name: np.array(
-            [np.pad(c, (0, n_rows - len(c)), mode="edge") for c in _columns(results, name)]
-        )
-        for name in Trace.__annotations__
-    }
+    columns = {name: _lengthened(results, name, n_rows) for name in Trace.__annotations__}
     trace = Trace(
-        iteration=columns["iteration"].max(axis=0),
+        iteration=np.arange(n_rows),
         seconds=columns["seconds"].sum(axis=0),
-        passes=columns["passes"].sum(axis=0),
+        passes=columns["passes"].sum(axis=0).astype(int),
         fun=columns["fun"].mean(axis=0),
         grad_norm=columns["grad_norm"].max(axis=0),
         length=np.sqrt(np.square(columns["length"]).mean(axis=0)),
@@ -206,5 +201,11 @@ def _join_separations(results: Sequence[Result]) -> Separation | None:
     return Separation(np.array(rows), np.array([*features]))
 
 
-def _columns(results: Sequence[Result], name: str) -> list[np.ndarray]:
-    return [getattr(result.trace, name) for result in results]
+def _lengthened(results: Sequence[Result], name: str, n_rows: int) -> np.ndarray:
+    """Return a column of each trace, its last value repeated, shape (classes, n_rows)."""
+    out = np.empty((len(results), n_rows))
+    for row, result in zip(out, results, strict=True):
+        column = getattr(result.trace, name)
+        row[: len(column)] = column
+        row[len(column) :] = column[-1]
+    return out

@@ -81,6 +81,22 @@ class TrainingData:
         return scaled / scaled.sum()
 
 
+def are_plain(X: Any, y: Any) -> bool:
+    """Whether X is a matrix of floats and y a vector of as many whole numbers, as arrays of NumPy.
+
+    For such data, scikit-learn's checks take longer than a small fit.
+    """
+    return (
+        type(X) is np.ndarray
+        and type(y) is np.ndarray
+        and X.ndim == 2
+        and y.shape == X.shape[:1]
+        and 0 not in X.shape
+        and X.dtype in (np.float64, np.float32)
+        and y.dtype.kind in "iub"
+    )
+
+
 def read_training_data(
     estimator: Any,
     X: Any,
@@ -101,10 +117,14 @@ def read_training_data(
         contains NaN or infinity. Otherwise the first pass of the solver detects these.
     """
     who = type(estimator).__name__
-    X, y = validate_data(
-        estimator, with_native_types(X), y, accept_sparse="csr", dtype=[np.float64, np.float32],
-        ensure_all_finite=check_finite,
-    )  # fmt: skip
+    if are_plain(X, y) and not check_finite:  # scikit-learn's checks would find nothing
+        estimator.n_features_in_ = X.shape[1]
+        vars(estimator).pop("feature_names_in_", None)
+    else:
+        X, y = validate_data(
+            estimator, with_native_types(X), y, accept_sparse="csr",
+            dtype=[np.float64, np.float32], ensure_all_finite=check_finite,
+        )  # fmt: skip
     X = canonical_matrix(X)
     classes, codes = encode_labels(y)
     weight = row_weights(codes, classes, sample_weight, estimator.class_weight, who)
