@@ -30,6 +30,17 @@ def test_the_centre_of_a_constant_column_is_exact():
     np.testing.assert_array_equal(approximate_centre(X), [7.3, 7.3])
 
 
+@pytest.mark.parametrize("convert", [np.asarray, np.asfortranarray, sp.csr_array])
+@pytest.mark.parametrize("unit", [1.0, 1e308, 1e-310])
+def test_a_weight_counts_like_repetitions(convert, unit):
+    X, weight = RNG.standard_normal((40, 3)), RNG.integers(1, 4, 40)
+    repeated = approximate_centre(convert(np.repeat(X, weight, axis=0)))
+    found = approximate_centre(convert(X), unit * (weight / 3.0))
+    np.testing.assert_allclose(found, repeated, rtol=1e-10)
+    many = RNG.standard_normal((5_000, 3)) + 7.0
+    np.testing.assert_allclose(approximate_centre(convert(many), np.ones(5_000)), 7.0, atol=0.25)
+
+
 def test_values_that_are_not_finite_are_left_to_the_first_pass():
     centre = approximate_centre(np.array([[np.inf, 1.0], [1.0, 1.0]]))
     assert not np.isfinite(centre[0])

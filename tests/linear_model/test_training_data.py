@@ -44,7 +44,8 @@ def test_samples_have_weights_that_sum_to_one(intercept, weight, convert):
     samples, centre = data.samples(LOSSES["softplus"], intercept=intercept, n_threads=2)
     assert samples.weight.sum() == pytest.approx(1)
     np.testing.assert_array_equal(samples.y, np.where(Y == "yes", 1.0, -1.0))
-    np.testing.assert_allclose(centre, X.mean(axis=0) if intercept else np.zeros(3))
+    mean = np.average(X, axis=0, weights=weight)
+    np.testing.assert_allclose(centre, mean if intercept else np.zeros(3))
     np.testing.assert_array_equal(samples.centre, centre)
 
 

@@ -13,8 +13,18 @@ _GUESS_ROWS = 100  # rows that suffice to guess which columns are far from zero
 _FAR = 1e3  # the ratio of a column's mean to its spread above which it is shifted
 
 
-def centre_columns(X: Any, intercept: bool) -> tuple[Any, np.ndarray, np.ndarray]:
+def centre_columns(
+    X: Any, intercept: bool, weight: np.ndarray | None = None
+) -> tuple[Any, np.ndarray, np.ndarray]:
     """Return X, perhaps with some columns shifted, and what is to be subtracted from its rows.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix, shape (n, d)
+    intercept : bool
+        Whether there is an intercept; without one nothing is subtracted.
+    weight : ndarray, shape (n,), default=None
+        The weights of the rows, > 0.
 
     Returns
     -------
@@ -27,27 +37,40 @@ def centre_columns(X: Any, intercept: bool) -> tuple[Any, np.ndarray, np.ndarray
     """
     if not intercept:
         return X, np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    centre = approximate_centre(X)
+    centre = approximate_centre(X, weight)
     return *shift_far_columns(X, centre), centre
 
 
-def approximate_centre(X: Any) -> np.ndarray:
+def approximate_centre(X: Any, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the mean of some rows of X, which is exact for constant columns, shape (d,).
 
-    With many columns the metric is little more than a diagonal, and the error of a mean over m rows
-    adds a direction of curvature 1 + d/m. The number of rows therefore grows with d.
+    A weight counts like repetitions of its row, so that few rows and their repetitions have the
+    same centre. With many columns the metric is little more than a diagonal, and the error of a
+    mean over m rows adds a direction of curvature 1 + d/m. The number of rows therefore grows
+    with d.
     """
     n, d = X.shape
     step = max(1, n // (_CENTRE_ROWS if d <= _FEW_COLUMNS else 20 * d))
     if sp.issparse(X):
         # Any rows will do, and the first ones of a CSR matrix are the cheapest to select.
         first_rows = step > 1 and d <= _FEW_COLUMNS
-        rows = X[:_CENTRE_ROWS] if first_rows else X if step == 1 else X[::step]
-        return np.asarray(rows.mean(axis=0), float).ravel()
+        chosen = slice(_CENTRE_ROWS) if first_rows else slice(None, None, step)
+        rows = X if step == 1 else X[chosen]
+        if weight is None:
+            return np.asarray(rows.mean(axis=0), float).ravel()
+        return rows.T @ _shares(weight[chosen])
     rows = X[::step]
     origin = rows[0].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # the first pass reports overflow and NaN
-        return origin + (rows - origin).mean(axis=0)
+        if weight is None:
+            return origin + (rows - origin).mean(axis=0)
+        return origin + _shares(weight[::step]) @ (rows - origin)
+
+
+def _shares(weight: np.ndarray) -> np.ndarray:
+    """Return weights, scaled so that they sum to 1, whatever their size."""
+    scaled = weight / weight.max()
+    return scaled / scaled.sum()
 
 
 def shift_far_columns(X: Any, centre: np.ndarray) -> tuple[Any, np.ndarray]:

@@ -55,7 +55,7 @@ class TrainingData:
         Without an intercept the centre is zero.
         """
         labels = solver_labels(self.codes, len(self.classes))
-        X, remaining, centre = centre_columns(self.X, intercept)
+        X, remaining, centre = centre_columns(self.X, intercept, self.weight)
         samples = Samples.from_arrays(X, labels, self.shares(), remaining, loss, n_threads)
         return samples, centre
 
@@ -67,7 +67,7 @@ class TrainingData:
         Other indices of the classes may be given, because classes without rows may be left out.
         """
         codes = self.codes if codes is None else codes
-        X, remaining, centre = centre_columns(self.X, intercept)
+        X, remaining, centre = centre_columns(self.X, intercept, self.weight)
         return BlockRows.from_arrays(X, codes, self.shares(), remaining, n_threads), centre
 
     def shares(self) -> np.ndarray:

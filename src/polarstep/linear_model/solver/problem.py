@@ -14,6 +14,7 @@ from .penalty import Penalty
 from .row_space import ColumnCoordinates, Coordinates
 from .weighted_rows import Sums, WeightedRows
 
+_CALL = 20_000  # number of values of X whose reading takes as long as the call of a pass
 _LARGE_GRAM = 200  # columns of a Gram matrix from which on its copies are more than a cache holds
 _CAUTION_ROWS = 5.0  # number of occurrences to which the extra penalty of a rare column amounts
 
@@ -212,7 +213,8 @@ class Problem:
         samples, k = self.samples, self.columns.size
         # With few rows the copies of a large k x k matrix count, too.
         copies = 0.0 if samples.is_sparse or k < _LARGE_GRAM else 30.0 * k**2
-        return m / samples.n * samples.gram_cost(k) + (k**3 / 50.0 + copies) / max(samples.size, 1)
+        factorization = (k**3 / 50.0 + copies) / max(samples.size, _CALL)
+        return m / samples.n * samples.gram_cost(k) + factorization
 
 
 class Plane:
