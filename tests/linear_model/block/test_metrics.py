@@ -67,22 +67,20 @@ def test_the_first_metrics_are_exact_at_equal_probabilities():
 
 
 @pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)
-def test_a_shared_metric_is_that_of_the_first_model_at_the_mean_point(family):
+def test_splits_share_a_metric_if_their_points_are_close(family):
     rows = make_rows(splits=2)
-    models = Models.of([0.1, 0.1, 0.5], [0, 1, 1])
+    models = Models.of([0.5, 0.1, 0.1, 0.1], [0, 1, 0, 1])
     problem = BlockProblem(rows, family, models, True)
     k = family.n_outputs
-    theta = np.random.default_rng(0).standard_normal((3, k, D + 1)) * 0.3
-    choice = Choice(k > 1, rows.n, shared=True)
-    options = choice, np.random.default_rng(0)
-    one, two, three = make_metrics(problem, rows, theta, np.arange(3), *options)
-    assert one is two
-    mean = theta[:2].mean(axis=0, keepdims=True)
-    same = make_metrics(problem, rows, mean, np.array([0]), *options)[0]
-    own = make_metrics(problem, rows, theta[2:], np.array([2]), *options)[0]
+    theta = np.random.default_rng(0).standard_normal((4, k, D + 1)) * 0.3
+    theta[2] = theta[1] + 1e-4
+    choice, rng = Choice(k > 1, rows.n, shared=True), np.random.default_rng(0)
+    metrics = make_metrics(problem, rows, theta, np.arange(4), choice, rng)
+    assert metrics[1] is metrics[2]
     g = np.random.default_rng(1).standard_normal((k, D + 1))
-    np.testing.assert_array_equal(one.solve(g), same.solve(g))
-    np.testing.assert_array_equal(three.solve(g), own.solve(g))
+    for b in (0, 1, 3):
+        own = make_metrics(problem, rows, theta[[b]], np.array([b]), choice, rng)[0]
+        np.testing.assert_array_equal(metrics[b].solve(g), own.solve(g))
 
 
 @pytest.mark.parametrize("kind", ["C", "csr"])
@@ -103,7 +101,7 @@ def test_points_that_are_close_share_second_moments_but_not_the_penalty(family, 
     rows, k = make_rows(), family.n_outputs
     problem = BlockProblem(rows, family, Models.of([1.0, 1e-3, 1e-9]), True)
     theta = np.zeros((3, k, D + 1))
-    theta[:2] = np.random.default_rng(0).standard_normal((k, D + 1)) * 0.2
+    theta[:2] = np.random.default_rng(0).standard_normal((k, D + 1))
     theta[1] += 1e-6
     options = np.arange(3), Choice(k > 1, rows.n, shared=True), np.random.default_rng(0)
     grams = []

@@ -17,6 +17,8 @@ from polarstep.linear_model.block.renewal import (
     metric_bytes,
     metric_seconds,
 )
+from polarstep.linear_model.block.rows import BlockRows
+from polarstep.linear_model.block.solve import solve_block
 from polarstep.losses import LOSSES
 from polarstep.result import Status
 
@@ -60,6 +62,23 @@ def test_a_shared_metric_is_offered_to_the_whole_group():
     best = [shared, own, None, None, None, None, None, None]
     renew._offer(best, np.arange(8), convergence)
     assert best[4] is None
+
+
+def test_folds_that_are_nearly_separable_converge():
+    """Their optima are far apart, and so are their Hessians."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((347, 54))
+    scores = X @ rng.standard_normal(54)
+    codes = (scores + rng.logistic(size=347) > 0).astype(np.intp)
+    weights = np.where(np.arange(347) % 4 == np.arange(4)[:, None], 0.0, 1.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = BlockRows.from_arrays(X, codes, weights, X.mean(axis=0))
+    models = Models.of(np.repeat([1e-6, 1e-4], 4), np.tile(np.arange(4), 2))
+    result = solve_block(
+        rows, Margins(LOSSES["softplus"]), models, intercept=True, tol=1e-8, max_iter=60,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    assert set(result.status) == {Status.converged}
 
 
 @pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)

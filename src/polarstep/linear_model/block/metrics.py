@@ -29,8 +29,8 @@ from .rows import BlockRows
 _NEGLIGIBLE = 1e-3  # curvature of a row, in units of the mean, that a metric leaves out
 _FEW_ROWS = 2_000  # up to here no row is left out, because it may be alone in its direction
 _FIRST_ROWS = 10_000  # rows of second moments if the rows are not in memory
-_PROBES = 300  # rows on which the scores of models are compared
-_NEAR = 0.15  # root mean square difference of scores up to which curvatures are shared
+_PROBES = 300  # rows on which the curvatures of models are compared
+_NEAR = 0.3  # relative difference up to which curvatures are shared
 
 
 @dataclass(frozen=True)
@@ -61,33 +61,30 @@ def make_metrics(
 ) -> list[ModelMetric]:
     """Return the metrics of some models at theta (b, k, p), from rows in memory.
 
-    If there are more rows than the choice asks for, those of large curvature are preferred. A
-    shared metric is that of the first model of a group, at the mean of their points; groups whose
-    points are close to each other share the second moments as well, and differ in the penalty.
+    If there are more rows than the choice asks for, those of large curvature are preferred. In a
+    shared metric, models whose points are close to each other have the second moments of one of
+    them, with their own penalty. The splits differ then as much as two subsamples do.
     """
     if not choice.shared:
         return _metrics(problem, rows, theta, which, np.arange(len(which)), choice, rng)
-    group = problem.models.alike[which]
-    _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    theta = np.array([theta[group == g].mean(axis=0) for g in range(len(first))])
-    anchor = _anchors(problem, rows, theta, which[first])
-    metrics = _metrics(problem, rows, theta, which[first], anchor, choice, rng)
-    return [metrics[g] for g in group]
+    order = np.argsort(problem.models.alike[which], kind="stable")
+    anchor = _anchors(problem, rows, theta[order], which[order])
+    metrics = _metrics(problem, rows, theta[order], which[order], anchor, choice, rng)
+    return [metrics[at] for at in np.argsort(order)]
 
 
 def _anchors(
     problem: BlockProblem, rows: BlockRows, theta: np.ndarray, which: np.ndarray
 ) -> np.ndarray:
-    """Return for each model the position of the model whose curvatures it may use, shape (b,).
-
-    The relative change of a curvature of the logistic loss is at most the change of the score.
-    """
+    """Return for each model the position of the model whose curvatures it may use, shape (b,)."""
     at = np.unique(np.linspace(0, rows.n - 1, _PROBES).astype(np.intp))
-    scores = rows.scores(problem.family.project(theta), problem.intercept, at)
-    positive, anchor, last = problem.models.positive[which], np.arange(len(which)), 0
+    models, weights = problem.models.take(which), np.ones((len(rows.weights), len(at)))
+    scores = rows.scores(theta, problem.intercept, at)
+    h = problem.family.curvatures(scores, rows.codes[at], weights, models)
+    anchor, last = np.arange(len(which)), 0
     for b in range(1, len(which)):
-        change = np.abs(scores[b] - scores[last]).max(axis=0)
-        if positive[b] == positive[last] and np.sqrt(np.square(change).mean()) <= _NEAR:
+        is_near = np.abs(h[b] - h[last]).sum() <= _NEAR * h[last].sum()
+        if models.positive[b] == models.positive[last] and is_near:
             anchor[b] = last
         else:
             last = b
@@ -103,7 +100,10 @@ def _metrics(
     choice: Choice,
     rng: np.random.Generator,
 ) -> list[ModelMetric]:
-    """Return a metric for each model, with the second moments of its anchor and its own penalty."""
+    """Return a metric for each model, with the second moments of its anchor and its own penalty.
+
+    Models with the same anchor and nearly the same penalty share the metric.
+    """
     family, intercept, columns = problem.family, problem.intercept, problem.columns
     own = np.flatnonzero(anchor == np.arange(len(which)))
     models, ridge = problem.models.take(which), problem.ridge(which)
@@ -130,14 +130,20 @@ def _metrics(
         moments[b] = [
             part.matrix.gram(np.ascontiguousarray(row), columns.place, columns.size) for row in h
         ]
-    if choice.full:
-        return [FullMetric(moments[a], ridge[b]) for b, a in enumerate(anchor.tolist())]
-    return [
-        class_metrics(
-            moments[a], columns, ridge[b], intercept, diagonals.get(a), None if exact else counts
-        )
-        for b, a in enumerate(anchor.tolist())
-    ]
+    metrics: dict[tuple[int, int], ModelMetric] = {}
+    keys = list(zip(anchor.tolist(), problem.models.alike[which].tolist(), strict=True))
+    for b, (a, group) in enumerate(keys):
+        if (a, group) in metrics:
+            continue
+        metrics[a, group] = (
+            FullMetric(moments[a], ridge[b])
+            if choice.full
+            else class_metrics(
+                moments[a], columns, ridge[b], intercept,
+                diagonals.get(a), None if exact else counts,
+            )
+        )  # fmt: skip
+    return [metrics[key] for key in keys]
 
 
 def _important_rows(

@@ -219,6 +219,7 @@ class BlockRenewal:
         for option in self.options:
             rate = max(_NEWTON_RATE, self.rates[option])
             is_hessian = option.rows == n and (option.full or self.problem.n_outputs == 1)
+            is_hessian &= not option.shared
             if current is not None and not _may_follow(current, option, is_hessian):
                 continue
             if current is not None and _is_same_kind(current, option) and not is_hessian:
