@@ -50,7 +50,7 @@ def test_steps_are_searched_where_the_metric_is_far_too_large_or_small():
     for factor in (0.1, 10.0):
         state = _state(problem, K)
         metric = first_metrics(problem, state.theta)
-        for part in metric.metrics[0].parts:
+        for part in [metric.metrics[0].metric]:
             part.scale = part.scale * factor
         descend_block(problem, state, metric, 1e-9, 300)
         assert state.status == [Status.converged] * 2

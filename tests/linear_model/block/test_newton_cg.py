@@ -8,7 +8,7 @@ from polarstep.linear_model.block import convergence, descent
 from polarstep.linear_model.block.families import Margins, Softmax
 from polarstep.linear_model.block.metrics import first_metrics
 from polarstep.linear_model.block.models import Models
-from polarstep.linear_model.block.newton_cg import newton_directions
+from polarstep.linear_model.block.newton_cg import accuracies, newton_directions
 from polarstep.linear_model.block.problem import BlockProblem
 from polarstep.losses import LOSSES
 from polarstep.result import Status
@@ -37,12 +37,19 @@ def test_directions_are_close_to_newtons():
     theta = np.zeros((3, K, D + 1))
     _, g = problem.evaluate(theta, which)
     metric = first_metrics(problem, theta)
-    p = newton_directions(problem, theta, g, which, lambda at, r: metric.take(which[at]).solve(r))
+    p = newton_directions(
+        problem, theta, g, which, lambda at, r: metric.take(which[at]).solve(r), np.full(3, 0.1)
+    )
     for b in range(3):
         H = softmax_hessian(problem.rows, problem.models, theta, True, b)
         newton = -np.linalg.lstsq(H, g[b].ravel(), rcond=1e-12)[0]
         error = p[b].ravel() - newton
         assert error @ H @ error <= 0.02 * (newton @ H @ newton)
+
+
+def test_directions_are_as_accurate_as_the_next_point_needs():
+    got = accuracies(np.array([10.0, 1e-2, 1e-8, 1e-7, 0.0]), 1e-8)
+    np.testing.assert_allclose(got, [0.3, 0.1, 0.3, np.sqrt(0.02), 0.3])
 
 
 def test_a_loss_without_curvature_gets_a_gradient_step():
@@ -51,7 +58,7 @@ def test_a_loss_without_curvature_gets_a_gradient_step():
     theta = np.zeros((1, 1, D + 1))
     theta[0, 0, -1] = -3.0  # most curvatures are negative
     _, g = problem.evaluate(theta, np.arange(1))
-    p = newton_directions(problem, theta, g, np.arange(1), lambda at, r: r)
+    p = newton_directions(problem, theta, g, np.arange(1), lambda at, r: r, np.ones(1))
     assert float((p * g).sum()) < 0
 
 

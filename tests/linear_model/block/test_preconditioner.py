@@ -6,7 +6,15 @@ import pytest
 from block_problems import D, K, dense_rows, make_rows, softmax_hessian
 from polarstep.linear_model.block.families import Softmax
 from polarstep.linear_model.block.models import Models
-from polarstep.linear_model.block.preconditioner import FullMetric, Preconditioner, SoftmaxHessian
+from polarstep.linear_model.block.preconditioner import (
+    FullMetric,
+    Preconditioner,
+    ScaledMetric,
+    SoftmaxHessian,
+)
+from polarstep.linear_model.solver.columns import GramColumns
+from polarstep.linear_model.solver.metric import HessianMetric
+from polarstep.linear_model.solver.penalty import DiagonalPenalty
 
 
 @pytest.mark.parametrize("intercept", [True, False])
@@ -49,3 +57,19 @@ def test_single_precision_is_close_to_double_precision():
             H[c, :, e] += 0.1 * np.eye(60) * (c == e)
     back = (H.reshape(300, 300) @ large.solve(g).ravel()).reshape(k, 60)
     np.testing.assert_allclose(Softmax(k).project(back[None])[0], g, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["C", "csr"])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_multiples_of_one_metric_are_solved_for_together(kind, intercept):
+    rows = make_rows(kind)
+    place = np.array([0, 1, 2, 2], np.int32) if kind == "csr" else np.arange(D, dtype=np.int32)
+    columns = GramColumns(place, int(place.max()) + 1, 2 if kind == "csr" else D)
+    s = rows.weights[0]
+    diagonal = rows.matrix.squares(s) if kind == "csr" else None
+    G = rows.matrix.gram(s, columns.place, columns.size)
+    one = HessianMetric(G, columns, DiagonalPenalty(np.full(D, 0.1)), intercept, diagonal)
+    g = np.random.default_rng(0).standard_normal((K, D + intercept))
+    got = ScaledMetric(one, np.array([1.0, 2.0, 5.0])).solve(g)
+    for row, f, x in zip(g, (1.0, 2.0, 5.0), got, strict=True):
+        np.testing.assert_allclose(x, one.solve(row) / f, rtol=1e-10)

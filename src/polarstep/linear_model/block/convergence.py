@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .newton_cg import ACCURACY
+from .newton_cg import LOOSE
 
 _FIRST_CONTRACTION = 0.25  # contraction of the decrement that is assumed before the first steps
 _SAFETY = 1.5  # factor by which the estimated suboptimality is raised
@@ -43,7 +43,7 @@ class BlockConvergence:
         factor = np.clip(ratio**power, 1e-4, 0.95)
         self.contraction = np.where(known, factor, self.contraction)
         r = np.where(count < 4, np.maximum(self.contraction, _FIRST_CONTRACTION), self.contraction)
-        root = np.where(self.exact, ACCURACY, np.sqrt(r))
+        root = np.where(self.exact, LOOSE, np.sqrt(r))
         self.gap = _SAFETY * decrement * self.excess * (1.0 + root) / (1.0 - root)
 
     def take(self, which: np.ndarray) -> None:

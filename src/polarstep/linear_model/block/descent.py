@@ -14,7 +14,7 @@ import numpy as np
 from ...result import Status
 from .convergence import BlockConvergence
 from .line_search import take_steps
-from .newton_cg import newton_directions
+from .newton_cg import accuracies, newton_directions
 from .preconditioner import ModelMetric, Preconditioner
 from .problem import BlockProblem
 
@@ -174,7 +174,7 @@ def descend_block(
     iteration = 0
     while True:
         g = state.gradient[active]
-        p = _directions(problem, state, active, g, inverse, convergence)
+        p = _directions(problem, state, active, g, inverse, convergence, tol)
         decrement = -0.5 * np.einsum("bkp,bkp->b", g, p)
         convergence.add(decrement / np.where(convergence.exact, 1.0, inverse.scale))
         state.gap[active], state.decrement[active] = convergence.gap, convergence.decrements[-1]
@@ -246,6 +246,7 @@ def _directions(
     g: np.ndarray,
     inverse: BlockInverseHessian,
     convergence: BlockConvergence,
+    tol: float,
 ) -> np.ndarray:
     """Return the directions of the next steps: those of L-BFGS, or of Newton where it is slow."""
     exact = np.flatnonzero(convergence.exact)
@@ -256,5 +257,9 @@ def _directions(
             return inverse.metric.take(exact[at]).solve(r)
 
         models = active[exact]
-        p[exact] = newton_directions(problem, state.theta[models], g[exact], models, solve)
+        expected = convergence.gap[exact] * convergence.contraction[exact]
+        accuracy = accuracies(expected / problem.magnitude(state.fun[models]), tol)
+        p[exact] = newton_directions(
+            problem, state.theta[models], g[exact], models, solve, accuracy
+        )
     return p

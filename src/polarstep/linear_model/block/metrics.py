@@ -20,6 +20,7 @@ from .preconditioner import (
     FullMetric,
     ModelMetric,
     Preconditioner,
+    ScaledMetric,
     SoftmaxHessian,
     class_metrics,
 )
@@ -198,8 +199,7 @@ def first_metrics(problem: BlockProblem, theta: np.ndarray) -> Preconditioner:
                 [G * h], columns, ridge[b], problem.intercept,
                 None if diagonal is None else diagonal[None] * h,
             )  # fmt: skip
-            factors = curvature[b] / h
-            known[key] = type(one)([one.parts[0].times(float(f)) for f in factors])
+            known[key] = ScaledMetric(one.parts[0], curvature[b] / h)
         metrics.append(known[key])
     return Preconditioner(metrics, problem.family)
 

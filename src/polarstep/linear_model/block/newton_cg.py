@@ -18,8 +18,18 @@ import numpy as np
 
 from .problem import BlockProblem
 
-ACCURACY = 0.1  # relative residual, in the norm of the inverse metric, at which the iteration stops
+LOOSE, TIGHT = 0.3, 0.1  # largest and smallest relative residual at which an iteration stops
 _MOST_PRODUCTS = 300  # largest number of products for one direction
+
+
+def accuracies(suboptimality: np.ndarray, tol: float) -> np.ndarray:
+    """Return how accurate the directions should be, given relative suboptimalities.
+
+    Far from the minimum the quadratic model is inexact, and close to it the step only has to
+    reach tol: a relative residual of r reduces the suboptimality by a factor of about r^2.
+    """
+    wanted = np.sqrt(0.2 * tol / np.maximum(suboptimality, 1e-300))
+    return np.where(suboptimality > 0.1, LOOSE, np.clip(wanted, TIGHT, LOOSE))
 
 
 def newton_directions(
@@ -28,6 +38,7 @@ def newton_directions(
     gradient: np.ndarray,
     which: np.ndarray,
     solve: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    accuracy: np.ndarray,
 ) -> np.ndarray:
     """Return approximate Newton directions -H^-1 g of some models.
 
@@ -41,6 +52,8 @@ def newton_directions(
     solve : callable
         The product of the inverse metrics of some of the models, given by their positions in
         `which`, with gradients.
+    accuracy : ndarray, shape (b,)
+        The relative residuals, in the norm of the inverse metric, at which the iterations stop.
 
     Returns
     -------
@@ -68,7 +81,7 @@ def newton_directions(
         r[at] -= length[:, None, None] * product
         z = solve(at, r[at])
         new = np.einsum("bkp,bkp->b", r[at], z)
-        going = good & (new > ACCURACY**2 * first[at])
+        going = good & (new > accuracy[at] ** 2 * first[at])
         if not going.any():
             break
         beta = new / now[at]

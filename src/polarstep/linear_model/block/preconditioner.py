@@ -45,6 +45,22 @@ class BlockDiagonalMetric(ModelMetric):
         return np.array([part.solve(row) for part, row in zip(self.parts, g, strict=True)])
 
 
+class ScaledMetric(ModelMetric):
+    """Multiples of one metric, one for each class.
+
+    Parameters
+    ----------
+    metric : HessianMetric
+    factors : ndarray, shape (k,)
+    """
+
+    def __init__(self, metric: HessianMetric, factors: np.ndarray) -> None:
+        self.metric, self.factors = metric, factors
+
+    def solve(self, g: np.ndarray) -> np.ndarray:
+        return self.metric.solve_rows(g) / self.factors[:, None]
+
+
 class DiagonalMetric(ModelMetric):
     """A diagonal approximation of the Hessian.
 

@@ -117,6 +117,11 @@ class BlockRenewal:
         self.heavy_tailed = (
             everything is not None and everything.matrix.effective_rows().min() < ENOUGH_ROWS
         )
+        # A metric of a few columns for each class costs much and gains little: products with the
+        # Hessian by conjugate gradients serve such data better.
+        self.prefers_products = (
+            problem.n_outputs > 1 and problem.rows.is_sparse and not problem.columns.all_single
+        )
         self.can_repair = everything is not None and bool(self.options)
         self.one_pass = pass_seconds(problem) + _ITERATION / B
 
@@ -124,6 +129,8 @@ class BlockRenewal:
         self, state: State, active: np.ndarray, convergence: BlockConvergence
     ) -> tuple[np.ndarray, list[ModelMetric]] | None:
         """Return the positions of the active models that get new metrics, and these; or None."""
+        if self.prefers_products:
+            return None
         self.age[active] += 1
         best = [
             None if convergence.exact[at] else self._best(b, convergence, at, state.fun[b])

@@ -23,6 +23,8 @@ from .problem import BlockProblem, NotFinite
 from .renewal import BlockRenewal, can_be_full
 from .small import is_small, solve_small
 
+_MANY_COLUMNS = 256  # smallest number of columns of a dense X that counts as wide,
+_FEW_DENSE_ROWS = 4  # and the number of rows for each column below which it does
 _SUBSAMPLE = 2_000  # smallest number of rows of a subsample
 
 
@@ -147,9 +149,11 @@ def _mapped(change: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np
 
 
 def is_wide(problem: BlockProblem) -> bool:
-    """Return whether X is sparse with so many columns that no affordable metric serves well."""
+    """Return whether X has so many columns for its rows that no affordable metric serves well."""
     rows = problem.rows
-    return rows.is_sparse and not problem.columns.all_single and rows.n < FEW_ROWS * rows.d
+    if rows.is_sparse:
+        return not problem.columns.all_single and rows.n < FEW_ROWS * rows.d
+    return rows.d >= _MANY_COLUMNS and rows.n < _FEW_DENSE_ROWS * rows.d
 
 
 def first_theta(problem: BlockProblem) -> np.ndarray:

@@ -18,6 +18,7 @@ from ..solver import kernels
 from ..solver.matrix import Matrix
 
 _TILE_VALUES = 1 << 16  # values of X and of the scores that are processed at a time: 512 KiB
+_MOST_KEPT = 1 << 22  # values of centred rows that are kept: 32 MiB
 _MOST_ROWS = 4_096  # largest number of rows of a tile
 
 Work = Callable[[np.ndarray, Any], np.ndarray]
@@ -88,9 +89,23 @@ class DenseTiles(Tiles):
     """Tiles of an array."""
 
     def width(self, q: int) -> int:
-        return q + self.d
+        # Rows that are kept need no space of their own in the cache.
+        return q + (self.d if self._whole is None else self.d // 4)
+
+    @cached_property
+    def _whole(self) -> np.ndarray | None:
+        """All centred rows with a column of ones, if they are small enough to be kept."""
+        n = self.matrix.n
+        if n * (self.d + 1) > _MOST_KEPT:
+            return None
+        Z = np.empty((n, self.d + 1))
+        np.subtract(self.X, self.centre, out=Z[:, : self.d])
+        Z[:, -1] = 1.0
+        return Z
 
     def centred(self, at: Any, intercept: bool) -> np.ndarray:
+        if self._whole is not None:
+            return self._whole[at, : self.d + intercept]
         X = self.X[at]
         Z = np.empty((len(X), self.d + intercept))
         np.subtract(X, self.centre, out=Z[:, : self.d])

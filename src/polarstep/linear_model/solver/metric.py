@@ -117,6 +117,22 @@ class HessianMetric:
         step = self.columns.extend(x[: self.columns.size]) + self.inverse_of_rest * w
         return np.append(step, x[-1]) if self.intercept else step
 
+    def solve_rows(self, g: np.ndarray) -> np.ndarray:
+        """Return the products of H0^-1 with the rows of g, which are solved for together."""
+        columns, w = self.columns, g[:, :-1] if self.intercept else g
+        right = g
+        if not columns.all_single:
+            right = np.array([columns.restrict(row) for row in w])
+            if self.intercept:
+                right = np.column_stack([right, g[:, -1]])
+        x, _ = la.lapack.dpotrs(self.factor, (right / self.scale).T, lower=1)
+        solved = x.T / self.scale
+        if columns.all_single:
+            return solved
+        step = np.array([columns.extend(row[: columns.size]) for row in solved])
+        step += self.inverse_of_rest * w
+        return np.column_stack([step, solved[:, -1]]) if self.intercept else step
+
     def _solve_gram(self, right: np.ndarray) -> np.ndarray:
         x, _ = la.lapack.dpotrs(self.factor, right / self.scale, lower=1)
         x /= self.scale
