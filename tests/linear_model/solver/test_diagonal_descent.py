@@ -31,6 +31,7 @@ def correlated(n, d, decades=3.0, seed=0):
 def test_where_a_diagonal_metric_suits():
     X, y = gaussian(600, 300)
     assert suits_diagonal_metric(problem_of(centred(X, y), 1e-3))
+    assert not suits_diagonal_metric(problem_of(centred(X, y)))  # no penalty
     assert not suits_diagonal_metric(problem_of(centred(X, y, LOSSES["sigmoid"]), 1e-3))
     assert not suits_diagonal_metric(problem_of(centred(sp.csr_array(X), y), 1e-3))
     assert not suits_diagonal_metric(problem_of(centred(X[:, :100], y), 1e-3))

@@ -38,13 +38,17 @@ _PATIENCE = 3.0  # number of Gram matrices that the remaining steps may cost
 
 
 def suits_diagonal_metric(problem: Problem) -> bool:
-    """Return whether X is dense and so nearly square that a Gram matrix is expensive."""
+    """Return whether X is dense and so nearly square that a Gram matrix is expensive.
+
+    The weights must be penalised, because otherwise the classes can often be separated.
+    """
     samples = problem.samples
     return (
         problem.convex
         and not samples.is_sparse
         and problem.columns.all_single
         and problem.penalty.is_separable
+        and bool(problem.penalty.diagonal.min() > 0)
         and isinstance(problem.coordinates, ColumnCoordinates)
         and samples.d >= _FEWEST_COLUMNS
         and samples.n <= _MOST_ROWS * samples.d
@@ -59,7 +63,6 @@ def start_in_diagonal_metric(problem: Problem) -> tuple[Point, DiagonalMetric] |
     problem.passes += 1
     curvature = samples.loss.sup_curvature
     diagonal = problem.join(curvature * squares + problem.penalty.diagonal, curvature)
-    diagonal[diagonal == 0] = 1.0
     metric = DiagonalMetric(diagonal)
     theta, margins = fit_length(problem, zero, -metric.solve(zero.gradient))
     w, b = problem.split(theta)
@@ -125,7 +128,7 @@ def descend_in_diagonal_metric(
     """
     rule = TooSlow(problem, tol, max_iter)
     point, status = descend(problem, point, metric, tol, max_iter, observe=observe, leave=rule)
-    if status is None and rule.is_late and problem.penalty.diagonal.min() > 0:
+    if status is None and rule.is_late:
         return descend_by_newton_cg(problem, point, tol, max_iter - rule.n_iter, observe=observe)
     if status is None:
         renewal = Renewal(problem, problem.samples.n, tol, rng)
