@@ -430,8 +430,8 @@ def add_penalty(alpha: np.ndarray, p: np.ndarray, product: np.ndarray) -> float:
     return total
 
 
-@_compiled
-def plane(
+@_inlined
+def _plane(
     a: np.ndarray,
     p: np.ndarray,
     y: np.ndarray,
@@ -463,6 +463,21 @@ def plane(
             vth -= second[i] * pi * yi
             vhh += second[i]
     return v, vt, vh, vtt, vth, vhh
+
+
+@_compiled
+def plane(
+    a: np.ndarray,
+    p: np.ndarray,
+    y: np.ndarray,
+    s: np.ndarray,
+    t: float,
+    h: float,
+    code: int,
+    width: float,
+) -> tuple[float, float, float, float, float, float]:
+    """Evaluate `_plane` on all rows: sum s phi(a + t p - h y) and its five derivatives."""
+    return _plane(a, p, y, s, t, h, code, width)
 
 
 @_compiled
@@ -621,8 +636,8 @@ def fit_columns(
 # --------------------------------------------------------------------------- many models at once
 
 
-@_compiled
-def softmax_block(
+@_inlined
+def _softmax_block(
     m: np.ndarray, codes: np.ndarray, s: np.ndarray, split: np.ndarray, fun: np.ndarray
 ) -> None:
     """Add the cross-entropy of each model to fun, and replace the scores by its derivatives.
@@ -671,6 +686,14 @@ def softmax_block(
             else:
                 z[codes[i], i] -= weight[i]
         fun[b] += value
+
+
+@_compiled
+def softmax_block(
+    m: np.ndarray, codes: np.ndarray, s: np.ndarray, split: np.ndarray, fun: np.ndarray
+) -> None:
+    """Add the cross-entropy of each model to fun by `_softmax_block`; m holds derivatives then."""
+    _softmax_block(m, codes, s, split, fun)
 
 
 @_compiled
@@ -746,7 +769,7 @@ def csr_transposed_times_block(
                 row[c] += x * values[c]
 
 
-@_compiled
+@_inlined
 def factorize(a: np.ndarray, ridge: float) -> bool:
     """Replace the lower triangle of a by the Cholesky factor of a + ridge I, if there is one."""
     n = len(a)
@@ -766,7 +789,7 @@ def factorize(a: np.ndarray, ridge: float) -> bool:
     return True
 
 
-@_compiled
+@_inlined
 def solve_factorized(a: np.ndarray, x: np.ndarray) -> None:
     """Replace x by the solution of the system whose Cholesky factor is the lower triangle of a."""
     n = len(a)
@@ -782,7 +805,7 @@ def solve_factorized(a: np.ndarray, x: np.ndarray) -> None:
         x[i] = total / a[i, i]
 
 
-@_compiled
+@_inlined
 def softmax_hessian(
     z: np.ndarray, q: np.ndarray, own: np.ndarray, s: np.ndarray, ridge: np.ndarray, h: np.ndarray
 ) -> None:
@@ -865,7 +888,7 @@ def minimise_small_softmax(
     for iteration in range(most + 1):
         scores[0] = m
         value[0] = 0.0
-        softmax_block(scores, codes, weights, split, value)
+        _softmax_block(scores, codes, weights, split, value)
         fun = value[0]
         for c in range(n_classes):
             for j in range(p):
@@ -941,7 +964,7 @@ def minimise_small_softmax(
                 for i in range(n):
                     scores[0, c, i] = m[c, i] + length * moved[c, i]
             value[0] = 0.0
-            softmax_block(scores, codes, weights, split, value)
+            _softmax_block(scores, codes, weights, split, value)
             new = value[0]
             for c in range(n_classes):
                 for j in range(d):
@@ -964,7 +987,7 @@ def minimise_small_softmax(
     return iteration, False, gap
 
 
-@_compiled
+@_inlined
 def slopes(
     a: np.ndarray, s: np.ndarray, code: int, width: float, r: np.ndarray, h: np.ndarray
 ) -> float:
@@ -988,7 +1011,7 @@ def slopes(
     return total
 
 
-@_compiled
+@_inlined
 def gram_of_columns(z: np.ndarray, h: np.ndarray, out: np.ndarray) -> None:
     """Set the lower triangle of out to z diag(h) z^T, for the columns z (p, n) of a matrix."""
     p, n = z.shape
@@ -1013,7 +1036,7 @@ def gram_of_columns(z: np.ndarray, h: np.ndarray, out: np.ndarray) -> None:
             out[j, k] = total
 
 
-@_compiled
+@_inlined
 def newton_direction(h: np.ndarray, g: np.ndarray, step: np.ndarray) -> bool:
     """Set step to -h^-1 g, where h is given by its lower triangle; return whether that worked.
 
@@ -1045,7 +1068,7 @@ def newton_direction(h: np.ndarray, g: np.ndarray, step: np.ndarray) -> bool:
     return True
 
 
-@_compiled
+@_inlined
 def search_length(
     a: np.ndarray,
     change: np.ndarray,
@@ -1066,7 +1089,7 @@ def search_length(
     low, high, t = 0.0, np.inf, 1.0
     is_flat = -slope <= 1e-11 * abs(fun)
     for trial in range(60):
-        value, by_t, _, by_tt, _, _ = plane(a, change, y, s, t, 0.0, code, width)
+        value, by_t, _, by_tt, _, _ = _plane(a, change, y, s, t, 0.0, code, width)
         value += penalty[0] + t * penalty[1] + 0.5 * t * t * penalty[2]
         by_t += penalty[1] + t * penalty[2]
         by_tt += penalty[2]
