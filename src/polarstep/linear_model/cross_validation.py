@@ -121,9 +121,10 @@ class LogisticRegressionCV(LogisticRegression):
     Each model minimises the objective of `LogisticRegression` over the training rows of one fold,
     with one value of C. A pass multiplies X by the coefficients of all of them at once.
 
-    Besides X, fit takes 8 n_folds n bytes for the weights of the rows in each fold, and about 25
-    times the memory of ``coefs_paths_``. It never copies X, except for the held-out rows of one
-    fold at a time if `scoring` is not the accuracy.
+    Besides X, fit takes 8 n_folds n bytes for the weights of the rows in each fold, a few vectors
+    of n numbers, the last steps (at most 160 MB, or 10 times ``coefs_paths_``) and metrics (at most
+    1 GB). It never copies all of X; if `scoring` is not the accuracy, it copies the held-out rows
+    of one fold at a time.
 
     X may be a Dask collection; install the extra ``polarstep[dask]``. Its rows then stay on the
     workers, and the splitter sees the labels but not X.
