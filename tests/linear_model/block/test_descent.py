@@ -8,6 +8,8 @@ from polarstep.linear_model.block.families import Margins, Softmax
 from polarstep.linear_model.block.metrics import first_metrics
 from polarstep.linear_model.block.models import Models
 from polarstep.linear_model.block.problem import BlockProblem
+from polarstep.linear_model.block.renewal import BlockRenewal
+from polarstep.linear_model.block.rows import BlockRows
 from polarstep.losses import LOSSES
 from polarstep.result import Status
 
@@ -55,3 +57,29 @@ def test_steps_are_searched_where_the_metric_is_far_too_large_or_small():
         descend_block(problem, state, metric, 1e-9, 300)
         assert state.status == [Status.converged] * 2
         np.testing.assert_allclose(state.theta[0], softmax_minimum(rows, models, True), atol=1e-3)
+
+
+def test_convergence_is_not_believed_in_a_metric_from_where_f_was_much_larger():
+    rows = make_rows()
+    codes = np.arange(rows.n) * K // rows.n
+    X = np.random.default_rng(0).standard_normal((rows.n, D)) * 0.1
+    X[:, 0] += codes
+    separated = BlockRows.from_arrays(X, codes, rows.weights, X.mean(axis=0))
+    problem = BlockProblem(separated, Softmax(K), Models.of([1e-7]), True)
+    state = _state(problem, K)
+    repaired = []
+
+    class Recording(BlockRenewal):
+        def __call__(self, state, active, convergence):
+            return None
+
+        def repair(self, state, which):
+            repaired.append(float(state.fun[0]))
+            return super().repair(state, which)
+
+    renew = Recording(problem, None, 1e-8, np.random.default_rng(0))
+    start = float(state.fun[0])
+    descend_block(problem, state, first_metrics(problem, state.theta), 1e-6, 300, renew=renew)
+    assert state.status == [Status.converged]
+    assert state.fun[0] < 0.1 * start
+    assert repaired

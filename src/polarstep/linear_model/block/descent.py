@@ -22,6 +22,7 @@ _SMALLEST_SCALE = 0.1  # smallest factor by which the inverse of the metric is m
 _MOST_PAIRS = 30  # largest number of steps that are remembered, with the changes of the gradient
 _PAIR_VALUES = 2e7  # largest number of values of all remembered steps
 _PATIENCE = 3  # slow steps in a row before the directions are Newton's
+_STALE = 0.1  # factor by which f may have fallen since the metric was computed
 _STATE_VALUES = 4e7  # largest number of values that the products with a Hessian may need
 
 
@@ -107,6 +108,7 @@ class State:
         self.gap, self.n_iter = np.full(B, np.inf), np.zeros(B, int)
         self.decrement = np.full(B, np.nan)
         self.status = [Status.max_iter] * B
+        self.fun_of_metric = self.fun.copy()  # the values where the metrics were computed
         self.repaired = np.zeros(B, bool)  # no step has succeeded since the metric was repaired
 
 
@@ -182,6 +184,15 @@ def descend_block(
             observe(state)
         done = convergence.gap <= np.maximum(tol * problem.magnitude(state.fun[active]), absolute)
         done &= decrement >= 0.0
+        old = done & ~convergence.exact & (state.fun < _STALE * state.fun_of_metric)[active]
+        if old.any() and renew is not None and renew.can_repair:
+            # Where f has fallen by a large factor, the metric may miss what is left of it.
+            which = np.flatnonzero(old)
+            inverse.reset(which, renew.repair(state, active[which]))
+            state.fun_of_metric[active[which]] = state.fun[active[which]]
+            p[which] = -inverse.times(g)[which]
+            decrement[which] = -0.5 * np.einsum("bkp,bkp->b", g[which], p[which])
+            done &= ~old
         if iteration == max_iter:
             for b in active[done]:
                 state.status[b] = Status.converged
@@ -199,6 +210,7 @@ def descend_block(
         if renewed is not None:
             which, metrics = renewed
             inverse.reset(which, metrics)
+            state.fun_of_metric[active[which]] = state.fun[active[which]]
             p[which] = -inverse.times(g)[which]
             decrement[which] = -0.5 * np.einsum("bkp,bkp->b", g[which], p[which])
             convergence.decrements[-1][which] = decrement[which]
