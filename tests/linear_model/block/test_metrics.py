@@ -66,7 +66,9 @@ def test_the_first_metrics_are_exact_at_equal_probabilities():
     np.testing.assert_allclose(metric.metrics[2].solve(g), np.linalg.solve(H, g.T).T, rtol=1e-7)
 
 
-@pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)
+@pytest.mark.parametrize(
+    "family", [Softmax(K), Margins(LOSSES["softplus"])], ids=["softmax", "margins"]
+)
 def test_splits_share_a_metric_if_their_points_are_close(family):
     rows = make_rows(splits=2)
     models = Models.of([0.5, 0.1, 0.1, 0.1], [0, 1, 0, 1])
@@ -96,7 +98,9 @@ def test_diagonal_metrics_are_roots_of_the_diagonal_of_the_hessian(kind):
         np.testing.assert_allclose(metric.metrics[b].solve(g), 1.0 / root, rtol=1e-9)
 
 
-@pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)
+@pytest.mark.parametrize(
+    "family", [Softmax(K), Margins(LOSSES["softplus"])], ids=["softmax", "margins"]
+)
 def test_points_that_are_close_share_second_moments_but_not_the_penalty(family, monkeypatch):
     rows, k = make_rows(), family.n_outputs
     problem = BlockProblem(rows, family, Models.of([1.0, 1e-3, 1e-9]), True)

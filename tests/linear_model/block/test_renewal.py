@@ -81,7 +81,9 @@ def test_folds_that_are_nearly_separable_converge():
     assert set(result.status) == {Status.converged}
 
 
-@pytest.mark.parametrize("family", [Softmax(K), Margins(LOSSES["softplus"])], ids=str)
+@pytest.mark.parametrize(
+    "family", [Softmax(K), Margins(LOSSES["softplus"])], ids=["softmax", "margins"]
+)
 def test_models_that_share_metrics_end_at_their_own_minima(family):
     """The folds overlap little, so that their Hessians differ."""
     rows = make_rows(n=60, splits=3)
