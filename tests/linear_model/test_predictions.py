@@ -55,7 +55,7 @@ def test_sparse_coefficients_predict_the_same(convert, y):
     before, scores = model.coef_, model.decision_function(X)
     assert model.sparsify() is model
     assert sp.issparse(model.coef_)
-    np.testing.assert_allclose(model.decision_function(convert(X)), scores, rtol=1e-12)
+    np.testing.assert_allclose(model.decision_function(convert(X)), scores, rtol=1e-12, atol=1e-13)
     np.testing.assert_array_equal(model.predict(convert(X)), fit(X, y).predict(X))
     assert model.result_.x.shape == fit(X, y).result_.x.shape
     np.testing.assert_array_equal(model.densify().densify().coef_, before)
