@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from polarstep import Design, Status
+from polarstep import Design, HalfspaceClassifier, Status
 from polarstep.linear_model.one_against_rest import (
     ClassRun,
     join_results,
@@ -105,3 +105,30 @@ def test_one_result_is_joined_unchanged_and_unknown_gaps_stay_unknown():
     results = by_method([ClassRun(None, None)] * 3)[1]
     assert join_results(results[:1]) is results[0]
     assert np.isnan(join_results(results).gap)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_classes_of_a_wide_x_are_solved_together(sparse):
+    rng = np.random.default_rng(0)
+    n, d = (300, 300) if not sparse else (90, 1_200)
+    X, y = rng.standard_normal((n, d)), np.arange(n) % 3
+    X[:, :3] += np.eye(3)[y]
+    if sparse:
+        X = sp.csr_array(np.where(rng.random((n, d)) < 0.05, X, 0.0))
+    model = HalfspaceClassifier(tol=1e-10, max_iter=200).fit(X, y)
+    assert model.result_.status is Status.converged
+    assert model.result_.n_passes < 200
+    assert model.n_iter_.shape == (3,)
+    for k in range(3):
+        alone = HalfspaceClassifier(tol=1e-12, max_iter=500).fit(X, y == k)
+        np.testing.assert_allclose(model.coef_[k], alone.coef_[0], rtol=1e-3, atol=1e-5)
+    again = HalfspaceClassifier(tol=1e-8, warm_start=True)
+    again.classes_, again.coef_, again.intercept_ = model.classes_, model.coef_, model.intercept_
+    assert again.fit(X, y).n_iter_.max() <= 2
+
+
+def test_infinity_in_a_wide_x_is_named():
+    X = np.random.default_rng(0).standard_normal((300, 300))
+    X[5, 7] = np.inf
+    with pytest.raises(ValueError, match="X"):
+        HalfspaceClassifier().fit(X, np.arange(300) % 3)

@@ -7,12 +7,13 @@ import scipy.sparse as sp
 import polarstep as ps
 from polarstep import Status
 from polarstep.linear_model.solver.diagonal_descent import (
+    SinglePrecision,
     TooSlow,
     descend_in_diagonal_metric,
     start_in_diagonal_metric,
     suits_diagonal_metric,
 )
-from polarstep.linear_model.solver.lbfgs import Convergence
+from polarstep.linear_model.solver.lbfgs import Convergence, descend
 from polarstep.linear_model.solver.metric import DiagonalMetric
 from polarstep.linear_model.solver.row_space import RowSpace
 from polarstep.losses import LOSSES
@@ -84,7 +85,7 @@ def test_a_slow_rate_and_many_steps_end_it():
         return n
 
     assert steps(0.5, 1_000) == 200
-    assert steps(0.94, 1_000) < 30
+    assert 30 < steps(0.94, 1_000) < 100  # it is more patient far from the minimum
     assert steps(0.5, 100) == 70  # most of the steps that are allowed
 
 
@@ -110,3 +111,36 @@ def test_conjugate_gradients_finish_a_run_that_nears_its_last_step():
     )
     assert status is Status.converged
     assert np.abs(point.gradient).max() < 1e-6
+
+
+def test_x_is_read_in_double_precision_close_to_the_minimum():
+    problem = problem_of(centred(*gaussian(600, 300)), 1e-3)
+    samples, kinds = problem.samples, []
+
+    def observe(point, convergence):
+        kinds.append(problem.samples.X.dtype)
+
+    with SinglePrecision(problem, observe) as watch:
+        assert problem.samples.X.dtype == np.float32
+        point, metric = start_in_diagonal_metric(problem)
+        descend(problem, point, metric, 1e-10, 200, observe=watch)
+        assert problem.samples is samples
+    assert kinds[0] == np.float32
+    assert kinds[-1] == np.float64
+    assert kinds == sorted(kinds, key=lambda kind: kind == np.float64)
+
+
+def test_numbers_beyond_single_precision_are_read_in_double_precision():
+    X, y = gaussian(600, 300)
+    problem = problem_of(centred(X * 1e100, y), 1e-3)
+    samples = problem.samples
+    with np.errstate(over="ignore"), SinglePrecision(problem, None):
+        assert problem.samples is samples
+
+
+def test_an_interruption_restores_the_rows():
+    problem = problem_of(centred(*gaussian(600, 300)), 1e-3)
+    samples = problem.samples
+    with pytest.raises(KeyboardInterrupt), SinglePrecision(problem, None):
+        raise KeyboardInterrupt
+    assert problem.samples is samples

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from polarstep.linear_model.solver.samples import Samples
 from polarstep.losses import LOSSES, smooth_hinge
 from problems import ARCTAN
 from weighted_samples import KINDS, centred, gaussian, samples_of
@@ -103,3 +104,15 @@ def test_the_error_names_what_is_not_finite(value):
         centred(X, y).raise_not_finite("fit")
     with pytest.raises(ValueError, match=r"fit: `X` must hold numbers of a reasonable size"):
         centred(gaussian(20, 3)[0], y).raise_not_finite("fit")
+
+
+def test_single_precision_gives_nearly_the_same_sums():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 4)) + 3.0, np.where(rng.random(50) < 0.5, 1.0, -1.0)
+    samples = Samples.from_arrays(X, y, np.full(50, 0.02), X.mean(axis=0), LOSSES["softplus"])
+    single = samples.in_single_precision()
+    assert single.X.dtype == np.float32
+    w = rng.standard_normal(4)
+    sums, other = samples.evaluate(w, 0.3)[0], single.evaluate(w, 0.3)[0]
+    np.testing.assert_allclose(other.value, sums.value, rtol=1e-6)
+    np.testing.assert_allclose(other.by_w, sums.by_w, rtol=1e-5)

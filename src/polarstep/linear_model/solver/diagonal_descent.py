@@ -26,6 +26,7 @@ from .metric import DiagonalMetric
 from .newton_cg import descend_by_newton_cg
 from .problem import Point, Problem, require_finite
 from .row_space import ColumnCoordinates
+from .samples import Samples
 from .stages import Renewal
 from .start import fit_length
 
@@ -34,7 +35,12 @@ _MOST_ROWS = 10  # rows for each column above which a subsample yields a metric 
 _TOLERANCE = 1.5  # factor by which the variance along the first direction may exceed its limit
 _FEWEST_STEPS = 10  # number of steps that show the rate
 _SHARE = 0.7  # share of the allowed steps after which conjugate gradients finish the run
-_PATIENCE = 3.0  # number of Gram matrices that the remaining steps may cost
+_ROUGH = 1e-3  # relative suboptimality from which on X is read in double precision
+_PATIENCE = 3.0  # number of Gram matrices that the remaining steps may cost,
+_FAR, _PATIENCE_FAR = (
+    0.1,
+    3.0,
+)  # times this factor if the relative suboptimality is larger than _FAR
 
 
 def suits_diagonal_metric(problem: Problem) -> bool:
@@ -105,11 +111,49 @@ class TooSlow:
             return self.is_late
         target = self.tol * self.problem.magnitude(point.fun)
         digits = math.log(max(convergence.gap / target, 1.0))
-        return digits > -math.log(convergence.contraction) * self.most_steps
+        # Far from the minimum, several Gram matrices would be needed one after the other.
+        is_far = convergence.gap > _FAR * abs(point.fun)
+        most_steps = self.most_steps * (_PATIENCE_FAR if is_far else 1.0)
+        return digits > -math.log(convergence.contraction) * most_steps
 
     @property
     def is_late(self) -> bool:
         return self.n_iter >= max(self.latest, _FEWEST_STEPS)
+
+
+class SinglePrecision:
+    """A context in which a problem reads X in single precision until f is known to a few digits.
+
+    Within it, an instance is the function to be called with every iterate.
+
+    Parameters
+    ----------
+    problem : Problem
+    observe : callable or None
+        The function to which the iterates are passed on.
+    """
+
+    def __init__(
+        self, problem: Problem, observe: Callable[[Point, Convergence], None] | None
+    ) -> None:
+        self.problem, self.observe, self.samples = problem, observe, problem.samples
+
+    def __enter__(self) -> SinglePrecision:
+        samples = self.samples
+        if isinstance(samples, Samples) and samples.X.dtype == np.float64:
+            single = samples.in_single_precision()
+            if np.isfinite(single.X).all():
+                self.problem.samples = single
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.problem.samples = self.samples
+
+    def __call__(self, point: Point, convergence: Convergence) -> None:
+        if convergence.gap <= _ROUGH * abs(point.fun):
+            self.problem.samples = self.samples
+        if self.observe is not None:
+            self.observe(point, convergence)
 
 
 def descend_in_diagonal_metric(
@@ -127,7 +171,8 @@ def descend_in_diagonal_metric(
     are those of `descend`.
     """
     rule = TooSlow(problem, tol, max_iter)
-    point, status = descend(problem, point, metric, tol, max_iter, observe=observe, leave=rule)
+    with SinglePrecision(problem, observe) as watch:
+        point, status = descend(problem, point, metric, tol, max_iter, observe=watch, leave=rule)
     if status is None and rule.is_late:
         return descend_by_newton_cg(problem, point, tol, max_iter - rule.n_iter, observe=observe)
     if status is None:

@@ -116,6 +116,13 @@ class Samples(WeightedRows[np.ndarray]):
     def in_memory(self) -> tuple[Any, np.ndarray]:
         return self.X, self.y
 
+    def in_single_precision(self) -> Samples:
+        """Return the rows of a dense X in single precision, which halves the time of a pass."""
+        Z = np.empty(self.X.shape, np.float32)
+        np.subtract(self.X, self.centre, out=Z, casting="same_kind")
+        matrix = DenseMatrix(Z, np.zeros(self.d), self.matrix.n_threads)
+        return Samples(matrix, self.y, self.weight, self.loss)
+
     def gram_times_vector(self, h: np.ndarray, v: np.ndarray, b: float) -> tuple[np.ndarray, float]:
         return self.matrix.gram_times_vector(h, v, b)
 
