@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +30,14 @@ from .row_space import ColumnCoordinates
 from .samples import Samples
 from .stages import Renewal
 from .start import fit_length
+from .weighted_rows import WeightedRows
 
 _FEWEST_COLUMNS = 200  # smaller Gram matrices cost little
 _MOST_ROWS = 10  # rows for each column above which a subsample yields a metric at less cost
 _TOLERANCE = 1.5  # factor by which the variance along the first direction may exceed its limit
 _FEWEST_STEPS = 10  # number of steps that show the rate
 _SHARE = 0.7  # share of the allowed steps after which conjugate gradients finish the run
-_ROUGH = 1e-3  # relative suboptimality from which on X is read in double precision
+_ROUGH = 1e-6  # relative suboptimality from which on X is read in double precision
 _PATIENCE = 3.0  # number of Gram matrices that the remaining steps may cost,
 _FAR, _PATIENCE_FAR = (
     0.1,
@@ -131,19 +133,25 @@ class SinglePrecision:
     problem : Problem
     observe : callable or None
         The function to which the iterates are passed on.
+
+    Attributes
+    ----------
+    single : WeightedRows
+        The rows in single precision, or as they are if that is not possible.
     """
 
     def __init__(
         self, problem: Problem, observe: Callable[[Point, Convergence], None] | None
     ) -> None:
         self.problem, self.observe, self.samples = problem, observe, problem.samples
+        self.single: WeightedRows[Any] = self.samples
+        if isinstance(self.samples, Samples) and self.samples.X.dtype == np.float64:
+            single = self.samples.in_single_precision()
+            if np.isfinite(single.X).all():
+                self.single = single
 
     def __enter__(self) -> SinglePrecision:
-        samples = self.samples
-        if isinstance(samples, Samples) and samples.X.dtype == np.float64:
-            single = samples.in_single_precision()
-            if np.isfinite(single.X).all():
-                self.problem.samples = single
+        self.problem.samples = self.single
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -174,7 +182,9 @@ def descend_in_diagonal_metric(
     with SinglePrecision(problem, observe) as watch:
         point, status = descend(problem, point, metric, tol, max_iter, observe=watch, leave=rule)
     if status is None and rule.is_late:
-        return descend_by_newton_cg(problem, point, tol, max_iter - rule.n_iter, observe=observe)
+        return descend_by_newton_cg(
+            problem, point, tol, max_iter - rule.n_iter, observe=observe, rows=watch.single
+        )
     if status is None:
         renewal = Renewal(problem, problem.samples.n, tol, rng)
         point, status = descend(

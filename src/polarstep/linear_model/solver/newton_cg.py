@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from ...result import Status
 from .conjugate_gradients import solve_newton_system
 from .lbfgs import Convergence, InverseHessian, take_step
 from .problem import Point, Problem
+from .weighted_rows import WeightedRows
 
 _LOOSE = 0.02  # squared norm of the residual, relative to the gradient, at which a step is accepted
 FEW_ROWS = 2  # rows for each column below which the method is used from the start on
@@ -82,13 +84,13 @@ class _System:
         What the quadratic model gains by the intercept alone.
     """
 
-    def __init__(self, problem: Problem, point: Point) -> None:
-        self.problem, samples = problem, problem.samples
+    def __init__(self, problem: Problem, point: Point, rows: WeightedRows[Any]) -> None:
+        self.problem, self.rows, samples = problem, rows, problem.samples
         self.h = samples.curvatures(point.margins)
         self.g, slope = problem.split(point.gradient)
         self.gain_of_intercept = 0.0
         if problem.intercept:
-            sums, total = samples.gram_times_vector(self.h, np.zeros(samples.d), 1.0)
+            sums, total = rows.gram_times_vector(self.h, np.zeros(samples.d), 1.0)
             problem.passes += 1
             total = max(total, 1e-300)
             self.shift, self.mean = slope / total, sums / total
@@ -99,7 +101,7 @@ class _System:
         """Return the product of v with the Hessian of the loss, in one read of X."""
         self.problem.passes += 1
         b = -float(self.mean @ v) if self.problem.intercept else 0.0
-        return self.problem.samples.gram_times_vector(self.h, v, b)[0]
+        return self.rows.gram_times_vector(self.h, v, b)[0]
 
     def step(self, x: np.ndarray) -> np.ndarray:
         """Return the step in theta for a step x of the weights."""
@@ -144,6 +146,7 @@ def descend_by_newton_cg(
     max_iter: int,
     *,
     observe: Callable[[Point, Convergence], None] | None = None,
+    rows: WeightedRows[Any] | None = None,
 ) -> tuple[Point, Status]:
     """Minimise f by truncated Newton steps until f - f* is estimated to be at most tol |f|.
 
@@ -159,6 +162,9 @@ def descend_by_newton_cg(
         The largest number of steps.
     observe : callable, optional
         A function that is called with every iterate and the `Convergence`.
+    rows : WeightedRows, optional
+        The rows with which products are computed, for instance in single precision; by default
+        those of the problem.
 
     Returns
     -------
@@ -172,7 +178,7 @@ def descend_by_newton_cg(
     problem.passes += 1
     convergence, n_iter, nonlinearity = Convergence(), 0, np.inf
     while True:
-        system = _System(problem, point)
+        system = _System(problem, point, samples if rows is None else rows)
         factor, extra = _SAFETY * convergence.excess, system.gain_of_intercept
         target = tol * problem.magnitude(point.fun)
         accuracy = _Accuracy(target, extra, factor, nonlinearity)
