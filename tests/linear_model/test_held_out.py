@@ -121,3 +121,14 @@ def test_splits_that_determine_no_score_do_not_count():
     assert best_of_all(np.array([[-np.inf, -3.0], [-1.0, -2.0]]), "fit") == 1
     with pytest.raises(ValueError, match="NaN for every model"):
         best_of_all(np.full((2, 2), nan), "fit")
+
+
+@pytest.mark.parametrize("y", [TWO, THREE], ids=["two", "three"])
+def test_the_log_loss_is_clipped_as_in_scikit_learn(y):
+    models, known = fitted(y)
+    large = FittedModels(known.Cs, known.coefs * 1e4, known.intercepts, known.margins * 1e4)
+    got = scored(y).score(ROWS, large, "neg_log_loss", "CV")
+    for k, model in enumerate(models):
+        model.coef_, model.intercept_ = large.coefs[k], 1e4 * large.intercepts[k]
+        expected = get_scorer("neg_log_loss")(model, X[ROWS], y[ROWS])
+        np.testing.assert_allclose(got[k], expected, rtol=1e-12)

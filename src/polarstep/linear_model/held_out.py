@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn import config_context
 from sklearn.metrics import get_scorer, get_scorer_names
 
@@ -99,8 +100,10 @@ class ScoredRows:
             The name of the caller, for error messages.
         """
         codes, arguments = self.codes[rows], self._arguments(rows)
-        if scoring in (None, "accuracy") and arguments.keys() <= {"sample_weight"}:
-            return _accuracies(models.margins, codes, arguments.get("sample_weight"), who)
+        has_name = scoring is None or isinstance(scoring, str)
+        if has_name and scoring in _OF_ROWS and arguments.keys() <= {"sample_weight"}:
+            of_rows = _OF_ROWS[scoring](models.margins, codes)
+            return _means(of_rows, arguments.get("sample_weight"), who)
         X, y, classes, routing = self.X[rows], self.y[rows], self.classes, None
         if isinstance(scoring, str):
             # Scores that have names take 1 for the positive label, and call no class by its name.
@@ -127,19 +130,44 @@ class ScoredRows:
         return chosen
 
 
-def _accuracies(
-    margins: np.ndarray, codes: np.ndarray, weight: np.ndarray | None, who: str
-) -> np.ndarray:
-    """Return the accuracy of each model, from its margins (B, k, t)."""
+def _correct(margins: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return whether each model predicts each row, from its margins (B, k, t)."""
     several = margins.shape[1] > 1
-    chosen = margins.argmax(axis=1) if several else margins[:, 0] > 0
-    correct = chosen == codes
+    chosen: np.ndarray = margins.argmax(axis=1) if several else margins[:, 0] > 0
+    return chosen == codes
+
+
+def _log_likelihoods(margins: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the log probability of each row's class, clipped as `sklearn.metrics.log_loss` does.
+
+    The margins have the shape (B, k, t), and the result (B, t).
+    """
+    if margins.shape[1] > 1:
+        own = margins[:, codes, np.arange(len(codes))]
+        logs = own - logsumexp(margins, axis=1)
+    else:
+        logs = -np.logaddexp(0.0, np.where(codes == 1, -1.0, 1.0) * margins[:, 0])
+    eps = np.finfo(float).eps
+    return np.clip(logs, np.log(eps), np.log1p(-eps))
+
+
+_OF_ROWS: dict[Any, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    None: _correct,
+    "accuracy": _correct,
+    "neg_log_loss": _log_likelihoods,
+}
+"""Scores that are means over rows, which follow from the margins of all models at once."""
+
+
+def _means(values: np.ndarray, weight: np.ndarray | None, who: str) -> np.ndarray:
+    """Return the weighted mean of each model's values (B, t) over the rows."""
     if weight is None:
-        return correct.mean(axis=1)
+        return values.mean(axis=1)
     if not weight.any():
         must = "hold out rows of positive weight in each split"
         raise ValueError(complaint(who, "cv", must, "a split that holds out none"))
-    return np.array([np.average(row, weights=weight) for row in correct])
+    means: np.ndarray = values @ (weight / weight.sum())
+    return means
 
 
 def _one_number(value: Any, who: str) -> float:
