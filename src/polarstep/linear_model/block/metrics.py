@@ -8,8 +8,7 @@ non-uniform sampling", NeurIPS 2016.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +33,7 @@ _PROBES = 300  # rows on which the curvatures of models are compared
 _NEAR = 0.3  # relative difference up to which curvatures are shared
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A kind of metric and a number of rows.
 
     Attributes
