@@ -19,7 +19,7 @@ TABLES = {"margins": "linear", "softmax": "softmax", "cross-validation": "cross_
 HEADINGS = {
     "margins": "two classes, and each class against the rest",
     "softmax": "softmax",
-    "cross-validation": "cross-validation, 5 folds and 10 values of C",
+    "cross-validation": "cross-validation",
 }
 COLORS = ("#0072B2", "#D55E00")  # of Okabe and Ito
 STYLE = {"svg.hashsalt": "polarstep", "font.size": 9, "axes.spines.right": False}
