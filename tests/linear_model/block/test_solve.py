@@ -113,7 +113,7 @@ def test_wide_data_are_solved_in_the_space_of_their_rows(kind):
 
 def test_wide_sparse_data_take_newton_directions_from_the_start(monkeypatch):
     rng = np.random.default_rng(0)
-    X = sp.random_array((60, 1_500), density=0.02, format="csr", rng=rng)
+    X = sp.csr_array(sp.random(60, 1_500, 0.02, "csr", None, rng))
     codes = np.arange(60) % K
     rows = BlockRows.from_arrays(
         X, codes, np.full((1, 60), 1 / 60), np.asarray(X.mean(axis=0)).ravel()

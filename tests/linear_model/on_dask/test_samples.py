@@ -131,7 +131,7 @@ def test_the_same_fit(form):
 
 def test_the_same_fit_with_more_columns_than_rows():
     rng = np.random.default_rng(0)
-    X = sp.random_array((300, 1_200), density=0.02, rng=rng, format="csr")
+    X = sp.csr_array(sp.random(300, 1_200, 0.02, "csr", None, rng))
     y = rng.integers(2, size=300)
     blocks = [dask.delayed(X[start : start + 100]) for start in range(0, 300, 100)]
     stacked = da.concatenate(

@@ -106,7 +106,7 @@ def test_lbfgs_hands_over_if_its_metric_is_poor():
     """Two columns in three are sums of others, which a metric of two levels misses."""
     rng = np.random.default_rng(0)
     base, y = words(n=3_000, d=400, per_row=12)
-    mix = sp.random_array((400, 800), density=0.02, rng=rng, format="csr")
+    mix = sp.csr_array(sp.random(400, 800, 0.02, "csr", None, rng))
     X = sp.csr_array(sp.hstack([base, base @ mix]))
     sparse, dense = (ps.Halfspace(Z, y, l2_penalty=1e-5, intercept=True) for Z in (X, X.toarray()))
     seen = []

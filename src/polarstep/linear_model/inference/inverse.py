@@ -121,7 +121,7 @@ def invert(J: np.ndarray, P: np.ndarray | None = None) -> Inverse:
     # Where the penalty outweighs the information, there is nothing to enlarge, and eigenvectors
     # would lose the small entries; the axes stay as they are.
     light = np.flatnonzero(np.diag(C) > _LIGHT)
-    values, vectors = la.eigh(C[np.ix_(light, light)], check_finite=False)
+    values, vectors = np.linalg.eigh(C[np.ix_(light, light)])
     largest = max(values[-1], 0.0) if len(values) else 0.0
     inside = np.ones(m, bool)
     inside[light] = values > _SINGULAR * largest
@@ -173,7 +173,7 @@ def _pseudoinverse(H: np.ndarray) -> np.ndarray:
     factor, rcond = _factorized(H * units)
     if rcond > _SINGULAR:
         return la.cho_solve((factor, False), np.identity(len(H)), check_finite=False) * units
-    values, vectors = la.eigh(H * units, check_finite=False)
+    values, vectors = np.linalg.eigh(H * units)
     kept = values > _SINGULAR * max(values[-1], 0.0)
     root = vectors[:, kept] / np.sqrt(values[kept])
     return root @ root.T * units
