@@ -47,7 +47,7 @@ def fit(X=X, y=TWO, weight=None, **options):
 
 def reference(X=X, y=TWO, weight=None, **options):
     """Return scikit-learn's fit to the same problem."""
-    options = {"Cs": CS, "tol": 1e-10, "solver": "newton-cholesky", "max_iter": 1000, **options}
+    options = {"Cs": CS, "tol": 1e-10, "solver": "newton-cg", "max_iter": 1000, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about defaults of future versions
         return Reference(**options).fit(X, y, weight)
@@ -340,7 +340,7 @@ def test_weights_reach_a_scorer_that_asks_for_them(weigh):
         model = LogisticRegressionCV(Cs=CS, scoring=scorer, tol=1e-12)
         model.set_fit_request(sample_weight=True).fit(X, TWO, sample_weight=WEIGHT)
         theirs = Reference(
-            Cs=CS, scoring=scorer, tol=1e-10, solver="newton-cholesky"
+            Cs=CS, scoring=scorer, tol=1e-10, solver="newton-cg"
         ).set_fit_request(sample_weight=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
