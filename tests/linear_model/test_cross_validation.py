@@ -339,9 +339,9 @@ def test_weights_reach_a_scorer_that_asks_for_them(weigh):
         scorer = make_scorer(accuracy_score).set_score_request(sample_weight=weigh)
         model = LogisticRegressionCV(Cs=CS, scoring=scorer, tol=1e-12)
         model.set_fit_request(sample_weight=True).fit(X, TWO, sample_weight=WEIGHT)
-        theirs = Reference(
-            Cs=CS, scoring=scorer, tol=1e-10, solver="newton-cg"
-        ).set_fit_request(sample_weight=True)
+        theirs = Reference(Cs=CS, scoring=scorer, tol=1e-10, solver="newton-cg").set_fit_request(
+            sample_weight=True
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             theirs.fit(X, TWO, sample_weight=WEIGHT)
